@@ -1,0 +1,160 @@
+"""Makes a differentiable torch module of a normalised ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx2torch
+import torch
+from onnx import ModelProto
+from onnx2torch.node_converters.batch_norm import OnnxBatchNorm
+from onnx2torch.node_converters.binary_math_operations import OnnxBinaryMathOperation
+from onnx2torch.node_converters.gemm import OnnxGemm
+from onnx2torch.node_converters.matmul import OnnxMatMul
+from onnx2torch.node_converters.registry import get_converter
+from onnx2torch.onnx_graph import OnnxGraph
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from stages.converters import register
+from stages.converters.convolution import FunctionalConv
+from stages.converters.normalisation import FunctionalBatchNorm, FunctionalLayerNorm
+from stages.errors import ConversionError
+from stages.normalise.graph import inferred, opset
+
+_FAILURES = (
+    NotImplementedError,
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_BEST_OPSET = 17  # onnx2torch itself covers it
+
+_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, OnnxGemm, OnnxMatMul, FunctionalConv)
+_NORMS = (FunctionalBatchNorm, FunctionalLayerNorm, OnnxBatchNorm)
+
+
+def build_module(model: ModelProto) -> fx.GraphModule:
+    """The torch twin of a model that `normalise` returned, in eval mode on the CPU.
+
+    Weights that feed a convolution, a matrix product, the scale or bias of a normalisation, or an
+    elementwise scale or shift behind those are Parameters; means, variances, masks and other
+    constants are buffers. The module runs at any batch size if the model's batch is free. Each
+    submodule carries the names of its ONNX values as `onnx_mapping`.
+
+    Raises:
+        ConversionError: an operator has no converter, or its converter refuses the node.
+    """
+    register()
+    try:
+        module: fx.GraphModule = onnx2torch.convert(model, attach_onnx_mapping=True)
+    except _FAILURES as error:
+        raise _explained(model, error) from error
+    _promote(module)
+    module.eval()
+    return module
+
+
+def trainable_share(module: nn.Module) -> float:
+    """The share in [0, 1] of the float weights that are Parameters; 0 for a module without any.
+
+    Running statistics of BatchNorm and single numbers, such as an epsilon, count on neither side.
+    """
+    trainable = sum(one.numel() for one in module.parameters())
+    fixed = sum(one.numel() for one in _float_buffers(module) if one.numel() > 1)
+    return trainable / (trainable + fixed) if trainable else 0.0
+
+
+def _float_buffers(module: nn.Module) -> Iterator[torch.Tensor]:
+    for part in module.modules():
+        if not isinstance(part, _BatchNorm):
+            buffers = part.buffers(recurse=False)
+            yield from (buffer for buffer in buffers if buffer.is_floating_point())
+
+
+def _explained(model: ModelProto, cause: Exception) -> ConversionError:
+    """The error with the first node whose converter fails, found by asking each one alone."""
+    graph = OnnxGraph(inferred(model).graph)
+    version = opset(model)
+    for name, node in graph.nodes.items():
+        try:
+            get_converter(node.operation_type, version, node.domain)(node, graph)
+        except _FAILURES as error:
+            return ConversionError(
+                f"cannot convert `{node.operation_type}` at opset {version} "
+                f"(node `{name}`): {_reason(error)}; {_advice(version)}"
+            )
+    return ConversionError(
+        f"cannot convert the model at opset {version}: {_reason(cause)}; {_advice(version)}"
+    )
+
+
+def _advice(version: int) -> str:
+    """What to try next."""
+    if version == _BEST_OPSET:
+        return "export the model without it"
+    return f"export the model at opset {_BEST_OPSET}"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "Converter is not implemented" in text:
+        return "there is no converter for it"
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _promote(module: fx.GraphModule) -> None:
+    """Turns the buffers that are weights into Parameters."""
+    behind = _behind_weights(module)
+    for node in module.graph.nodes:
+        if node.op != "get_attr":
+            continue
+        buffer = _attribute(module, node.target)
+        is_weight = any(_takes_weight(module, user, node, behind) for user in node.users)
+        if is_weight and buffer.is_floating_point() and buffer.numel() > 1:
+            owner, _, name = node.target.rpartition(".")
+            part = module.get_submodule(owner)
+            delattr(part, name)
+            part.register_parameter(name, nn.Parameter(buffer))
+
+
+def _behind_weights(module: fx.GraphModule) -> set[fx.Node]:
+    """Nodes that depend on the model's input through a layer with weights."""
+    found: set[fx.Node] = set()
+    for node in module.graph.nodes:
+        if isinstance(_submodule(module, node), _WEIGHTED) or found & set(node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def _takes_weight(
+    module: fx.GraphModule, user: fx.Node, constant: fx.Node, behind: set[fx.Node]
+) -> bool:
+    """Whether the user node reads the constant as a weight, scale or shift."""
+    part = _submodule(module, user)
+    if isinstance(part, _NORMS):
+        return constant in user.args[1:3]
+    if isinstance(part, OnnxBinaryMathOperation):
+        scales = part.math_op_function in (torch.add, torch.mul)
+        return scales and user in behind and not _feeds_softmax(module, user)
+    return isinstance(part, _WEIGHTED)
+
+
+def _feeds_softmax(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether the node's value goes into a softmax, as that of an attention mask does."""
+    names = (type(_submodule(module, user)).__name__ for user in node.users)
+    return any("Softmax" in name for name in names)
+
+
+def _submodule(module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return module.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _attribute(module: fx.GraphModule, target: str) -> torch.Tensor:
+    owner, _, name = target.rpartition(".")
+    value: torch.Tensor = getattr(module.get_submodule(owner), name)
+    return value

@@ -1,0 +1,71 @@
+"""How a converter enters onnx2torch's registry, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import cast
+
+import torch
+from onnx import defs
+from onnx2torch.node_converters import registry
+from onnx2torch.onnx_graph import OnnxGraph
+from onnx2torch.onnx_node import OnnxNode
+from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
+from torch import nn
+
+Converter = Callable[[OnnxNode, OnnxGraph], OperationConverterResult]
+
+
+@cache
+def versions(operator: str) -> tuple[int, ...]:
+    """All versions of a default-domain operator that onnx knows, in ascending order."""
+    found: list[int] = []
+    newest = defs.onnx_opset_version()
+    while newest > 0 and defs.has(operator, newest):
+        found.append(defs.get_schema(operator, newest).since_version)
+        newest = found[-1] - 1
+    return tuple(reversed(found))
+
+
+def install(operator: str, converter: Converter, since: int = 1) -> None:
+    """Registers the converter for all versions of the operator from `since` on."""
+    for version in versions(operator):
+        if version >= since:
+            registry._CONVERTER_REGISTRY[_key(operator, version)] = converter
+
+
+def alias(operator: str) -> None:
+    """Lets versions without a converter use that of the nearest older version, else a newer one."""
+    known = registry._CONVERTER_REGISTRY
+    have = [version for version in versions(operator) if _key(operator, version) in known]
+    for version in versions(operator):
+        older = [one for one in have if one <= version]
+        nearest = max(older) if older else min(have)
+        known.setdefault(_key(operator, version), known[_key(operator, nearest)])
+
+
+def _key(operator: str, version: int) -> registry.OperationDescription:
+    return registry.OperationDescription(domain="", operation_type=operator, version=version)
+
+
+def result(
+    module: nn.Module, node: OnnxNode, inputs: Sequence[str] | None = None
+) -> OperationConverterResult:
+    """The module for a node; it is called with the values named in `inputs`, by default all."""
+    names = tuple(node.input_values if inputs is None else inputs)
+    return OperationConverterResult(module, OnnxMapping(inputs=names, outputs=node.output_values))
+
+
+def constant(graph: OnnxGraph, node: OnnxNode, index: int) -> torch.Tensor | None:
+    """The node's input of that index if it is an initializer, else None."""
+    name = given(node, index)
+    if name is None or name not in graph.initializers:
+        return None
+    return cast(torch.Tensor, graph.initializers[name].to_torch())
+
+
+def given(node: OnnxNode, index: int) -> str | None:
+    """Name of the node's input of that index; None where the optional input is left out."""
+    names = node.input_values
+    return names[index] if index < len(names) and names[index] != "" else None

@@ -1,0 +1,215 @@
+"""Decides whether a file is an ONNX classifier that may be opened, before anything runs it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no types
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
+
+from stages.errors import ModelRefused
+from stages.normalise.cut_to_logits import score_outputs
+from stages.normalise.graph import all_graphs, graph_inputs, opset, shape_of
+from stages.stage import stage
+from stages.types import OnnxArtifact, TensorSpec
+
+LARGEST_FILE = 2 * 1024**3  # bytes; protobuf cannot serialise more
+OLDEST_OPSET = 7
+NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
+NEWEST_IR = min(13, onnx.IR_VERSION)
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+
+_UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
+
+
+@stage(version=1)
+def inspect_onnx(path: Path) -> OnnxArtifact:
+    """The facts about an ONNX classifier with one float32 input and one output (batch, classes).
+
+    Raises:
+        ModelRefused: the file is no such classifier, or is not safe to open.
+    """
+    content = _read(path)
+    model = _parse(content, path.name)
+    _require_self_contained(model)
+    _require_versions(model)
+    _require_valid(model)
+    source, scores = _one_input(model), _one_output(model)
+    return OnnxArtifact(
+        path=path,
+        framework="onnx",
+        producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
+        digest=hashlib.sha256(content).hexdigest(),
+        opset=opset(model),
+        parameters=_count_parameters(model),
+        input=source,
+        output=scores,
+    )
+
+
+def load_proto(path: Path) -> ModelProto:
+    """The model in an ONNX file; data outside the file is not read.
+
+    Raises:
+        ModelRefused: there is no such file, or it does not hold an ONNX model.
+    """
+    return _parse(_read(path), path.name)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file that is neither empty nor too large."""
+    if not path.is_file():
+        raise ModelRefused(f"cannot read `{path}`: it is no file; give the path of an ONNX file")
+    size = path.stat().st_size
+    if not 0 < size <= LARGEST_FILE:
+        raise ModelRefused(
+            f"cannot read `{path.name}`: found {size} bytes, expected 1 to {LARGEST_FILE}; "
+            "export the model again into one file"
+        )
+    return path.read_bytes()
+
+
+def _parse(content: bytes, name: str) -> ModelProto:
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except _UNREADABLE as error:
+        raise ModelRefused(f"`{name}` is not an ONNX file; export the model again") from error
+    if not model.HasField("graph") or not model.graph.node:
+        raise ModelRefused(f"`{name}` is not an ONNX file: it holds no graph with nodes")
+    return model
+
+
+def _require_self_contained(model: ModelProto) -> None:
+    """Functions can make a small file work for ever, external data reads other files."""
+    if model.functions:
+        raise ModelRefused(
+            f"the model defines functions of its own, such as `{model.functions[0].name}`; "
+            "export it with functions inlined"
+        )
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise ModelRefused(
+                f"tensor `{tensor.name}` is stored outside the file; "
+                "export the model with its weights inside"
+            )
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every tensor the file holds, in subgraphs too."""
+    for part in all_graphs(graph):
+        yield from part.initializer
+        for sparse in part.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+        for node in part.node:
+            for attribute in node.attribute:
+                yield from _attribute_tensors(attribute)
+
+
+def _attribute_tensors(attribute: AttributeProto) -> Iterator[TensorProto]:
+    if attribute.HasField("t"):
+        yield attribute.t
+    yield from attribute.tensors
+    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+        yield from (sparse.values, sparse.indices)
+
+
+def _require_versions(model: ModelProto) -> None:
+    if not 3 <= model.ir_version <= NEWEST_IR:
+        raise ModelRefused(
+            f"cannot read ONNX IR version {model.ir_version}, expected 3 to {NEWEST_IR}; "
+            "export the model with a current exporter"
+        )
+    domains = {one.domain for one in model.opset_import}
+    domains |= {node.domain for graph in all_graphs(model.graph) for node in graph.node}
+    for domain in sorted(domains):
+        if domain not in DOMAINS:
+            raise ModelRefused(
+                f"the model uses operators of domain `{domain}`; export it with standard operators"
+            )
+    if not OLDEST_OPSET <= opset(model) <= NEWEST_OPSET:
+        raise ModelRefused(
+            f"cannot read opset {opset(model)}, expected {OLDEST_OPSET} to {NEWEST_OPSET}; "
+            f"export the model at opset {NEWEST_OPSET} or lower"
+        )
+
+
+def _require_valid(model: ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, *_UNREADABLE) as error:
+        first = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise ModelRefused(f"the ONNX checker refuses the model: {first}") from error
+
+
+def _one_input(model: ModelProto) -> TensorSpec:
+    inputs = graph_inputs(model.graph)
+    if len(inputs) != 1:
+        names = ", ".join(f"`{value.name}`" for value in inputs) or "none"
+        raise ModelRefused(f"expected one model input, found {names}; export a plain classifier")
+    spec = _spec(inputs[0])
+    if spec.dtype != "float32":
+        raise ModelRefused(
+            f"input `{spec.name}` has type {spec.dtype}, expected float32; export at float32"
+        )
+    if len(spec.shape) < 2:
+        raise ModelRefused(
+            f"input `{spec.name}` has shape {_show(spec.shape)}, expected (batch, …) of rank 2 or "
+            "more; export the model with a batch axis"
+        )
+    return spec
+
+
+def _one_output(model: ModelProto) -> TensorSpec:
+    scores = score_outputs(model)
+    if not scores:
+        found = ", ".join(_describe(value) for value in model.graph.output)
+        raise ModelRefused(
+            "no classifier output: expected one float output of shape (batch, classes), "
+            f"found {found or 'none'}"
+        )
+    if len(scores) > 1:
+        names = ", ".join(f"`{value.name}`" for value in scores)
+        raise ModelRefused(
+            f"more than one output of shape (batch, classes): {names}; export only the logits"
+        )
+    spec = _spec(scores[0])
+    if spec.shape[1] is not None and spec.shape[1] < 2:
+        raise ModelRefused(
+            f"output `{spec.name}` has shape {_show(spec.shape)}, expected two classes or more"
+        )
+    return spec
+
+
+def _spec(value: ValueInfoProto) -> TensorSpec:
+    return TensorSpec(name=value.name, shape=shape_of(value) or (), dtype=_dtype(value))
+
+
+def _dtype(value: ValueInfoProto) -> str:
+    """The name numpy has for the element type, else the one ONNX has."""
+    if not value.type.HasField("tensor_type"):
+        return "no tensor"
+    name = str(TensorProto.DataType.Name(value.type.tensor_type.elem_type))
+    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
+
+
+def _describe(value: ValueInfoProto) -> str:
+    shape = shape_of(value)
+    return f"`{value.name}` {_dtype(value)} {'of unknown shape' if shape is None else _show(shape)}"
+
+
+def _show(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+
+
+def _count_parameters(model: ModelProto) -> int:
+    """How many floats the file holds in its initializers and constants."""
+    tensors = [tensor for graph in all_graphs(model.graph) for tensor in graph.initializer]
+    for graph in all_graphs(model.graph):
+        constants = (node for node in graph.node if node.op_type == "Constant")
+        tensors += [one.t for node in constants for one in node.attribute if one.HasField("t")]
+    return sum(prod(tensor.dims) for tensor in tensors if tensor.data_type == TensorProto.FLOAT)

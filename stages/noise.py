@@ -1,0 +1,240 @@
+"""Adversarial neuron noise: targeted at every class at once, and untargeted as in the paper.
+
+Both climb by projected sign-gradient steps. With f the twin under noise n = (δ, ξ),
+
+    targeted:    n ← clip(n + a·sign ∇ mean log p_t(f(n)), ±ε)   for every class t,
+    untargeted:  n ← clip(n + a·sign ∇ CE(f(n), y), ±ε).
+
+The targeted bound ε grows from step to step, so one run yields the whole curve of flips against ε,
+and no ε has to be guessed for a model nobody has seen before.
+Source: BAN (arXiv 2405.19928), equation 2. The published code does not clip, and starts anew for
+every batch; the targeted form, the growing bound and the worst source classes are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stages import graph, progress
+from stages.stage import stage
+from stages.tail import Noise, NoisyTail, balanced, climb
+from stages.types import (
+    CleanSamples,
+    Floats,
+    PreconditionResult,
+    SiteStatistics,
+    TargetedNoise,
+    TorchTwin,
+    UntargetedNoise,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig:
+    """Settings of the neuron noise."""
+
+    samples: int = 64
+    """Clean samples, balanced over the classes, that the noise is searched on."""
+    smallest: float = 0.01
+    """First bound ε of the targeted sweep."""
+    largest: float = 0.5
+    """Last bound ε of the targeted sweep."""
+    sweep: int = 24
+    """Bounds in the sweep, in geometric progression, one gradient step each."""
+    rate: float = 0.5
+    """Length a of a targeted step, as a share of the current ε."""
+    typical_flip: float = 0.05
+    """The ε that suits the model: the first at which the median class has flipped this share."""
+    resisting: float = 0.25
+    """Share of the source classes, those that flip least, that `worst_source` looks at."""
+    epsilon: float | None = None
+    """Bound ε of the untargeted noise; none given: the ε that suits the model. BAN uses 0.3."""
+    steps: int = 30
+    """Steps of the untargeted noise. Source: BAN, README settings."""
+    memory_mb: int = 2048
+    """Activations that may be held at once, in MiB; more classes are done in groups."""
+
+
+@stage(version=1)
+def find_targeted_noise(
+    twin: TorchTwin,
+    samples: CleanSamples,
+    statistics: tuple[SiteStatistics, ...],
+    clean: PreconditionResult,
+    config: NoiseConfig,
+    seed: int,
+) -> TargetedNoise:
+    """How easily growing neuron noise drags clean samples to each class.
+
+    Deterministic for a given seed, which draws the samples. The twin is left as it was found.
+    """
+    rows = balanced(samples, clean.logits, config.samples, seed)
+    images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
+    groups = _groups(twin, images, config.memory_mb)
+    step_done = progress.counter(len(groups) * config.sweep)
+    sweeps = [
+        _sweep(NoisyTail(twin, statistics, images, len(group)), group, labels, config, step_done)
+        for group in groups
+    ]
+    flips = np.concatenate([each.flips for each in sweeps], axis=1)
+    chosen = _suiting(flips, config.typical_flip)
+    return TargetedNoise(
+        epsilons=_bounds(config),
+        flips=flips,
+        worst_source=np.concatenate([each.worst_source for each in sweeps], axis=1),
+        pull=np.concatenate([each.pull for each in sweeps], axis=1),
+        chosen=chosen,
+        by_site=np.concatenate([each.by_site[chosen] for each in sweeps]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sweep:
+    """The rows of `TargetedNoise` for one group of g classes; `by_site` is (S, g, sites)."""
+
+    flips: Floats
+    worst_source: Floats
+    pull: Floats
+    by_site: Floats
+
+
+def _sweep(
+    tail: NoisyTail,
+    group: torch.Tensor,
+    labels: torch.Tensor,
+    config: NoiseConfig,
+    step_done: Callable[[], None],
+) -> _Sweep:
+    labels = labels.to(tail.device)
+    noise = tail.silence()
+    _, gradient = _pull(tail, noise, group, labels)
+    flips, worst, pulls, by_site = [], [], [], []
+    for bound in _bounds(config).tolist():
+        noise = climb(noise, gradient, config.rate * bound, bound)
+        logits, gradient = _pull(tail, noise, group, labels)
+        flipped = logits.argmax(-1) == group[:, None]
+        flips.append(_mean_over(flipped.float(), labels != group[:, None]))
+        worst.append(_resisting(flipped, labels, group, config.resisting))
+        pulls.append(_mean_over(_log_probability(logits, group), labels != group[:, None]))
+        by_site.append(_effect(noise, gradient))
+        step_done()
+    return _Sweep(
+        flips=_rows(flips), worst_source=_rows(worst), pull=_rows(pulls), by_site=_rows(by_site)
+    )
+
+
+def _pull(
+    tail: NoisyTail, noise: Noise, group: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, Noise]:
+    """Logits (g, B, K) under the noise, and the gradient of the mean log-probability of t."""
+    noise = [each.requires_grad_() for each in noise]
+    logits = tail.logits(noise)
+    pull = _mean_over(_log_probability(logits, group), labels != group[:, None])
+    return logits.detach(), list(torch.autograd.grad(pull.sum(), noise))
+
+
+def _log_probability(logits: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+    """log p_t (g, B) of each copy's own target class."""
+    targets = group[:, None, None].expand(-1, logits.shape[1], 1)
+    return functional.log_softmax(logits, dim=-1).gather(-1, targets).squeeze(-1)
+
+
+def _mean_over(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+    """Mean (g,) over the samples that count, those of other classes than the target."""
+    return (values * counted).sum(1) / counted.sum(1).clamp(min=1)
+
+
+def _effect(noise: Noise, gradient: Noise) -> torch.Tensor:
+    """What each site's noise adds to the pull (g, sites), to first order: Σ n · ∇."""
+    pairs = zip(noise, gradient, strict=True)
+    return torch.stack([(each * slope).sum((1, 2)) for each, slope in pairs], dim=1)
+
+
+def _resisting(
+    flipped: torch.Tensor, labels: torch.Tensor, group: torch.Tensor, share: float
+) -> torch.Tensor:
+    """Share flipped (g,) among the source classes that flip least.
+
+    A trigger works from every source; classes that merely resemble each other flip few sources.
+    """
+    sources = torch.unique(labels)
+    member = (labels[:, None] == sources).float()
+    by_source = flipped.float() @ member / member.sum(0)
+    by_source = by_source.masked_fill(sources == group[:, None], torch.inf)
+    few = max(1, int(share * (len(sources) - 1)))
+    lowest: torch.Tensor = torch.sort(by_source, dim=1).values
+    return lowest[:, :few].mean(1)
+
+
+def _rows(values: list[torch.Tensor]) -> Floats:
+    rows: Floats = torch.stack(values).detach().cpu().numpy()
+    return rows
+
+
+def _bounds(config: NoiseConfig) -> Floats:
+    return np.geomspace(config.smallest, config.largest, config.sweep).astype(np.float32)
+
+
+def _suiting(flips: Floats, typical: float) -> int:
+    """Index of the first bound at which the median class has flipped; else of the last."""
+    reached = np.median(flips, axis=1) >= typical
+    return int(reached.argmax()) if reached.any() else len(flips) - 1
+
+
+def _groups(twin: TorchTwin, images: torch.Tensor, memory_mb: int) -> list[torch.Tensor]:
+    """The classes in groups whose activations fit into memory, forward and backward."""
+    floats = sum(
+        int(np.prod(shape))
+        for shape in graph.shapes(twin.module, images[:1].to(twin.device)).values()
+    )
+    per_class = 3 * 4 * floats * len(images)
+    size = max(1, memory_mb * 2**20 // per_class)
+    return list(torch.split(torch.arange(twin.classes, device=twin.device), size))
+
+
+@stage(version=1)
+def find_untargeted_noise(
+    twin: TorchTwin,
+    samples: CleanSamples,
+    statistics: tuple[SiteStatistics, ...],
+    clean: PreconditionResult,
+    config: NoiseConfig,
+    epsilon: float,
+    seed: int,
+) -> UntargetedNoise:
+    """The noise within ±epsilon that raises the loss on clean samples, and what it does to them.
+
+    Deterministic for a given seed, which draws the samples and the random start. The twin is left
+    as it was found. Source: BAN, equation 2, with the projection the published code leaves out.
+    """
+    rows = balanced(samples, clean.logits, config.samples, seed)
+    labels = torch.tensor(samples.labels[rows], device=twin.device)
+    tail = NoisyTail(twin, statistics, torch.tensor(samples.images[rows]), copies=1)
+    generator = torch.Generator().manual_seed(seed)
+    noise = [
+        (epsilon * (2 * torch.rand(each.shape, generator=generator) - 1)).to(twin.device)
+        for each in tail.silence()
+    ]
+    losses = []
+    for _ in progress.ticks(config.steps):
+        noise = [each.requires_grad_() for each in noise]
+        loss = functional.cross_entropy(tail.logits(noise)[0], labels)
+        losses.append(loss.item())
+        noise = climb(
+            noise, list(torch.autograd.grad(loss, noise)), 2 * epsilon / config.steps, epsilon
+        )
+    with torch.no_grad():
+        found = tail.logits(noise)[0].argmax(-1)
+    return UntargetedNoise(
+        epsilon=epsilon,
+        scale=tuple(each[0, 0].cpu().numpy() for each in noise),
+        shift=tuple(each[0, 1].cpu().numpy() for each in noise),
+        loss=np.array(losses, dtype=np.float32),
+        predictions=np.bincount(found.cpu().numpy(), minlength=twin.classes).astype(np.int64),
+        accuracy=float((found == labels).float().mean()),
+    )

@@ -1,0 +1,111 @@
+"""Questions that several passes ask of an ONNX graph, and the renaming of a value's readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, shape_inference
+
+Shape = tuple[int | None, ...]
+
+
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs a node holds in its attributes, such as the branches of an If."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def all_graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph itself and every graph nested in it, outer ones first."""
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from all_graphs(inner)
+
+
+def uses(graph: GraphProto) -> set[str]:
+    """Names of all values that a node at any depth or a graph output reads."""
+    return {
+        name
+        for part in all_graphs(graph)
+        for names in (*(node.input for node in part.node), (out.name for out in part.output))
+        for name in names
+    }
+
+
+def producers(graph: GraphProto) -> dict[str, NodeProto]:
+    """The node that writes each value; subgraphs are not looked into."""
+    return {name: node for node in graph.node for name in node.output if name}
+
+
+def attribute(node: NodeProto, name: str, default: int) -> int:
+    """The integer attribute of that name, or the default where the node does not carry it."""
+    return next((one.i for one in node.attribute if one.name == name), default)
+
+
+def opset(model: ModelProto) -> int:
+    """The version of the default operator domain the model imports, 0 if it imports none."""
+    versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
+    return max(versions, default=0)
+
+
+def shape_of(value: ValueInfoProto) -> Shape | None:
+    """The shape of a tensor value with None for free sizes; None where even the rank is unknown."""
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    dims = value.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+
+
+def graph_inputs(graph: GraphProto) -> list[ValueInfoProto]:
+    """The inputs a caller must feed: those that no initializer fills."""
+    filled = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in filled]
+
+
+def inferred(model: ModelProto) -> ModelProto:
+    """A copy with all shapes onnx can tell, or the model itself where inference gives up."""
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except (shape_inference.InferenceError, ValueError, RuntimeError, TypeError):
+        return model
+
+
+def values(graph: GraphProto) -> dict[str, ValueInfoProto]:
+    """What the graph says of each value's type: inputs, outputs and everything between."""
+    return {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
+
+
+def replace_nodes(graph: GraphProto, nodes: list[NodeProto]) -> None:
+    """Puts these nodes in the place of all nodes of the graph."""
+    copies = []
+    for node in nodes:
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        copies.append(copy)
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def rename_uses(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Lets every node of the graph, at any depth, read `names[x]` where it read `x`.
+
+    A name that a subgraph defines itself hides the outer one and stays.
+    """
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        for inner in subgraphs(node):
+            own = {value.name for value in inner.input} | set(producers(inner))
+            own |= {tensor.name for tensor in inner.initializer}
+            visible = {old: new for old, new in names.items() if old not in own}
+            rename_uses(inner, visible)
+            for output in inner.output:
+                output.name = visible.get(output.name, output.name)
+
+
+def is_float(value: ValueInfoProto) -> bool:
+    """Whether the value is a tensor of float32."""
+    return bool(value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT)

@@ -1,0 +1,254 @@
+"""Proves that the torch twin computes what the ONNX file computes, or names where it parts.
+
+Reference is onnxruntime on the CPU, on the graph of the file itself. Where the file ends in a
+softmax that `normalise` cuts away, the same cut and nothing else is made on the reference, so that
+logits are compared with logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from onnx import ModelProto, ValueInfoProto
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+from torch import fx
+
+from stages.errors import ModelRefused, ParityError, SamplesError
+from stages.inspection import load_proto
+from stages.normalise import cut_to_logits, normalise
+from stages.normalise.graph import graph_inputs, producers, shape_of
+from stages.stage import stage
+from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
+
+_THREADS = 2
+_ERRORS_ONLY = 3  # onnxruntime's log severity
+_ORT_FAILURES = (
+    failures.Fail,
+    failures.InvalidArgument,
+    failures.InvalidGraph,
+    failures.InvalidProtobuf,
+    failures.NotImplemented,
+    failures.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityConfig:
+    """How close and on how many samples the twin must follow the file.
+
+    `tolerance` is relative to max(1, largest absolute logit); `batches` are the batch sizes tried.
+    """
+
+    tolerance: float = 1e-4
+    batches: tuple[int, ...] = (1, 7)
+
+
+@stage(version=1)
+def prove_parity(
+    artifact: OnnxArtifact, module: fx.GraphModule, samples: CleanSamples, config: ParityConfig
+) -> ParityResult:
+    """The largest difference between the logits of twin and file over all batches.
+
+    The batches are consecutive clean samples, from the first again where they run out. The twin
+    runs on the device it is on.
+
+    Raises:
+        ModelRefused: onnxruntime cannot run the file.
+        ParityError: the twin fails or differs by more than the tolerance; the message names the
+            first node, in the order of the graph, whose output does.
+        SamplesError: there are no samples.
+    """
+    if len(samples) == 0:
+        raise SamplesError("parity needs at least one clean sample, found none")
+    original = load_proto(artifact.path)
+    reference = _Reference(_cut(original))
+    pairs = []
+    for images in _batches(samples.images, config.batches):
+        expected, found = reference.logits(images), _run_twin(module, images)
+        if not _agree(found, expected, config.tolerance):
+            gap = _difference(found, expected)
+            raise _parted(normalise(original), module, images, gap, config.tolerance)
+        pairs.append((found, expected))
+    return _summary(pairs, config)
+
+
+def _batches(images: Floats, sizes: tuple[int, ...]) -> Iterator[Floats]:
+    start = 0
+    for size in sizes:
+        yield images[np.arange(start, start + size) % len(images)]
+        start += size
+
+
+def _summary(pairs: list[tuple[Floats, Floats]], config: ParityConfig) -> ParityResult:
+    found = np.concatenate([one for one, _ in pairs])
+    expected = np.concatenate([one for _, one in pairs])
+    return ParityResult(
+        max_abs=float(np.abs(found - expected).max()),
+        max_rel=max(_difference(one, other) for one, other in pairs),
+        tolerance=config.tolerance,
+        top1_agreement=float(np.mean(found.argmax(axis=1) == expected.argmax(axis=1))),
+        batches=config.batches,
+        n=len(found),
+    )
+
+
+def _difference(found: npt.NDArray[np.generic], expected: npt.NDArray[np.generic]) -> float:
+    """max|found − expected| / max(1, max|expected|); infinite where shapes or infinities differ.
+
+    Values that are equal infinities in both, such as those of a mask, do not differ.
+    """
+    if found.shape != expected.shape:
+        return float("inf")
+    one, other = found.astype(np.float64), expected.astype(np.float64)
+    same = one == other
+    if same.all():
+        return 0.0
+    gap = np.abs(one[~same] - other[~same]).max()
+    scale = np.abs(other[np.isfinite(other)]).max(initial=1.0)
+    return float(gap / scale) if np.isfinite(gap) else float("inf")
+
+
+def _agree(found: Floats, expected: Floats, tolerance: float) -> bool:
+    """Whether both are finite and differ by no more than the tolerance."""
+    finite = np.isfinite(found).all() and np.isfinite(expected).all()
+    return bool(finite and _difference(found, expected) <= tolerance)
+
+
+def _cut(model: ModelProto) -> ModelProto:
+    """A copy of the model that ends in its logits."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    cut_to_logits.apply(copy)
+    return copy
+
+
+class _Reference:
+    """A model in onnxruntime, fed with batches of the size it was exported for."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self._input = graph_inputs(model.graph)[0]
+        self.batch = (shape_of(self._input) or (None,))[0]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _THREADS
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except _ORT_FAILURES as error:
+            raise ModelRefused(f"onnxruntime refuses the model: {_first_line(error)}") from error
+
+    def run(self, images: Floats) -> list[npt.NDArray[np.generic]]:
+        """All outputs for exactly these images.
+
+        Raises:
+            ModelRefused: onnxruntime fails on them.
+        """
+        try:
+            values = self._session.run(None, {self._input.name: np.ascontiguousarray(images)})
+        except _ORT_FAILURES as error:
+            raise ModelRefused(f"onnxruntime cannot run the model: {_first_line(error)}") from error
+        return [np.asarray(value) for value in values]
+
+    def logits(self, images: Floats) -> Floats:
+        """The first output for the images; the last chunk is filled up with its last image."""
+        size = self.batch or len(images)
+        chunks = (images[start : start + size] for start in range(0, len(images), size))
+        logits = [self.run(_filled(chunk, size))[0] for chunk in chunks]
+        return np.concatenate(logits)[: len(images)].astype(np.float32)
+
+
+def _filled(images: Floats, size: int) -> Floats:
+    return images[np.minimum(np.arange(size), len(images) - 1)]
+
+
+def _run_twin(module: fx.GraphModule, images: Floats) -> Floats:
+    """The twin's logits.
+
+    Raises:
+        ParityError: the twin fails on this batch, or gives no single tensor.
+    """
+    try:
+        with torch.no_grad():
+            logits = module(_on_device(module, images))
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise ParityError(
+            f"the torch twin fails at batch {len(images)}: {_first_line(error)}; "
+            "export the model with a free batch size"
+        ) from error
+    if not isinstance(logits, torch.Tensor):
+        raise ParityError("the torch twin gives several outputs, expected one tensor of logits")
+    return logits.float().cpu().numpy()
+
+
+def _on_device(module: fx.GraphModule, images: Floats) -> torch.Tensor:
+    tensors = (*module.parameters(), *module.buffers())
+    device = tensors[0].device if tensors else torch.device("cpu")
+    return torch.tensor(images, device=device)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _parted(
+    model: ModelProto, module: fx.GraphModule, images: Floats, gap: float, tolerance: float
+) -> ParityError:
+    """The error that says by how much the logits differ, and from which node on."""
+    name = _first_difference(model, module, images, tolerance)
+    node = producers(model.graph).get(name or "")
+    where = (
+        f"first at node `{node.name}` with output `{name}`"
+        if node
+        else "although every node agrees, so the graph was rewritten wrongly"
+    )
+    return ParityError(
+        f"the torch twin differs from the ONNX file at batch {len(images)}: found a relative "
+        f"difference of {gap:.2g}, allowed {tolerance:.2g}; {where}; export the model at opset 17"
+    )
+
+
+def _first_difference(
+    model: ModelProto, module: fx.GraphModule, images: Floats, tolerance: float
+) -> str | None:
+    """Name of the first ONNX value, in the graph's order, that the twin computes differently."""
+    taps = ModelProto()
+    taps.CopyFrom(model)
+    del taps.graph.output[:]
+    names = [name for node in taps.graph.node for name in node.output if name]
+    taps.graph.output.extend(ValueInfoProto(name=name) for name in names)
+    reference = _Reference(taps)
+    chunk = _filled(images, reference.batch or len(images))
+    expected = dict(zip(names, reference.run(chunk), strict=True))
+    recorder = _Recorder(module)
+    with torch.no_grad():
+        recorder.run(_on_device(module, chunk))
+    pairs = ((name, recorder.values[name]) for name in names if name in recorder.values)
+    differing = (name for name, value in pairs if _difference(value, expected[name]) > tolerance)
+    return next(differing, None)
+
+
+class _Recorder(fx.Interpreter):
+    """Runs the twin and keeps the value of every ONNX name its modules say they compute."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.values: dict[str, npt.NDArray[np.generic]] = {}
+
+    def run_node(self, n: fx.Node) -> object:
+        """The node's value; those of submodules that name their outputs are kept."""
+        value = super().run_node(n)
+        if n.op == "call_module":
+            mapping = getattr(self.module.get_submodule(str(n.target)), "onnx_mapping", None)
+            names = () if mapping is None else mapping.outputs
+            parts = value if isinstance(value, tuple) else (value,)
+            for name, part in zip(names, parts, strict=False):
+                self.values[name] = part.detach().cpu().numpy()
+        return value

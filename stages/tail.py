@@ -1,0 +1,100 @@
+"""The tail of a twin under neuron noise: from its first noisy site to its logits.
+
+In eval mode everything before the first noisy site never changes, so it is computed once; several
+noise patterns then act side by side on copies of the same images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from stages import graph
+from stages.types import CleanSamples, Floats, Integers, NoiseSite, SiteStatistics, TorchTwin
+
+Noise = list[torch.Tensor]
+"""One tensor (2, C) per site, or (copies, 2, C) for several patterns: δ, which scales the spread
+around μ, and ξ, which scales μ."""
+
+
+class NoisyTail:
+    """A twin's logits as a function of the noise, for fixed images.
+
+    `copies` noise patterns are applied at once. Silence gives the twin's own logits.
+    """
+
+    def __init__(
+        self,
+        twin: TorchTwin,
+        statistics: tuple[SiteStatistics, ...],
+        images: torch.Tensor,
+        copies: int,
+    ) -> None:
+        first = graph.node_named(twin.module, twin.sites[0].node)
+        cut = graph.cut_after(twin.module, first)
+        self.copies = copies
+        self.device = twin.device
+        self.sites = twin.sites
+        self.means = means_of(twin, statistics)
+        self.module = graph.part(twin.module, cut, graph.output_of(twin.module))
+        self.start = graph.values(twin.module, images.to(twin.device), cut)
+
+    def silence(self) -> Noise:
+        """Zero noise."""
+        return [
+            torch.zeros(self.copies, 2, site.channels, device=self.device) for site in self.sites
+        ]
+
+    def logits(self, noise: Noise) -> torch.Tensor:
+        """Logits (copies, B, K) of the images under `noise`."""
+        found: torch.Tensor = torch.vmap(self._logits_of_one)(noise)
+        return found
+
+    def _logits_of_one(self, noise: Noise) -> torch.Tensor:
+        edits = perturbation(self.sites, self.means, noise)
+        return graph.run(self.module, *self.start, edits=edits)
+
+
+def means_of(twin: TorchTwin, statistics: tuple[SiteStatistics, ...]) -> list[torch.Tensor]:
+    """The clean channel means μ (C,) of every site, on the twin's device."""
+    return [torch.tensor(each.mean, device=twin.device) for each in statistics]
+
+
+def perturbation(
+    sites: tuple[NoiseSite, ...], means: list[torch.Tensor], noise: Noise
+) -> dict[str, graph.Edit]:
+    """The edit of each site's output: y' = (y − μ)(1 + δ) + μ(1 + ξ), for one noise pattern.
+
+    Source: equals BAN's noise on γ and β (equation 2) where y is a BatchNorm's output.
+    """
+    return {
+        site.node: _perturb(site, mean, each)
+        for site, mean, each in zip(sites, means, noise, strict=True)
+    }
+
+
+def _perturb(site: NoiseSite, mean: torch.Tensor, noise: torch.Tensor) -> graph.Edit:
+    trailing = [1] * (-site.axis - 1)
+    center = mean.view(-1, *trailing)
+    scale, shift = noise.view(2, -1, *trailing).unbind(0)
+    # y + (y − μ)δ + μξ: the same, but exact where the noise is zero
+    return lambda value: value + (value - center) * scale + center * shift
+
+
+@torch.no_grad()
+def climb(noise: Noise, gradient: Noise, length: float, bound: float) -> Noise:
+    """One projected sign-gradient step upwards: clip(n + length · sign(g), ±bound)."""
+    return [
+        (each + length * slope.sign()).clamp(-bound, bound)
+        for each, slope in zip(noise, gradient, strict=True)
+    ]
+
+
+def balanced(samples: CleanSamples, logits: Floats, count: int, seed: int) -> Integers:
+    """Indices of up to `count` correctly classified samples, as many of each class as there are."""
+    order = np.random.default_rng(seed).permutation(len(samples))
+    order = order[logits[order].argmax(1) == samples.labels[order]]
+    labels = samples.labels[order]
+    turn = np.array([int((labels[:place] == label).sum()) for place, label in enumerate(labels)])
+    chosen: Integers = order[np.argsort(turn, kind="stable")][:count]
+    return chosen
