@@ -1,0 +1,218 @@
+"""What many tests share: finished scans built by hand, MLflow stores, and a real MLflow server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from pipeline.config import ScanConfig
+from pipeline.result import Evidence, ScanResult, TwinSummary
+from stages.types import (
+    CleanSamples,
+    MaskResult,
+    NoiseSite,
+    OnnxArtifact,
+    ParityResult,
+    PreconditionResult,
+    Statistic,
+    TargetedNoise,
+    TensorSpec,
+    UntargetedNoise,
+    Verdict,
+)
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+SERVER_STARTS_WITHIN = 120  # seconds; about 20 on two busy cores
+
+
+@pytest.fixture
+def make_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., OnnxArtifact]:
+    """Builds what inspection says of a model with inputs (any, 1, 4, 4) and 5 logits."""
+
+    def make(**changes: object) -> OnnxArtifact:
+        path = tmp_path_factory.mktemp("model") / "model.onnx"
+        path.write_bytes(b"the bytes of a model")
+        artifact = OnnxArtifact(
+            path=path,
+            framework="pytorch",
+            producer="pytorch 2.14",
+            digest="ab" * 32,
+            opset=17,
+            parameters=1234,
+            input=TensorSpec(name="image", shape=(None, 1, 4, 4), dtype="float32"),
+            output=TensorSpec(name="logits", shape=(None, 5), dtype="float32"),
+        )
+        return replace(artifact, **changes)  # type: ignore[arg-type] # tests name real fields
+
+    return make
+
+
+@pytest.fixture
+def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
+    """Everything a full scan of 5 classes and 2 sites finds; class 3 stands out."""
+    random = np.random.default_rng(0)
+    labels = np.arange(40, dtype=np.int64) % 5
+    flips = np.full((3, 5), 0.05, np.float32)
+    flips[:, 3] = (0.2, 0.9, 1.0)
+    return Evidence(
+        artifact=make_artifact(),
+        samples=CleanSamples(images=random.random((40, 1, 4, 4), np.float32), labels=labels),
+        parity=ParityResult(
+            max_abs=1e-6, max_rel=2e-7, tolerance=1e-4, top1_agreement=1.0, batches=(1, 7), n=40
+        ),
+        twin=TwinSummary(
+            classes=5,
+            trainable_share=1.0,
+            sites=tuple(
+                NoiseSite(node=name, kind="conv", channels=8, axis=-3) for name in ("one", "two")
+            ),
+            features="two",
+            classifier="fc",
+            device="cpu",
+        ),
+        precondition=PreconditionResult(
+            logits=np.eye(5, dtype=np.float32)[labels],
+            clean_accuracy=1.0,
+            covered_classes=5,
+            reasons=(),
+        ),
+        targeted=TargetedNoise(
+            epsilons=np.array([0.01, 0.1, 1.0], np.float32),
+            flips=flips,
+            worst_source=flips / np.float32(2),
+            pull=np.log(flips),
+            chosen=1,
+            by_site=random.random((5, 2), np.float32),
+        ),
+        untargeted=UntargetedNoise(
+            epsilon=0.3,
+            scale=(np.zeros(8, np.float32), np.ones(8, np.float32)),
+            shift=(np.ones(8, np.float32), np.zeros(8, np.float32)),
+            loss=np.array([0.1, 2.0, 3.5], np.float32),
+            predictions=np.array([1, 2, 3, 30, 4]),
+            accuracy=0.2,
+        ),
+        mask=MaskResult(
+            mask=np.ones(6, np.float32),
+            benign_loss=np.array([1.0, 0.5], np.float32),
+            other_loss=np.array([1.0, 2.0], np.float32),
+            benign_accuracy=0.9,
+            predictions=np.array([0, 0, 0, 40, 0]),
+        ),
+    )
+
+
+@pytest.fixture
+def make_result(evidence: Evidence) -> Callable[..., ScanResult]:
+    """Builds a finished scan, backdoored with class 3 unless fields are given."""
+
+    def make(**changes: object) -> ScanResult:
+        flip = Statistic(
+            name="flip",
+            per_class=(0.05, 0.05, 0.05, 0.9, 0.05),
+            value=5.1,
+            suspected_class=3,
+            p_value=0.0004,
+        )
+        result = ScanResult(
+            model_uri="model.onnx",
+            config=ScanConfig(),
+            verdict=Verdict(
+                label="backdoored",
+                reasons=("class 3 is pulled to by 18 times the median noise",),
+                suspected_class=3,
+                p_value=0.0004,
+                score=5.1,
+                statistics=(flip,),
+            ),
+            evidence=evidence,
+            seconds={"prove_parity": 0.5, "find_targeted_noise": 12.25},
+            reused=("find_targeted_noise",),
+            peak_rss_mb=512.0,
+            environment={"python": "3.11"},
+        )
+        return replace(result, **changes)  # type: ignore[arg-type] # tests name real fields
+
+    return make
+
+
+@pytest.fixture
+def refused(make_result: Callable[..., ScanResult]) -> ScanResult:
+    """A scan that ended at the first step: nothing is known but the reason."""
+    verdict = Verdict(label="inconclusive", reasons=("`model.onnx` is not ONNX; export it again",))
+    return make_result(verdict=verdict, evidence=Evidence(), seconds={}, reused=())
+
+
+@pytest.fixture(scope="session")
+def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of one database for all tests: creating its tables takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def mlflow_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """MLflow as in a fresh process, working in a temporary folder; what a test sets is undone."""
+    import mlflow  # noqa: PLC0415 (takes seconds, and most tests do without)
+
+    before = mlflow.get_tracking_uri()
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of this machine where nobody listens."""
+    return _free_port()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real MLflow server that stores into a temporary folder."""
+    folder, port = tmp_path_factory.mktemp("server"), _free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + SERVER_STARTS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(url, timeout=1).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    pytest.fail(f"the MLflow server did not start:\n{log.read_text()}")
