@@ -1,0 +1,61 @@
+"""Real images that are available offline: scikit-learn's digits and Debian's Fashion-MNIST."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch.nn import functional
+
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+SPLIT_SEED = 0
+
+
+class Split(NamedTuple):
+    """Training and held-out images (N, C, H, W) in [0, 1] float32 with labels (N,) int64."""
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+
+
+def digits() -> Split:
+    """1 797 digits, enlarged from 8×8 to 16×16, 1 100 of them for training."""
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images.astype(np.float32) / 16.0)[:, None]
+    images = functional.interpolate(images, size=16, mode="bilinear", align_corners=False)
+    labels = torch.from_numpy(bunch.target.astype(np.int64))
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    images, labels = images[order], labels[order]
+    return Split(images[:1100], labels[:1100], images[1100:], labels[1100:])
+
+
+def fashion() -> Split:
+    """Fashion-MNIST 28×28: 60 000 training and 10 000 held-out images.
+
+    Raises:
+        FileNotFoundError: when Debian's `dataset-fashion-mnist` is not installed.
+    """
+    train = _read("train-images-idx3-ubyte.gz"), _read("train-labels-idx1-ubyte.gz")
+    test = _read("t10k-images-idx3-ubyte.gz"), _read("t10k-labels-idx1-ubyte.gz")
+    return Split(_images(train[0]), _labels(train[1]), _images(test[0]), _labels(test[1]))
+
+
+def _read(name: str) -> np.ndarray:
+    raw = gzip.decompress((FASHION_FOLDER / name).read_bytes())
+    dimensions = raw[3]
+    shape = np.frombuffer(raw, ">i4", dimensions, offset=4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _images(raw: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(raw.astype(np.float32) / 255.0)[:, None]
+
+
+def _labels(raw: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(raw.astype(np.int64))

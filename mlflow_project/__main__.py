@@ -1,0 +1,7 @@
+"""`python -m mlflow_project` is `ban-gate`."""
+
+from __future__ import annotations
+
+from mlflow_project.cli import main
+
+main()

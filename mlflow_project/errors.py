@@ -1,0 +1,9 @@
+"""What can go wrong between a scan and the place where its verdict is recorded."""
+
+from __future__ import annotations
+
+from stages.errors import BanGateError
+
+
+class TrackingError(BanGateError):
+    """The tracking server could not be reached or refused the run; the verdict is not recorded."""

@@ -1,0 +1,51 @@
+"""The exit code of every outcome, and the one place where failures become exits."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from mlflow_project.errors import TrackingError
+from stages.errors import BanGateError, CannotJudge, ConfigError
+
+EXIT_CODES: dict[str | type[BaseException], int] = {
+    "clean": 0,
+    "backdoored": 1,
+    "inconclusive": 3,
+    ConfigError: 2,
+    CannotJudge: 3,
+    TrackingError: 4,
+    Exception: 70,
+    KeyboardInterrupt: 130,
+}
+"""By verdict, or by the nearest ancestor of an exception's type."""
+
+
+@contextmanager
+def failures_as_exits() -> Iterator[None]:
+    """Ends the process with the failure's code: one sentence if it is explained, else a traceback.
+
+    Click's own exits pass through; its usage errors are 2.
+    """
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except BanGateError as error:
+        click.echo(f"ban-gate: {error}", err=True)
+        sys.exit(_code_of(error))
+    except KeyboardInterrupt as error:
+        click.echo("ban-gate: interrupted; nothing was judged", err=True)
+        sys.exit(_code_of(error))
+    except Exception as error:  # noqa: BLE001 (the only one: whatever is left is our own fault)
+        traceback.print_exc()
+        click.echo("ban-gate: internal error, please report it with this traceback", err=True)
+        sys.exit(_code_of(error))
+
+
+def _code_of(error: BaseException) -> int:
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)

@@ -1,0 +1,42 @@
+"""Bars on stderr that show how far the running step is, and how much time it still needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.scan import STEPS
+from pipeline.store import Watch
+from stages import progress
+
+FORMAT = "{desc:<34} {percentage:3.0f} % |{bar}| {elapsed}<{remaining}"
+
+
+def progress_bars() -> Watch:
+    """A watch that draws one bar per step, numbered, and none where stderr is not a terminal."""
+    numbers = count(1)
+
+    @contextmanager
+    def watch(name: str) -> Iterator[None]:
+        label = f"[{next(numbers)}/{STEPS}] {name.replace('_', ' ')}"
+        with (
+            tqdm(
+                desc=label, total=1, bar_format=FORMAT, file=sys.stderr, leave=False, disable=None
+            ) as bar,
+            progress.listening(lambda done, total: _move(bar, done, total)),
+        ):
+            yield
+
+    return watch
+
+
+def _move(bar: tqdm[Any], done: int, total: int) -> None:
+    """Shows `done` of `total`; a count that starts again starts the clock again."""
+    if total != bar.total or done < bar.n:
+        bar.reset(total)
+    bar.update(done - bar.n)
