@@ -44,7 +44,7 @@ class NoiseConfig:
     """First bound ε of the targeted sweep."""
     largest: float = 0.5
     """Last bound ε of the targeted sweep."""
-    sweep: int = 24
+    sweep: int = 16
     """Bounds in the sweep, in geometric progression, one gradient step each."""
     rate: float = 0.5
     """Length a of a targeted step, as a share of the current ε."""
@@ -56,7 +56,7 @@ class NoiseConfig:
     """Bound ε of the untargeted noise; none given: the ε that suits the model. BAN uses 0.3."""
     steps: int = 30
     """Steps of the untargeted noise. Source: BAN, README settings."""
-    memory_mb: int = 2048
+    memory_mb: int = 512
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
 
@@ -111,17 +111,22 @@ def _sweep(
     step_done: Callable[[], None],
 ) -> _Sweep:
     labels = labels.to(tail.device)
+    others = labels != group[:, None]
     noise = tail.silence()
+    added = torch.zeros(len(group), len(noise), device=tail.device)
     _, gradient = _pull(tail, noise, group, labels)
-    flips, worst, pulls, by_site = [], [], [], []
+    flips, worst, pulls, by_site = (list[torch.Tensor]() for _ in range(4))
     for bound in _bounds(config).tolist():
-        noise = climb(noise, gradient, config.rate * bound, bound)
-        logits, gradient = _pull(tail, noise, group, labels)
-        flipped = logits.argmax(-1) == group[:, None]
-        flips.append(_mean_over(flipped.float(), labels != group[:, None]))
+        if not worst or worst[-1].min() < 1:  # else all have flipped; a larger bound adds nothing
+            moved = climb(noise, gradient, config.rate * bound, bound)
+            added = added + _effect(noise, moved, gradient)
+            noise = moved
+            logits, gradient = _pull(tail, noise, group, labels)
+            flipped = logits.argmax(-1) == group[:, None]
+        flips.append(_mean_over(flipped.float(), others))
         worst.append(_resisting(flipped, labels, group, config.resisting))
-        pulls.append(_mean_over(_log_probability(logits, group), labels != group[:, None]))
-        by_site.append(_effect(noise, gradient))
+        pulls.append(_mean_over(_log_probability(logits, group), others))
+        by_site.append(added)
         step_done()
     return _Sweep(
         flips=_rows(flips), worst_source=_rows(worst), pull=_rows(pulls), by_site=_rows(by_site)
@@ -149,10 +154,11 @@ def _mean_over(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     return (values * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
-def _effect(noise: Noise, gradient: Noise) -> torch.Tensor:
-    """What each site's noise adds to the pull (g, sites), to first order: Σ n · ∇."""
-    pairs = zip(noise, gradient, strict=True)
-    return torch.stack([(each * slope).sum((1, 2)) for each, slope in pairs], dim=1)
+@torch.no_grad()
+def _effect(before: Noise, after: Noise, gradient: Noise) -> torch.Tensor:
+    """What a step adds to the pull through each site (g, sites), to first order: Σ Δn · ∇."""
+    steps = zip(before, after, gradient, strict=True)
+    return torch.stack([((new - old) * slope).sum((1, 2)) for old, new, slope in steps], dim=1)
 
 
 def _resisting(

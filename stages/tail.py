@@ -74,11 +74,11 @@ def perturbation(
 
 
 def _perturb(site: NoiseSite, mean: torch.Tensor, noise: torch.Tensor) -> graph.Edit:
-    trailing = [1] * (-site.axis - 1)
-    center = mean.view(-1, *trailing)
-    scale, shift = noise.view(2, -1, *trailing).unbind(0)
-    # y + (y − μ)δ + μξ: the same, but exact where the noise is zero
-    return lambda value: value + (value - center) * scale + center * shift
+    scale, shift = noise.unbind(0)
+    # y(1 + δ) + μ(ξ − δ): the same in one pass over y, and exact where the noise is zero
+    shape = (-1, *[1] * (-site.axis - 1))
+    factor, offset = (1 + scale).view(shape), (mean * (shift - scale)).view(shape)
+    return lambda value: torch.addcmul(offset, value, factor)
 
 
 @torch.no_grad()

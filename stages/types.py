@@ -182,7 +182,7 @@ class TargetedNoise:
     other classes that go to each class; `worst_source` (S, K) the same share among those source
     classes that resist most; `pull` (S, K) the mean log-probability of the target; `chosen` is the
     index of the bound that suits this model; `by_site` (K, sites) is what the noise of each site
-    adds to `pull` at that bound, to first order: the sum of n · ∇ over its channels, in nats.
+    has added to `pull` on the way to that bound: Σ Δn · ∇ over steps and channels, in nats.
     """
 
     epsilons: Floats

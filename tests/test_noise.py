@@ -45,10 +45,16 @@ def test_targeted_noise_reaches_its_targets(architecture: str) -> None:
 
 
 def test_all_classes_at_once_equal_one_by_one() -> None:
-    """Groups of one class, forced by little memory, give what all classes at once give."""
+    """Groups of one class, forced by little memory, give what all classes at once give.
+
+    Only `pull` may differ, where a group has flipped altogether and its noise stops growing.
+    """
     together, apart = targeted(), targeted(config=replace(QUICK, memory_mb=0))
 
-    np.testing.assert_allclose(together.pull, apart.pull, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(together.worst_source, apart.worst_source)
+    np.testing.assert_array_equal(together.flips, apart.flips)
+    moving = apart.worst_source.max(axis=1) < 1
+    np.testing.assert_allclose(together.pull[moving], apart.pull[moving], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(together.by_site, apart.by_site, rtol=1e-4)
 
 
