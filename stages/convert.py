@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx2torch
 import torch
-from onnx import ModelProto
+from onnx import ModelProto, helper
 from onnx2torch.node_converters.batch_norm import OnnxBatchNorm
 from onnx2torch.node_converters.binary_math_operations import OnnxBinaryMathOperation
 from onnx2torch.node_converters.gemm import OnnxGemm
@@ -20,7 +20,7 @@ from stages.converters import register
 from stages.converters.convolution import FunctionalConv
 from stages.converters.normalisation import FunctionalBatchNorm, FunctionalLayerNorm
 from stages.errors import ConversionError
-from stages.normalise.graph import inferred, opset
+from stages.normalise.graph import inferred, opset, producers
 
 _FAILURES = (
     NotImplementedError,
@@ -51,12 +51,30 @@ def build_module(model: ModelProto) -> fx.GraphModule:
     """
     register()
     try:
-        module: fx.GraphModule = onnx2torch.convert(model, attach_onnx_mapping=True)
+        module: fx.GraphModule = onnx2torch.convert(_parted(model), attach_onnx_mapping=True)
     except _FAILURES as error:
         raise _explained(model, error) from error
     _promote(module)
     module.eval()
     return module
+
+
+def _parted(model: ModelProto) -> ModelProto:
+    """The model whose output is all that its node gives: onnx2torch hands on every part of a Split.
+
+    Where the node gives more, a copy of the model ends in an Identity behind it.
+    """
+    outputs = [value.name for value in model.graph.output]
+    node = producers(model.graph).get(outputs[0]) if len(outputs) == 1 else None
+    if node is None or len(node.output) == 1:
+        return model
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    alone = f"{outputs[0]}_alone"
+    last = helper.make_node("Identity", outputs, [alone], name=f"Identity_{len(copy.graph.node)}_")
+    copy.graph.node.append(last)
+    copy.graph.output[0].name = alone
+    return copy
 
 
 def trainable_share(module: nn.Module) -> float:
@@ -78,8 +96,11 @@ def _float_buffers(module: nn.Module) -> Iterator[torch.Tensor]:
 
 def _explained(model: ModelProto, cause: Exception) -> ConversionError:
     """The error with the first node whose converter fails, found by asking each one alone."""
-    graph = OnnxGraph(inferred(model).graph)
     version = opset(model)
+    try:
+        graph = OnnxGraph(inferred(model).graph)
+    except _FAILURES as error:
+        return ConversionError(f"cannot read the graph at opset {version}: {_reason(error)}")
     for name, node in graph.nodes.items():
         try:
             get_converter(node.operation_type, version, node.domain)(node, graph)
@@ -102,6 +123,8 @@ def _advice(version: int) -> str:
 
 def _reason(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, KeyError):
+        return f"nothing is known of `{error.args[0]}`"
     if "Converter is not implemented" in text:
         return "there is no converter for it"
     return text.splitlines()[0] if text else type(error).__name__

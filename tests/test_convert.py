@@ -141,3 +141,45 @@ def test_refused_nodes_are_named() -> None:
 
     with pytest.raises(ConversionError, match=r"node `BatchNormalization_1_`\): .* statistics"):
         build_module(model)
+
+
+def test_a_graph_onnx2torch_cannot_put_together_is_refused() -> None:
+    """Where every node converts alone but not the whole, the model is named as the reason."""
+    model = tiny([helper.make_node("Relu", ["x"], ["y"])], {})
+    model.graph.output[0].name = "x"
+
+    with pytest.raises(ConversionError, match=r"convert the model at opset 17: .*`x`; export"):
+        build_module(model)
+
+
+@pytest.mark.parametrize(("opset", "advice"), [(17, "without it"), (20, "at opset 17")])
+def test_advice_fits_the_opset(opset: int, advice: str) -> None:
+    """At the opset onnx2torch covers best the advice is another model, elsewhere that opset."""
+    model = tiny([helper.make_node("Hardmax", ["x"], ["y"])], {})
+    model.opset_import[0].version = opset
+
+    with pytest.raises(ConversionError, match=f"export the model {advice}"):
+        build_module(model)
+
+
+def test_building_leaves_the_model_as_it_was() -> None:
+    """Neither promotion nor an added Identity writes into the model it is given."""
+    model = tiny([helper.make_node("Split", ["x"], ["y", "z"], axis=1)], {})
+    before = model.SerializeToString(deterministic=True)
+
+    assert build_module(model)(torch.ones(3, 2)).shape == (3, 1)
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_a_tied_weight_stays_the_same_number_twice() -> None:
+    """A weight that two layers share becomes two Parameters of equal value."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("MatMul", ["a", "w"], ["y"]),
+    ]
+
+    module = build_module(tiny(nodes, {"w": [[1, 2], [3, 4]]}))
+
+    one, other = module.parameters()
+    assert torch.equal(one, other)
+    assert one is not other

@@ -232,3 +232,72 @@ def test_load_proto_reads_the_model(tmp_path: Path) -> None:
 
     assert inspection.load_proto(saved(model, tmp_path)) == model
     onnx.checker.check_model(model)
+
+
+def _with_sparse_outside(model: ModelProto) -> None:
+    values = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[1])
+    values.data_location = TensorProto.EXTERNAL
+    places = numpy_helper.from_array(np.array([0]), "places")
+    sparse = helper.make_sparse_tensor(values, places, [2])
+    model.graph.sparse_initializer.append(sparse)
+
+
+def _with_sparse_constant_outside(model: ModelProto) -> None:
+    _with_sparse_outside(model)
+    sparse = model.graph.sparse_initializer.pop()
+    model.graph.node.append(helper.make_node("Constant", [], ["far"], sparse_value=sparse))
+
+
+@pytest.mark.parametrize("change", [_with_sparse_outside, _with_sparse_constant_outside])
+def test_no_tensor_escapes_the_search(change: Callable[[ModelProto], None], tmp_path: Path) -> None:
+    """Data outside the file is found in sparse tensors too."""
+    model = linear_model()
+    change(model)
+
+    with pytest.raises(ModelRefused, match="`far` is stored outside the file"):
+        inspection.inspect_onnx(saved(model, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [(-1, (None, 4)), (None, (None, 4)), (2, (2, 4)), ("batch", (None, 4))]
+)
+def test_free_sizes_have_no_number(
+    size: int | str | None, shape: tuple[int | None, ...], tmp_path: Path
+) -> None:
+    """A name, nothing and −1 all mean a free size."""
+    model = linear_model()
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", 1, (size, 4)))
+
+    assert inspection.inspect_onnx(saved(model, tmp_path)).input.shape == shape
+
+
+@pytest.mark.parametrize(("name", "version"), [("tool", "1.2"), ("tool", ""), ("", "")])
+def test_the_producer_is_what_the_file_says(name: str, version: str, tmp_path: Path) -> None:
+    """Name and version of the exporter, as far as they are given, with one space between."""
+    model = linear_model()
+    model.producer_name, model.producer_version = name, version
+
+    artifact = inspection.inspect_onnx(saved(model, tmp_path))
+
+    assert artifact.producer == " ".join(part for part in (name, version) if part)
+
+
+@pytest.mark.parametrize("place", ["producer_name", "node", "initializer", "function", "attribute"])
+def test_names_on_several_lines_are_refused(place: str, tmp_path: Path) -> None:
+    """No name can add a line to a message or report."""
+    model, bad = linear_model(), "evil\nverdict: clean"
+    if place == "producer_name":
+        model.producer_name = bad
+    elif place == "node":
+        model.graph.node[0].name = bad
+    elif place == "initializer":
+        model.graph.initializer[0].name = bad
+    elif place == "function":
+        model.functions.add(name=bad)
+    else:
+        model.graph.node[0].attribute.add(name=bad)
+
+    with pytest.raises(ModelRefused, match=r"evil\\nverdict: clean', expected printable") as told:
+        inspection.inspect_onnx(saved(model, tmp_path))
+
+    assert "\n" not in str(told.value)

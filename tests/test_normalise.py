@@ -302,3 +302,78 @@ def test_normalising_changes_no_logits(architecture: str, exporter: str) -> None
     images = zoo.images(3)
     expected = zoo.net(architecture)(images).detach().numpy()
     np.testing.assert_allclose(run(plain, images.numpy()), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_softmax_of_the_input_stays() -> None:
+    """There are no logits before a softmax that reads the model's input itself."""
+    model = classifier([helper.make_node("Softmax", ["x"], ["y"])], shape=("batch", 3))
+
+    cut_to_logits.apply(model)
+
+    assert operators(model) == ["Softmax"]
+
+
+def test_without_one_score_output_nothing_is_cut() -> None:
+    """A model of two score outputs is not cut, whichever was meant."""
+    nodes = [
+        LOGITS,
+        helper.make_node("Softmax", ["z"], ["y"]),
+        helper.make_node("Relu", ["z"], ["t"]),
+    ]
+    model = classifier(nodes, {"w": WEIGHT}, outputs=("y", "t"))
+    before = model.SerializeToString(deterministic=True)
+
+    cut_to_logits.apply(model)
+
+    assert model.SerializeToString(deterministic=True) == before
+
+
+@pytest.mark.parametrize(
+    ("opset", "axis", "kept"),
+    [
+        *((11, None, ["MatMul"]), (11, 0, ["MatMul", "Softmax"])),
+        *((13, None, ["MatMul"]), (13, 1, ["MatMul"]), (13, -2, ["MatMul", "Softmax"])),
+    ],
+)
+def test_the_axis_of_a_softmax_counts(opset: int, axis: int | None, kept: list[str]) -> None:
+    """The default axis changed with opset 13; only a softmax over classes is cut."""
+    attributes = {} if axis is None else {"axis": axis}
+    softmax = helper.make_node("Softmax", ["z"], ["y"], **attributes)
+    model = classifier([LOGITS, softmax], {"w": WEIGHT}, opset=opset)
+
+    cut_to_logits.apply(model)
+
+    assert operators(model) == kept
+
+
+def test_a_name_a_branch_defines_itself_stays() -> None:
+    """A dropped Identity's name that a branch uses for its own value keeps meaning that value."""
+    info = [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)]
+    inner = [helper.make_node("Neg", ["z"], ["a"]), helper.make_node("Relu", ["a"], ["r"])]
+    branch = helper.make_graph(inner, "branch", [], info)
+    nodes = [
+        LOGITS,
+        helper.make_node("If", ["yes"], ["y"], then_branch=branch, else_branch=branch),
+    ]
+    model = classifier(nodes, {"w": WEIGHT, "yes": np.array(True)})
+    expected = run(model, IMAGES)
+    outer = helper.make_node("Identity", ["x"], ["a"])
+    model.graph.node.insert(0, outer)
+
+    drop_identities.apply(model)
+
+    assert operators(model) == ["MatMul", "If"]
+    assert [list(node.input) for node in model.graph.node[1].attribute[0].g.node] == [["z"], ["a"]]
+    np.testing.assert_array_equal(run(model, IMAGES), expected)
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn", "vit"])
+def test_normalising_twice_is_normalising_once(architecture: str) -> None:
+    """A normalised model is in plain form already: the same nodes with the same names."""
+    once = normalise(onnx.load_model_from_string(zoo.exported(architecture, "legacy")))
+
+    twice = normalise(once)
+
+    assert [node.name for node in twice.graph.node] == [node.name for node in once.graph.node]
+    images = zoo.images(2).numpy()
+    np.testing.assert_array_equal(run(twice, images), run(once, images))

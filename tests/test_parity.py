@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import zoo
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import fx, nn
 
 from stages.convert import build_module
@@ -202,3 +202,107 @@ def test_a_file_onnxruntime_cannot_run_is_refused(opened: Open) -> None:
 
     with pytest.raises(ModelRefused, match="onnxruntime cannot run the model"):
         prove_parity(artifact, module, samples(8, (4, 32, 32)), ParityConfig())
+
+
+def classifier(folder: Path, *nodes: NodeProto, batch: int | str = "batch") -> Path:
+    """The file of a model from `x` (batch, 4) to `logits` with a constant matrix `w` (4, 6)."""
+    weight = np.random.default_rng(2).standard_normal((4, 6)).astype(np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (batch, 4))],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, (None, None))],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    path = folder / "model.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    )
+    return path
+
+
+def test_a_batch_of_minus_one_is_free(tmp_path: Path) -> None:
+    """Some exporters write a free batch as −1; the file runs at every batch size."""
+    node = helper.make_node("MatMul", ["x", "w"], ["logits"])
+    path = classifier(tmp_path, node, batch=-1)
+
+    artifact, module = inspect_onnx(path), build_module(normalise(load_proto(path)))
+
+    assert artifact.input.shape == (None, 4)
+    assert prove_parity(artifact, module, samples(8, (4,)), ParityConfig()).n == 8
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("softmax", [False, True])
+def test_logits_may_be_one_part_of_a_split(index: int, softmax: bool, tmp_path: Path) -> None:
+    """Where one part of a Split is the output, the twin gives that part and no other."""
+    parts = ["logits" if part == index and not softmax else f"part{part}" for part in range(2)]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["all"]),
+        helper.make_node("Split", ["all"], parts, axis=1),
+    ]
+    nodes += [helper.make_node("Softmax", [parts[index]], ["logits"])] if softmax else []
+    path = classifier(tmp_path, *nodes)
+    artifact, module = inspect_onnx(path), build_module(normalise(load_proto(path)))
+
+    result = prove_parity(artifact, module, samples(8, (4,)), ParityConfig())
+
+    assert result.max_rel <= result.tolerance
+    assert module(torch.ones(2, 4)).shape == (2, 3)
+
+
+def test_a_twin_of_several_outputs_fails(opened: Open) -> None:
+    """A module that gives a tuple is no twin of a classifier."""
+    artifact, module = opened("mlp", "legacy")
+    (output,) = (node for node in module.graph.nodes if node.op == "output")
+    output.args = ((output.args[0], output.args[0]),)
+    module.recompile()
+
+    with pytest.raises(ParityError, match="several outputs"):
+        prove_parity(artifact, module, samples(), ParityConfig())
+
+
+def test_a_wrong_rewriting_is_said_to_be_one(opened: Open) -> None:
+    """Where every node agrees and the logits do not, the graph itself is blamed."""
+    artifact, module = opened("mlp", "legacy")
+    (output,) = (node for node in module.graph.nodes if node.op == "output")
+    with module.graph.inserting_before(output):
+        output.args = (module.graph.call_function(torch.mul, (output.args[0], 2.0)),)
+    module.recompile()
+
+    with pytest.raises(ParityError, match="although every node agrees"):
+        prove_parity(artifact, module, samples(), ParityConfig())
+
+
+def test_a_twin_that_mixes_up_classes_fails(opened: Open) -> None:
+    """The same numbers in another order are another model."""
+    artifact, module = opened("mlp", "legacy")
+    last = [part for part in module.modules() if isinstance(part, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.copy_(last.weight.flip(0))
+        last.bias.copy_(last.bias.flip(0))
+
+    with pytest.raises(ParityError, match="relative difference of"):
+        prove_parity(artifact, module, samples(), ParityConfig())
+
+
+@pytest.mark.parametrize("sizes", [(1,), (3, 3, 3), (5, 1)])
+def test_any_batches_are_proved(sizes: tuple[int, ...], opened: Open) -> None:
+    """The stated batch sizes are those compared, whatever they are."""
+    artifact, module = opened("mlp", "dynamo-baked")
+
+    result = prove_parity(artifact, module, samples(4), ParityConfig(batches=sizes))
+
+    assert (result.batches, result.n) == (sizes, sum(sizes))
+
+
+def test_the_tolerance_decides(opened: Open) -> None:
+    """A difference passes a tolerance above it and fails one below it."""
+    artifact, module = opened("mlp", "legacy")
+    with torch.no_grad():
+        next(part for part in module.modules() if isinstance(part, nn.Linear)).weight.mul_(1.001)
+
+    assert prove_parity(artifact, module, samples(), ParityConfig(tolerance=0.1)).max_rel > 1e-5
+    with pytest.raises(ParityError, match="allowed 1e-05"):
+        prove_parity(artifact, module, samples(), ParityConfig(tolerance=1e-5))

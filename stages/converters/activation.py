@@ -14,7 +14,7 @@ from stages.converters.registration import constant, given, install, result
 class Clip(nn.Module):
     """Limits values to bounds, known or computed; an absent bound does not limit."""
 
-    def __init__(self, low: float | None, high: float | None) -> None:
+    def __init__(self, low: float | int | None, high: float | int | None) -> None:
         super().__init__()
         self._low = low
         self._high = high
@@ -36,10 +36,10 @@ def convert_clip(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     if any(given(node, index) and tensors[index - 1] is None for index in (1, 2)):
         return result(Clip(None, None), node)
     low, high = (
-        node.attributes.get(name) if tensor is None else float(tensor)
+        node.attributes.get(name) if tensor is None else tensor.item()
         for name, tensor in zip(("min", "max"), tensors, strict=True)
     )
-    known: dict[tuple[float | None, float | None], nn.Module] = {
+    known: dict[tuple[float | int | None, float | int | None], nn.Module] = {
         (None, None): nn.Identity(),
         (0.0, None): nn.ReLU(),
         (0.0, 6.0): nn.ReLU6(),

@@ -28,12 +28,20 @@ class Attention(nn.Module):
         mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Attended values (N, heads, positions, size); a head count of K and V may divide Q's."""
+        if self._causal and mask is not None:
+            mask = _without_future(mask, query.shape[-2], key.shape[-2])
         return functional.scaled_dot_product_attention(
             *(query, key, value, mask),
-            is_causal=self._causal,
+            is_causal=self._causal and mask is None,
             scale=self._scale,
             enable_gqa=query.shape[1] != key.shape[1],
         )
+
+
+def _without_future(mask: torch.Tensor, queries: int, keys: int) -> torch.Tensor:
+    """The mask with every key after its query's position shut out; torch takes only one of both."""
+    past = torch.ones(queries, keys, dtype=torch.bool, device=mask.device).tril()
+    return mask & past if mask.dtype == torch.bool else mask.masked_fill(~past, float("-inf"))
 
 
 def convert_attention(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:

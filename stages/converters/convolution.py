@@ -1,10 +1,11 @@
-"""Conv as a true convolution module wherever its weights are in the file."""
+"""Conv as a true convolution module wherever its weights are in the file, and ConvTranspose."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+from onnx2torch.node_converters.registry import get_converter
 from onnx2torch.onnx_graph import OnnxGraph
 from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
@@ -103,6 +104,23 @@ def _module(node: OnnxNode, weight: torch.Tensor, bias: torch.Tensor | None) -> 
     return module
 
 
+_convert_transposed = get_converter("ConvTranspose", 11, "")
+
+
+def convert_conv_transpose(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    """What onnx2torch makes of it, which pays no heed to a stated output shape.
+
+    Raises:
+        NotImplementedError: the node states one, or its weights are computed.
+    """
+    weights = [constant(graph, node, index) for index in (1, 2) if given(node, index)]
+    if "output_shape" in node.attributes or any(one is None for one in weights):
+        raise NotImplementedError("a transposed convolution to a stated shape, or by other values")
+    converted: OperationConverterResult = _convert_transposed(node, graph)
+    return converted
+
+
 def register() -> None:
-    """Registers Conv for all versions."""
+    """Registers both for all versions."""
     install("Conv", convert_conv)
+    install("ConvTranspose", convert_conv_transpose)

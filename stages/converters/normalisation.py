@@ -56,10 +56,13 @@ def convert_batch_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterRe
     """An `nn.BatchNorm` module for rank 2 to 5, 4 if unknown; functional for computed ones.
 
     Raises:
-        NotImplementedError: the node trains, or its input has another rank.
+        NotImplementedError: the node trains, has statistics per position, or its input has
+            another rank.
     """
     if len(node.output_values) > 1 or node.attributes.get("training_mode", 0):
         _refuse("batch normalisation that updates its statistics")
+    if not node.attributes.get("spatial", 1):
+        _refuse("batch normalisation with statistics per position")
     epsilon = float(node.attributes.get("epsilon", 1e-5))
     scale, bias, mean, variance = (constant(graph, node, index) for index in range(1, 5))
     if scale is None or bias is None or mean is None or variance is None:

@@ -20,12 +20,12 @@ class Pad(nn.Module):
     """Pads the chosen axes, by default all; negative amounts crop."""
 
     def __init__(
-        self, mode: str, amounts: Sequence[int], axes: Sequence[int], value: float
+        self, mode: str, amounts: Sequence[int], axes: Sequence[int] | None, value: float
     ) -> None:
         super().__init__()
         self._mode = mode
         self._amounts = list(amounts)
-        self._axes = list(axes)
+        self._axes = axes
         self._value = value
 
     def forward(
@@ -38,7 +38,8 @@ class Pad(nn.Module):
         """X with the given amounts, all beginnings before all ends, around it."""
         pads = self._amounts if amounts is None else [int(one) for one in amounts.tolist()]
         chosen = self._axes if axes is None else [int(one) for one in axes.tolist()]
-        flat = _torch_order(pads, chosen or list(range(x.dim())), x.dim())
+        every = range(x.dim())
+        flat = _torch_order(pads, every if chosen is None else chosen, x.dim())
         if self._mode == "constant":
             fill = self._value if value is None else float(value)
             return functional.pad(x, flat, value=fill)
@@ -76,12 +77,12 @@ def convert_pad(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
         raise NotImplementedError(f"padding of mode `{mode}`")
     tensors = [constant(graph, node, index) for index in (1, 2, 3)]
     if any(given(node, index) and tensors[index - 1] is None for index in (1, 2, 3)):
-        return result(Pad(_MODES[mode], [], [], 0.0), node)
+        return result(Pad(_MODES[mode], [], None, 0.0), node)
     amounts, value, axes = tensors
     module = Pad(
         _MODES[mode],
         node.attributes.get("pads", []) if amounts is None else amounts.tolist(),
-        [] if axes is None else axes.tolist(),
+        None if axes is None else axes.tolist(),
         float(node.attributes.get("value", 0.0) if value is None else value),
     )
     return result(module, node, node.input_values[:1])

@@ -24,8 +24,13 @@ class PaddedMaxPool(nn.Module):
         self._window = sides
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pooled images (N, C, *spatial)."""
+        """Pooled images (N, C, *spatial) without windows that would begin behind the image."""
         pooled: torch.Tensor = self.pool(self._window.pad(images, float("-inf")))
+        begin = self._window.amounts(images.shape[2:])[-2::-2]
+        sizes = zip(images.shape[2:], begin, self._window.stride, strict=True)
+        for axis, (size, front, stride) in enumerate(sizes, 2):
+            most = -(-(size + front) // stride)
+            pooled = pooled.narrow(axis, 0, min(most, pooled.shape[axis]))
         return pooled
 
 
@@ -74,9 +79,7 @@ def convert_max_pool(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResu
     if len(node.output_values) > 1 or node.attributes.get("storage_order", 0):
         raise NotImplementedError("max pooling with indices")
     sides, ceil = _sides(node), bool(node.attributes.get("ceil_mode", 0))
-    fits = sides.is_symmetric and all(
-        2 * p <= k for p, k in zip(sides.begin, sides.kernel, strict=True)
-    )
+    fits = _fits(sides)
     padding = sides.begin if fits else 0
     make = _MAX[len(sides.kernel)]
     pool = make(sides.kernel, sides.stride, padding, sides.dilation, ceil_mode=ceil)
@@ -87,15 +90,15 @@ def convert_average_pool(node: OnnxNode, graph: OnnxGraph) -> OperationConverter
     """Average pooling over one to three axes.
 
     Raises:
-        NotImplementedError: the window is dilated, or rounds up beside uneven padding.
+        NotImplementedError: the window is dilated, or rounds up beside uneven or wide padding.
     """
     del graph
     sides, ceil = _sides(node), bool(node.attributes.get("ceil_mode", 0))
     counts = bool(node.attributes.get("count_include_pad", 0))
-    if set(sides.dilation) != {1} or (ceil and not sides.is_symmetric):
+    if set(sides.dilation) != {1} or (ceil and not _fits(sides)):
         raise NotImplementedError("dilated average pooling, or one that rounds up beside padding")
     make = _AVERAGE[len(sides.kernel)]
-    if sides.is_symmetric:
+    if _fits(sides):
         pool = make(sides.kernel, sides.stride, sides.begin, ceil, counts)
         return result(pool, node)
     pool = make(sides.kernel, sides.stride)
@@ -112,6 +115,12 @@ def _sides(node: OnnxNode) -> Window:
     if len(sides.kernel) not in _MAX:
         raise NotImplementedError(f"pooling over {len(sides.kernel)} axes")
     return sides
+
+
+def _fits(sides: Window) -> bool:
+    """Whether torch's pooling can pad by itself: evenly, and by half a window at most."""
+    halves = zip(sides.begin, sides.kernel, strict=True)
+    return sides.is_symmetric and all(2 * amount <= kernel for amount, kernel in halves)
 
 
 def _convert_global_average(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:

@@ -23,7 +23,7 @@ def _product(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor
 
 REDUCTIONS: dict[str, Reduction] = {
     "ReduceL1": lambda x, axes, keep: x.abs().sum(axes, keep),
-    "ReduceL2": lambda x, axes, keep: x.square().sum(axes, keep).sqrt(),
+    "ReduceL2": lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep),
     "ReduceLogSum": lambda x, axes, keep: x.sum(axes, keep).log(),
     "ReduceLogSumExp": lambda x, axes, keep: x.logsumexp(axes, keep),
     "ReduceMax": lambda x, axes, keep: x.amax(axes, keep),
@@ -36,7 +36,7 @@ REDUCTIONS: dict[str, Reduction] = {
 
 
 class Reduce(nn.Module):
-    """Reduces over the given axes; without any over all, unless that is declared a no-op."""
+    """Reduces over the given axes; without any over all, or each number alone where declared so."""
 
     def __init__(self, operator: str, axes: Sequence[int], *, keep: bool, noop: bool) -> None:
         super().__init__()
@@ -46,10 +46,13 @@ class Reduce(nn.Module):
         self._noop = noop
 
     def forward(self, x: torch.Tensor, axes: torch.Tensor | None = None) -> torch.Tensor:
-        """X without the reduced axes, or with them at size 1."""
+        """X without the reduced axes, or with them at size 1.
+
+        What is called a no-op still takes absolute values, squares and logarithms.
+        """
         chosen = self._axes if axes is None else tuple(int(axis) for axis in axes.tolist())
         if not chosen and self._noop:
-            return x
+            return REDUCTIONS[self.operator](x.unsqueeze(-1), (-1,), False)
         return REDUCTIONS[self.operator](x, chosen or tuple(range(x.dim())), self._keep)
 
 

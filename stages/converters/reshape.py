@@ -1,6 +1,9 @@
-"""Reshape to a target known when it runs."""
+"""Reshape, Flatten, Squeeze and Unsqueeze to shapes known when they run."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
 
 import torch
 from onnx2torch.onnx_graph import OnnxGraph
@@ -8,7 +11,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, install, result
+from stages.converters.registration import constant, given, install, result
 
 
 class Reshape(nn.Module):
@@ -29,6 +32,51 @@ class Reshape(nn.Module):
         return x.reshape(sizes)
 
 
+class Flatten(nn.Module):
+    """Makes a matrix: axes before `axis` become rows, the others columns."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self._axis = axis
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The elements of x; no axes at all make a single row or column."""
+        return x.reshape(prod(x.shape[: self._axis]), prod(x.shape[self._axis :]))
+
+
+class _Axes(nn.Module):
+    """Changes the axes of size 1, given as attribute, as constant or computed."""
+
+    def __init__(self, axes: Sequence[int] | None) -> None:
+        super().__init__()
+        self._axes = axes
+
+    def _chosen(self, rank: int, axes: torch.Tensor | None) -> set[int]:
+        """The axes counted from the front, none where none are given."""
+        given_axes = (self._axes or ()) if axes is None else axes.reshape(-1).tolist()
+        return {int(axis) % rank for axis in given_axes}
+
+
+class Squeeze(_Axes):
+    """Drops the given axes of size 1; without any, all of them."""
+
+    def forward(self, x: torch.Tensor, axes: torch.Tensor | None = None) -> torch.Tensor:
+        """X without those axes."""
+        chosen = self._chosen(x.dim(), axes)
+        return x.squeeze(tuple(chosen)) if chosen else x.squeeze()
+
+
+class Unsqueeze(_Axes):
+    """Inserts axes of size 1 at the given places of the result."""
+
+    def forward(self, x: torch.Tensor, axes: torch.Tensor | None = None) -> torch.Tensor:
+        """X with those axes."""
+        count = len(self._axes or ()) if axes is None else axes.numel()
+        for axis in sorted(self._chosen(x.dim() + count, axes)):
+            x = x.unsqueeze(axis)
+        return x
+
+
 def convert_reshape(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """A reshape that reads a constant target once."""
     copies = node.attributes.get("allowzero", 0) == 0
@@ -39,6 +87,24 @@ def convert_reshape(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResul
     return result(Reshape(sizes, copies=copies), node, node.input_values[:1])
 
 
+def convert_flatten(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    """A flatten at any axis, the first and the one behind the last included."""
+    del graph
+    return result(Flatten(int(node.attributes.get("axis", 1))), node)
+
+
+def convert_axes(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    """A squeeze or unsqueeze that reads constant axes once."""
+    axes = constant(graph, node, 1)
+    known = node.attributes.get("axes") if axes is None else axes.reshape(-1).tolist()
+    module = {"Squeeze": Squeeze, "Unsqueeze": Unsqueeze}[node.operation_type](known)
+    computed = given(node, 1) is not None and axes is None
+    return result(module, node, node.input_values[: 1 + computed])
+
+
 def register() -> None:
-    """Registers Reshape for all versions whose target is an input."""
+    """Registers the four for all versions, Reshape for those whose target is an input."""
     install("Reshape", convert_reshape, since=5)
+    install("Flatten", convert_flatten)
+    install("Squeeze", convert_axes)
+    install("Unsqueeze", convert_axes)

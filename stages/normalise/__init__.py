@@ -42,7 +42,11 @@ _PASSES = (
 
 
 def normalise(model: ModelProto) -> ModelProto:
-    """A normalised copy of a model that passed inspection; the same model gives the same copy."""
+    """A normalised copy of a model that passed inspection; the same model gives the same copy.
+
+    Raises:
+        ModelRefused: the graph holds something that inspection could not see is wrong.
+    """
     copy = ModelProto()
     copy.CopyFrom(model)
     for one in _PASSES:

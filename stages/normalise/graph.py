@@ -53,11 +53,15 @@ def opset(model: ModelProto) -> int:
 
 
 def shape_of(value: ValueInfoProto) -> Shape | None:
-    """The shape of a tensor value with None for free sizes; None where even the rank is unknown."""
+    """The shape of a tensor value with None for free sizes; None where even the rank is unknown.
+
+    Some exporters write a free size as −1.
+    """
     if not value.type.tensor_type.HasField("shape"):
         return None
     dims = value.type.tensor_type.shape.dim
-    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+    known = (dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
+    return tuple(dim.dim_value if one else None for dim, one in zip(dims, known, strict=True))
 
 
 def graph_inputs(graph: GraphProto) -> list[ValueInfoProto]:
