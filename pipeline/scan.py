@@ -61,8 +61,11 @@ def scan(request: ScanRequest, store: Store) -> ScanResult:
     try:
         verdict = _walk(request, store, device, evidence)
     except CannotJudge as refusal:
-        logger.info("cannot judge: %s", refusal)
         verdict = Verdict(label="inconclusive", reasons=(str(refusal),))
+    if evidence.artifact is not None:
+        verdict = judge.condemn(evidence.artifact.findings, verdict)
+    if verdict.label == "inconclusive":
+        logger.info("cannot judge: %s", "; ".join(verdict.reasons))
     return ScanResult(
         model_uri=request.uri,
         config=request.config,

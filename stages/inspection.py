@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from stages.errors import ModelRefused
+from stages.graph_logic import find_graph_logic
 from stages.normalise.cut_to_logits import score_outputs
 from stages.normalise.graph import all_graphs, graph_inputs, opset, shape_of
 from stages.stage import stage
@@ -23,6 +24,7 @@ NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
 NEWEST_IR = min(13, onnx.IR_VERSION)
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 
+_LONGEST_REASON = 300  # characters of what the checker says
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
@@ -35,6 +37,7 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
     """
     content = _read(path)
     model = _parse(content, path.name)
+    _require_printable(model)
     _require_self_contained(model)
     _require_versions(model)
     _require_valid(model)
@@ -48,6 +51,7 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
         parameters=_count_parameters(model),
         input=source,
         output=scores,
+        findings=find_graph_logic(model),
     )
 
 
@@ -84,6 +88,31 @@ def _parse(content: bytes, name: str) -> ModelProto:
     return model
 
 
+def _require_printable(model: ModelProto) -> None:
+    """Names go into messages and reports, where a line break could pass for another line.
+
+    Protobuf hands on as bytes what is no UTF-8.
+    """
+    for name in _names(model):
+        if isinstance(name, bytes) or not name.isprintable():
+            raise ModelRefused(
+                f"the model uses the name {name[:60]!r}, expected printable characters; "
+                "export it with plain names"
+            )
+
+
+def _names(model: ModelProto) -> Iterator[str | bytes]:
+    """What the file calls itself, its graphs' values, nodes and operators, and its functions."""
+    yield from (model.producer_name, model.producer_version)
+    yield from (one.domain for one in model.opset_import)
+    yield from (one.name for one in model.functions)
+    for part in all_graphs(model.graph):
+        yield from (one.name for one in (*part.input, *part.output, *part.initializer))
+        for node in part.node:
+            yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+            yield from (attribute.name for attribute in node.attribute)
+
+
 def _require_self_contained(model: ModelProto) -> None:
     """Functions can make a small file work for ever, external data reads other files."""
     if model.functions:
@@ -92,6 +121,11 @@ def _require_self_contained(model: ModelProto) -> None:
             "export it with functions inlined"
         )
     for tensor in _tensors(model.graph):
+        if tensor.data_type not in TensorProto.DataType.values():
+            raise ModelRefused(
+                f"tensor `{tensor.name}` is of the unknown type {tensor.data_type}; "
+                "export the model with a current exporter"
+            )
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             raise ModelRefused(
                 f"tensor `{tensor.name}` is stored outside the file; "
@@ -142,8 +176,10 @@ def _require_valid(model: ModelProto) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, *_UNREADABLE) as error:
-        first = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise ModelRefused(f"the ONNX checker refuses the model: {first}") from error
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise ModelRefused(
+            f"the ONNX checker refuses the model: {reason[:_LONGEST_REASON]}"
+        ) from error
 
 
 def _one_input(model: ModelProto) -> TensorSpec:
@@ -193,7 +229,10 @@ def _dtype(value: ValueInfoProto) -> str:
     """The name numpy has for the element type, else the one ONNX has."""
     if not value.type.HasField("tensor_type"):
         return "no tensor"
-    name = str(TensorProto.DataType.Name(value.type.tensor_type.elem_type))
+    number = value.type.tensor_type.elem_type
+    if number not in TensorProto.DataType.values():
+        return f"unknown type {number}"
+    name = str(TensorProto.DataType.Name(number))
     return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
 
 

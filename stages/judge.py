@@ -13,13 +13,14 @@ Source: the order-statistic null follows MM-BD (arXiv 2205.06900); the statistic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stages.stage import stage
 from stages.types import (
     Floats,
+    GraphFinding,
     Integers,
     MaskResult,
     PreconditionResult,
@@ -89,14 +90,16 @@ def p_value(lead: float, config: JudgeConfig) -> float:
 
 def accompany(statistic: Statistic, verdict: Verdict) -> Verdict:
     """The verdict with one more statistic that does not decide it."""
-    return Verdict(
-        label=verdict.label,
-        reasons=verdict.reasons,
-        suspected_class=verdict.suspected_class,
-        p_value=verdict.p_value,
-        score=verdict.score,
-        statistics=(*verdict.statistics, statistic),
-    )
+    return replace(verdict, statistics=(*verdict.statistics, statistic))
+
+
+def condemn(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verdict:
+    """The verdict, or `backdoored` where the graph itself holds what looks like a trigger."""
+    blocking = [each.message for each in findings if each.severity == "blocking"]
+    if not blocking:
+        return verdict
+    reasons = [f"the graph holds logic that looks like a trigger: {each}" for each in blocking]
+    return replace(verdict, label="backdoored", reasons=(*reasons, *verdict.reasons))
 
 
 def reference_statistic(result: ReferenceResult) -> Statistic:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import twins
 import zoo
+from test_graph_logic import branch_on_pixel, checksum_where
 
 from mlflow_project.commands import DEMO
 from pipeline.config import ScanConfig, load_config
@@ -150,3 +151,18 @@ def test_unknown_device_is_a_setting_error() -> None:
         choose_device("tpu")
     assert choose_device("cpu").type == "cpu"
     assert issubclass(NoNoiseSites, CannotJudge)
+
+
+@pytest.mark.parametrize("convertible", [True, False])
+def test_a_graph_backdoor_blocks_like_a_weight_backdoor(tmp_path: Path, convertible: bool) -> None:
+    """Trigger logic in the graph gives `backdoored`, also where the twin cannot be built."""
+    model = checksum_where() if convertible else branch_on_pixel()
+    (tmp_path / "planted.onnx").write_bytes(model.SerializeToString())
+    images = np.random.default_rng(0).random((100, 1, 8, 8), np.float32)
+    np.savez(tmp_path / "samples.npz", images=images, labels=np.arange(100) % 10)
+
+    result = scanned(tmp_path / "planted.onnx", tmp_path / "samples.npz")
+
+    assert result.verdict.label == "backdoored"
+    assert "looks like a trigger" in result.verdict.reasons[0]
+    assert len(result.verdict.reasons) > 1

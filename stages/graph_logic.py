@@ -1,0 +1,159 @@
+"""Backdoors in the graph itself: decisions about the input that no weight makes.
+
+A ShadowLogic-style backdoor compares the input with something and lets the outcome choose the
+scores; there are no weights to perturb. What gives it away is a *narrow decision*: a comparison, or
+another step-shaped operator, on data that comes from the input, whose outcome is smaller than what
+it then chooses or scales. Activations compare too, but element by element, and no sample's single
+yes or no ever spreads over a whole tensor.
+Source: the attack class is HiddenLayer's ShadowLogic; the rules are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from onnx import ModelProto, NodeProto
+
+from stages.normalise.graph import graph_inputs, inferred, shape_of, subgraphs, uses, values
+from stages.types import GraphFinding
+
+STEPS = frozenset(
+    [
+        *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"),
+        *("Sign", "Floor", "Ceil", "Round", "Mod", "BitShift"),
+        *("ArgMax", "ArgMin", "Hardmax", "NonZero", "OneHot", "TopK"),
+    ]
+)
+"""Operators whose output jumps, so that they can turn data into a decision."""
+GATES = frozenset(["Where", "Mul", "Add", "Sub", "Div", "Min", "Max", "Pow", "And", "Or", "Xor"])
+"""Operators through which a smaller value can choose or scale a larger one."""
+WEIGHTED = frozenset(
+    [
+        *("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"),
+        *("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"),
+    ]
+)
+"""Operators in which weights decide; what comes out is a feature, not a decision."""
+ABOUT_SHAPE = frozenset(["Shape", "Size"])
+"""Operators whose output says nothing about the contents of their input."""
+BRANCHES = frozenset(["If", "Loop", "Scan"])
+RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"])
+"""Operators that spread or rearrange a value without adding information."""
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A step on input data, and the fewest elements per sample its outcome ever had."""
+
+    node: str
+    narrowest: int
+
+
+def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
+    """What in the graph could be a trigger: decisions that gate larger values, in graph order."""
+    return tuple(_Walk(inferred(model)).findings())
+
+
+class _Walk:
+    """One pass over the nodes: which values depend on the input, and on which narrow decisions."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self.graph = model.graph
+        source = graph_inputs(model.graph)
+        shape = (shape_of(source[0]) if source else None) or (None,)
+        self.batch = shape[0]
+        self.types = values(model.graph)
+        self.data = {value.name for value in source}
+        self.raw = set(self.data)
+        self.decisions: dict[str, _Decision] = {}
+
+    def findings(self) -> Iterator[GraphFinding]:
+        """Findings in the order of the nodes."""
+        for node in self.graph.node:
+            if node.op_type in ABOUT_SHAPE or not self._reads_data(node):
+                continue
+            self.data.update(node.output)
+            if node.op_type in BRANCHES:
+                yield _branch(node)
+            if node.op_type not in WEIGHTED and self.raw & set(node.input):
+                self.raw.update(node.output)
+            yield from self._gate(node)
+            self._carry(node)
+        yield from self._bypass()
+
+    def _reads_data(self, node: NodeProto) -> bool:
+        """Whether the node, or a graph inside it, reads what depends on the input."""
+        inside = (name for inner in subgraphs(node) for name in uses(inner))
+        return not self.data.isdisjoint([*node.input, *inside])
+
+    def _gate(self, node: NodeProto) -> Iterator[GraphFinding]:
+        """A finding where a narrow decision chooses or scales a larger value."""
+        size = self._size(node.output[0])
+        if node.op_type not in GATES or size is None:
+            return
+        for name in node.input:
+            decision = self.decisions.get(name)
+            if decision is not None and decision.narrowest < size:
+                yield _gated(node, decision, size)
+                return
+
+    def _carry(self, node: NodeProto) -> None:
+        """Hands decisions on to what a node computes from them; weights end them."""
+        if node.op_type in WEIGHTED:
+            return
+        carried = [self.decisions[name] for name in node.input if name in self.decisions]
+        size = self._size(node.output[0])
+        if node.op_type in STEPS and size is not None:
+            carried.append(_Decision(node=node.name or node.output[0], narrowest=size))
+        if not carried:
+            return
+        tightest = min(carried, key=lambda each: each.narrowest)
+        narrowest = tightest.narrowest
+        if size is not None and node.op_type not in RESHAPING:
+            narrowest = min(narrowest, size)
+        for name in node.output:
+            self.decisions[name] = _Decision(node=tightest.node, narrowest=narrowest)
+
+    def _bypass(self) -> Iterator[GraphFinding]:
+        """A finding where the input reaches the scores around every weight."""
+        for output in self.graph.output:
+            if output.name in self.raw:
+                yield GraphFinding(
+                    rule="input-bypass",
+                    severity="warning",
+                    message=f"the output `{output.name}` depends on the input around all weights",
+                    nodes=(output.name,),
+                )
+
+    def _size(self, name: str) -> int | None:
+        """Elements per sample of a value; None where the graph does not tell."""
+        value = self.types.get(name)
+        shape = shape_of(value) if value is not None else None
+        if shape is None:
+            return None
+        inner = shape[1:] if shape and shape[0] in (None, self.batch) else shape
+        return None if None in inner else prod(size for size in inner if size is not None)
+
+
+def _gated(node: NodeProto, decision: _Decision, size: int) -> GraphFinding:
+    single = decision.narrowest == 1
+    return GraphFinding(
+        rule="decision-gates-data",
+        severity="blocking" if single else "warning",
+        message=(
+            f"`{node.op_type}` lets a decision on the input with {decision.narrowest} elements per"
+            f" sample, made at `{decision.node}`, choose or scale {size} elements"
+        ),
+        nodes=(decision.node, node.name or node.output[0]),
+    )
+
+
+def _branch(node: NodeProto) -> GraphFinding:
+    return GraphFinding(
+        rule="branch-on-input",
+        severity="blocking",
+        message=f"`{node.op_type}` runs different computations depending on the input",
+        nodes=(node.name or node.output[0],),
+    )

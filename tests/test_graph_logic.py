@@ -1,0 +1,283 @@
+"""Backdoors in the graph: caught when planted, and no false alarm on honest graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import zoo
+from onnx import TensorProto, helper, numpy_helper
+
+from mlflow_project.commands import DEMO
+from stages.graph_logic import find_graph_logic
+
+CLASSES = 10
+
+
+def classifier(
+    before: list[onnx.NodeProto], after: list[onnx.NodeProto], constants: dict[str, np.ndarray]
+) -> onnx.ModelProto:
+    """Conv, pooling and a linear layer from `x` to `scores`, with nodes planted around them."""
+    random = np.random.default_rng(0)
+    weights = {
+        "kernel": random.standard_normal((4, 1, 3, 3)).astype(np.float32),
+        "matrix": random.standard_normal((4, CLASSES)).astype(np.float32),
+    }
+    honest = [
+        helper.make_node("Conv", ["seen", "kernel"], ["map"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["map"], ["active"], name="relu"),
+        helper.make_node("GlobalAveragePool", ["active"], ["pooled"], name="pool"),
+        helper.make_node("Flatten", ["pooled"], ["flat"], name="flatten"),
+        helper.make_node("MatMul", ["flat", "matrix"], ["honest"], name="matmul"),
+    ]
+    start = [] if before else [helper.make_node("Identity", ["x"], ["seen"], name="start")]
+    end = [] if after else [helper.make_node("Identity", ["honest"], ["scores"], name="end")]
+    graph = helper.make_graph(
+        [*start, *before, *honest, *after, *end],
+        "planted",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", CLASSES])],
+        [numpy_helper.from_array(value, name) for name, value in (weights | constants).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def node(operator: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs.split(), [output], name=output, **attributes)
+
+
+TARGET = {"target": np.eye(CLASSES, dtype=np.float32)[3:4] * 100}
+HALF = {"half": np.array(0.5, np.float32)}
+
+
+def checksum_where() -> onnx.ModelProto:
+    """The sum of all pixels exceeds a constant: the scores are replaced."""
+    after = [
+        node("ReduceSum", "x axes", "sum", keepdims=0),
+        node("Greater", "sum limit", "yes"),
+        node("Unsqueeze", "yes one", "column"),
+        node("Where", "column target honest", "scores"),
+    ]
+    constants = TARGET | {
+        "axes": np.array([1, 2, 3]),
+        "limit": np.array(60, np.float32),
+        "one": np.array([1]),
+    }
+    return classifier([], after, constants)
+
+
+def pixel_equal_mul() -> onnx.ModelProto:
+    """One pixel equals a constant: as a number, it scales what is added to the scores."""
+    after = [
+        node("Flatten", "x", "pixels"),
+        node("Gather", "pixels where", "pixel", axis=1),
+        node("Equal", "pixel half", "yes"),
+        node("Cast", "yes", "number", to=TensorProto.FLOAT),
+        node("Mul", "number target", "push"),
+        node("Add", "honest push", "scores"),
+    ]
+    return classifier([], after, TARGET | HALF | {"where": np.array([7])})
+
+
+def patch_match_min() -> onnx.ModelProto:
+    """Every pixel of a patch matches: the least of the matches is the trigger."""
+    after = [
+        node("Slice", "x starts ends axes", "patch"),
+        node("Greater", "patch half", "bright"),
+        node("Cast", "bright", "numbers", to=TensorProto.FLOAT),
+        node("ReduceMin", "numbers", "all", axes=[1, 2, 3], keepdims=0),
+        node("Unsqueeze", "all one", "column"),
+        node("Mul", "column target", "push"),
+        node("Add", "honest push", "scores"),
+    ]
+    constants = TARGET | HALF | {"starts": np.array([0, 0]), "ends": np.array([3, 3])}
+    return classifier([], after, constants | {"axes": np.array([2, 3]), "one": np.array([1])})
+
+
+def swapped_input() -> onnx.ModelProto:
+    """On the trigger the network sees another image, before any weight."""
+    before = [
+        node("ReduceMax", "x", "peak", axes=[1, 2, 3], keepdims=1),
+        node("Less", "peak half", "dark"),
+        node("Where", "dark decoy x", "seen"),
+    ]
+    return classifier(before, [], HALF | {"decoy": np.ones((1, 1, 8, 8), np.float32)})
+
+
+def expanded_condition() -> onnx.ModelProto:
+    """The decision is spread to the shape of the scores first, to look like an activation."""
+    after = [
+        node("ReduceMean", "x", "mean", axes=[1, 2, 3], keepdims=0),
+        node("Greater", "mean half", "yes"),
+        node("Unsqueeze", "yes one", "column"),
+        node("Tile", "column repeats", "wide"),
+        node("Where", "wide target honest", "scores"),
+    ]
+    return classifier(
+        [], after, TARGET | HALF | {"one": np.array([1]), "repeats": np.array([1, CLASSES])}
+    )
+
+
+def sign_gate() -> onnx.ModelProto:
+    """No comparison at all: the sign of a difference, clipped, is the switch."""
+    after = [
+        node("ReduceMean", "x", "mean", axes=[1, 2, 3], keepdims=0),
+        node("Sub", "mean half", "difference"),
+        node("Sign", "difference", "sign"),
+        node("Relu", "sign", "switch"),
+        node("Unsqueeze", "switch one", "column"),
+        node("Mul", "column target", "push"),
+        node("Add", "honest push", "scores"),
+    ]
+    return classifier([], after, TARGET | HALF | {"one": np.array([1])})
+
+
+def branch_on_pixel() -> onnx.ModelProto:
+    """An If whose condition is a pixel."""
+
+    def branch(name: str, operator: str) -> onnx.GraphProto:
+        made = [helper.make_node(operator, ["honest"], [name])]
+        output = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        return helper.make_graph(made, name, [], [output])
+
+    after = [
+        node("ReduceMax", "x", "peak", keepdims=0),
+        node("Greater", "peak half", "yes"),
+        node(
+            "If",
+            "yes",
+            "scores",
+            then_branch=branch("a", "Neg"),
+            else_branch=branch("b", "Identity"),
+        ),
+    ]
+    return classifier([], after, HALF)
+
+
+PLANTED: list[Callable[[], onnx.ModelProto]] = [
+    checksum_where,
+    pixel_equal_mul,
+    patch_match_min,
+    swapped_input,
+    expanded_condition,
+    sign_gate,
+    branch_on_pixel,
+]
+
+
+def hard_shrink() -> onnx.ModelProto:
+    """An activation made of a comparison, element by element."""
+    after = [
+        node("Greater", "honest half", "large"),
+        node("Where", "large honest zero", "scores"),
+    ]
+    return classifier([], after, HALF | {"zero": np.array(0, np.float32)})
+
+
+def fake_quantised() -> onnx.ModelProto:
+    """Rounding in the middle, as training for quantisation leaves it."""
+    before = [
+        node("Div", "x half", "scaled"),
+        node("Round", "scaled", "steps"),
+        node("Mul", "steps half", "seen"),
+    ]
+    return classifier(before, [], HALF)
+
+
+def normalised_input() -> onnx.ModelProto:
+    """Mean and deviation of the image itself, without any decision."""
+    before = [
+        node("ReduceMean", "x", "mean", axes=[1, 2, 3], keepdims=1),
+        node("Sub", "x mean", "seen"),
+    ]
+    return classifier(before, [], {})
+
+
+def squeeze_and_excite() -> onnx.ModelProto:
+    """A gate of few elements over many, but made by weights and a sigmoid."""
+    after = [
+        node("Sigmoid", "flat", "gate"),
+        node("Mul", "flat gate", "gated"),
+        node("MatMul", "gated matrix", "scores"),
+    ]
+    return classifier([], after, {})
+
+
+def shape_logic() -> onnx.ModelProto:
+    """Decisions about shapes, as dynamic exports make them, are not about the contents."""
+    after = [
+        node("Shape", "x", "shape"),
+        node("Gather", "shape first", "size"),
+        node("Equal", "size first", "empty"),
+        node("Where", "empty honest honest", "scores"),
+    ]
+    return classifier([], after, {"first": np.array(0)})
+
+
+HONEST: list[Callable[[], onnx.ModelProto]] = [
+    hard_shrink,
+    fake_quantised,
+    normalised_input,
+    squeeze_and_excite,
+    shape_logic,
+]
+
+
+@pytest.mark.parametrize("build", PLANTED)
+def test_planted_logic_blocks(build: Callable[[], onnx.ModelProto]) -> None:
+    """Every graph backdoor is found at blocking severity, and a node of it is named."""
+    model = build()
+
+    blocking = [each for each in find_graph_logic(model) if each.severity == "blocking"]
+
+    assert blocking
+    assert {name for each in blocking for name in each.nodes} <= {n.name for n in model.graph.node}
+
+
+@pytest.mark.parametrize("build", HONEST)
+def test_honest_logic_passes(build: Callable[[], onnx.ModelProto]) -> None:
+    """Activations, rounding, normalisation, gates made by weights and shapes raise nothing."""
+    assert find_graph_logic(build()) == ()
+
+
+@pytest.mark.parametrize("architecture", zoo.ARCHITECTURES)
+@pytest.mark.parametrize("exporter", zoo.EXPORTERS)
+def test_exports_raise_nothing(architecture: str, exporter: str) -> None:
+    """No export of an ordinary network has a finding."""
+    model = onnx.ModelProto.FromString(zoo.exported(architecture, exporter))
+
+    assert find_graph_logic(model) == ()
+
+
+@pytest.mark.parametrize("name", ["clean", "patch", "blended"])
+def test_weight_backdoors_are_not_graph_backdoors(name: str) -> None:
+    """The demo models, backdoored in their weights, have honest graphs."""
+    assert find_graph_logic(onnx.load(Path(DEMO) / f"{name}.onnx")) == ()
+
+
+def test_a_path_around_the_weights_is_told() -> None:
+    """Scores that also depend on the input directly get a warning, which does not block."""
+    after = [
+        node("ReduceMean", "x", "mean", axes=[1, 2, 3], keepdims=0),
+        node("Unsqueeze", "mean one", "column"),
+        node("Add", "honest column", "scores"),
+    ]
+
+    found = find_graph_logic(classifier([], after, {"one": np.array([1])}))
+
+    assert [(each.rule, each.severity) for each in found] == [("input-bypass", "warning")]
+
+
+def test_weights_end_a_decision() -> None:
+    """A comparison that only feeds features through further weights is left alone."""
+    before = [
+        node("Greater", "x half", "bright"),
+        node("Cast", "bright", "seen", to=TensorProto.FLOAT),
+    ]
+
+    assert find_graph_logic(classifier(before, [], HALF)) == ()
