@@ -60,7 +60,7 @@ class NoiseConfig:
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
 
-@stage(version=1)
+@stage(version=2)
 def find_targeted_noise(
     twin: TorchTwin,
     samples: CleanSamples,
