@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlflow_project.exits import EXIT_CODES, failures_as_exits
+from pipeline.printable import printable
 
 if TYPE_CHECKING:
     from pipeline.result import ScanResult, TwinSummary
@@ -39,6 +40,14 @@ class GivenOption(click.Option):
         else:
             opts = {**opts, self.name or "": given}
         return super().consume_value(ctx, opts)
+
+
+class OneLine(logging.Formatter):
+    """Log lines that a name in a model file can neither break nor colour."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the parent's name)
+        """The message on one line; a traceback, which follows it, keeps its lines."""
+        return printable(super().formatMessage(record))
 
 
 class Commands(click.Group):
@@ -98,7 +107,8 @@ settings_options = (
         cls=GivenOption,
         multiple=True,
         metavar="KEY=VALUE",
-        help="One setting, such as noise.steps=10; wins over --config. May be repeated.",
+        help="A setting, such as noise.steps=10, or several separated by `;`; wins over --config."
+        " May be repeated.",
     ),
 )
 tracking_options = (
@@ -236,7 +246,7 @@ def inspect(file: Path, as_json: bool, verbose: bool) -> None:
     if as_json:
         click.echo(json.dumps(_inspection_document(artifact, twin), indent=2))
     else:
-        click.echo("\n".join(_inspection_lines(artifact, twin)))
+        click.echo("\n".join(map(printable, _inspection_lines(artifact, twin))))
 
 
 @main.command(short_help="Scan three small models whose truth is known.")
@@ -319,8 +329,8 @@ def _twin_facts(twin: TwinSummary) -> dict[str, object]:
 
 
 def _log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, format="%(levelname)-7s %(message)s", level=logging.WARNING, force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(levelname)-7s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in PROJECT_LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)

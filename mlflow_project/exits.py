@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 from mlflow_project.errors import TrackingError
+from pipeline.printable import printable
 from stages.errors import BanGateError, CannotJudge, ConfigError
 
 EXIT_CODES: dict[str | type[BaseException], int] = {
@@ -36,7 +37,7 @@ def failures_as_exits() -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except BanGateError as error:
-        click.echo(f"ban-gate: {error}", err=True)
+        click.echo(printable(f"ban-gate: {error}"), err=True)
         sys.exit(_code_of(error))
     except KeyboardInterrupt as error:
         click.echo("ban-gate: interrupted; nothing was judged", err=True)

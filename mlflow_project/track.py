@@ -31,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mlflow_project.errors import TrackingError
 from pipeline.config import config_dict
 from pipeline.plots import figures
+from pipeline.printable import printable
 from pipeline.report import VERDICT_FILE, class_table, verdict_document, verdict_text
 from pipeline.result import Evidence, ScanResult
 from stages.types import CleanSamples, Floats
@@ -46,6 +47,7 @@ CLIENT_SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout carries the verdict alone
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that dies is given up within a minute
 }
+RUN_VARIABLE = "MLFLOW_RUN_ID"
 CLIENT_ERRORS = (MlflowException, requests.RequestException, SQLAlchemyError)
 """What MLflow raises: its own error, and those of its libraries that it lets through."""
 
@@ -117,7 +119,11 @@ def _start_run(name: str, target: Target) -> None:
     if target.uri:
         mlflow.set_tracking_uri(target.uri)
     _check_alive(mlflow.get_tracking_uri())
-    mlflow.start_run(run_name=name, experiment_id=_experiment_id(target.experiment))
+    joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
+    mlflow.start_run(
+        run_name=None if joined else printable(name),
+        experiment_id=_experiment_id(target.experiment),
+    )
 
 
 def _check_alive(uri: str) -> None:
@@ -171,8 +177,8 @@ def _log_samples(samples: CleanSamples | None, path: Path) -> None:
         dataset = from_numpy(
             samples.images,
             targets=samples.labels,
-            source=str(path),
-            name=path.name,
+            source=printable(str(path)),
+            name=printable(path.name),
             digest=samples.digest[:LONGEST_DIGEST],
         )
     mlflow.log_input(dataset, context="scan")
@@ -197,7 +203,7 @@ def _params(result: ScanResult) -> dict[str, object]:
     evidence = result.evidence
     return {
         **_flat(config_dict(result.config)),
-        "model_uri": result.model_uri,
+        "model_uri": printable(result.model_uri),
         "model_digest": evidence.artifact and evidence.artifact.digest,
         "samples_digest": evidence.samples and evidence.samples.digest,
     }
@@ -258,7 +264,7 @@ def _tags(result: ScanResult) -> dict[str, str]:
     tags = {
         "ban.verdict": verdict.label,
         "ban.gate": "pass" if verdict.label == "clean" else "block",
-        "ban.reason": " ".join("; ".join(verdict.reasons).split())[:LONGEST_TAG],
+        "ban.reason": printable(" ".join("; ".join(verdict.reasons).split()))[:LONGEST_TAG],
         "ban.suspected_class": verdict.suspected_class,
         "ban.model_digest": evidence.artifact and evidence.artifact.digest,
         "ban.samples_digest": evidence.samples and evidence.samples.digest,

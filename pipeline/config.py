@@ -57,12 +57,15 @@ def load_config(
 ) -> ScanConfig:
     """The defaults, changed by a TOML file, by `KEY=VALUE` overrides, and by explicit options.
 
+    An override may hold several settings, separated by semicolons.
+
     Raises:
         ConfigError: the file is not TOML, or a key is unknown, or a value is of the wrong type.
     """
     settings = {} if path is None else _read(path)
     for override in overrides:
-        _apply(override, settings)
+        for each in filter(str.strip, override.split(";")):
+            _apply(each, settings)
     explicit = {"seed": seed, "device": device}
     settings |= {key: value for key, value in explicit.items() if value is not None}
     try:
@@ -81,7 +84,7 @@ def config_dict(config: ScanConfig) -> dict[str, object]:
 def _read(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"config `{path}` cannot be read ({error}); expected a TOML file such as"
             ' "[noise]" followed by "steps = 10"'
@@ -108,7 +111,7 @@ def _value(text: str) -> object:
     """A TOML value, or the text itself where it is none, so that `device=cpu` needs no quotes."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 

@@ -184,4 +184,6 @@ def _name_layers(axes: Axes, sites: tuple[NoiseSite, ...]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return
     names = [site.node if len(site.node) <= 16 else f"…{site.node[-15:]}" for site in sites]
-    axes.set_xticks(range(len(sites)), names, rotation=45, ha="right", fontsize="small")
+    axes.set_xticks(
+        range(len(sites)), names, rotation=45, ha="right", fontsize="small", parse_math=False
+    )

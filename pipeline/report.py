@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import config_dict
+from pipeline.printable import printable
 from pipeline.result import Evidence, ScanResult
 from stages.types import GraphFinding, OnnxArtifact, ParityResult, Statistic
 
@@ -79,7 +80,7 @@ def summary(result: ScanResult) -> str:
         told = f"p {_short(verdict.p_value)}  score {_short(verdict.score)}"
         if verdict.label == "backdoored" and verdict.suspected_class is not None:
             told += f"  class {verdict.suspected_class}"
-    return f"{verdict.label:<12}  {told}  {result.model_uri}"
+    return printable(f"{verdict.label:<12}  {told}  {result.model_uri}")
 
 
 def _short(number: float | None) -> str:

@@ -6,6 +6,7 @@ input space, and `labels` (N,) int64 or int32.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,6 +24,9 @@ UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
+    MemoryError,  # a header may claim any size
+    SyntaxError,  # it is a Python literal
+    tokenize.TokenError,
     NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
@@ -46,17 +50,24 @@ def read_samples(path: Path, artifact: OnnxArtifact) -> CleanSamples:
 def _arrays(path: Path) -> tuple[Array, Array]:
     if path.is_dir():
         raise SamplesError(f"samples `{path}` is a folder, expected an `.npz` file; {HOW_TO_SAVE}")
-    if not zipfile.is_zipfile(path):
+    if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would wait for ever
         raise SamplesError(f"samples `{path}` are not an `.npz` file; {HOW_TO_SAVE}")
     try:
         with np.load(path, allow_pickle=False) as stored:
             _check_keys(path, stored.files)
-            return stored["images"], stored["labels"]
+            return _array(stored["images"]), _array(stored["labels"])
     except UNREADABLE as error:
         raise SamplesError(
             f"samples `{path}` cannot be read ({error}); the file is damaged or holds Python"
             " objects, write it again from plain number arrays"
         ) from error
+
+
+def _array(member: object) -> Array:
+    """The member of an archive, which numpy hands over as bytes if it does not begin like one."""
+    if not isinstance(member, np.ndarray):
+        raise ValueError("a member of the archive is no array")  # noqa: TRY004 (caught as such)
+    return member
 
 
 def _check_keys(path: Path, found: list[str]) -> None:

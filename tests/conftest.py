@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import requests
@@ -33,6 +35,10 @@ from stages.types import (
 )
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+# The same examples every time: a suite that fails at random is not read.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 SERVER_STARTS_WITHIN = 120  # seconds; about 20 on two busy cores
 
@@ -185,7 +191,45 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real MLflow server that stores into a temporary folder."""
-    folder, port = tmp_path_factory.mktemp("server"), _free_port()
+    with _serving(tmp_path_factory.mktemp("server")) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def mortal_server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a real MLflow server of the test's own, and a function that kills it at once."""
+    with _serving(tmp_path / "server") as (url, process):
+        yield url, lambda: os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> dict[str, str]:
+    """The environment of a child process that finds this interpreter and leaves no traces."""
+    chosen = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return chosen | {
+        "BAN_GATE_HOME": str(tmp_path / "home"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+
+
+@pytest.fixture(scope="session")
+def schema_1_keys() -> set[str]:
+    """The keys of every `verdict.json` of schema 1."""
+    return {
+        "schema", "verdict", "reasons", "suspected_class", "p_value", "score", "statistics",
+        "model", "samples", "parity", "graph_findings", "seconds", "peak_rss_mb", "environment",
+        "config", "seed", "references",
+    }  # fmt: skip
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A real MLflow server that stores into a folder: its URL and its process."""
+    folder.mkdir(exist_ok=True)
+    port = _free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
@@ -195,9 +239,10 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # a test may have killed it
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -307,3 +308,42 @@ def test_a_child_process_keeps_its_streams_apart(
     assert "check_preconditions" in done.stderr
     assert "%" not in done.stderr
     assert "\r" not in done.stderr
+
+
+QUICK = "noise.steps=2; noise.sweep=3; noise.samples=20; mask.epochs=1; mask.batches=2"
+
+
+def test_a_server_killed_during_the_scan_costs_only_the_record(
+    mortal_server: tuple[str, Callable[[], None]], child: dict[str, str], tmp_path: Path
+) -> None:
+    """Exit 4 in bounded time; the verdict was told and written whole, and one sentence says why."""
+    (url, kill), output = mortal_server, tmp_path / "out"
+    command = [sys.executable, "-m", "mlflow_project", "scan", str(MODEL), "--output", str(output)]
+    command += ["--samples", str(commands.DEMO / "samples.npz"), "--set", QUICK]
+
+    with subprocess.Popen(
+        [*command, "--tracking-uri", url],
+        env=child,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as scan:
+        assert scan.stderr is not None
+        while "inspect_onnx" not in (line := scan.stderr.readline()):
+            assert line, "the scan ended before its first step"
+        kill()
+        killed = time.monotonic()
+        stdout, stderr = scan.communicate(timeout=90)
+
+    told = [line for line in stderr.splitlines() if line.startswith("ban-gate: ")]
+    assert scan.returncode == 4, stderr
+    assert len(told) == 1
+    assert f"cannot record the scan at `{url}`" in told[0]
+    assert "Traceback" not in stderr
+    assert stdout.startswith(("clean  ", "backdoored  "))
+    assert stdout.count("\n") == 1
+    document = json.loads((output / "verdict.json").read_text(), parse_constant=pytest.fail)
+    assert document["verdict"] == stdout.split()[0]
+    assert list(output.glob("*.draft")) == []
+    assert time.monotonic() - killed < 90

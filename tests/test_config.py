@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.config import ScanConfig, config_dict, load_config
 from stages.errors import ConfigError
@@ -118,3 +122,72 @@ def test_the_settings_survive_json(file: Path) -> None:
     toml.write_text("")
 
     assert load_config(toml, overrides) == config
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "noise.steps=2;mask.epochs=3",
+        " noise.steps = 2 ; mask.epochs = 3; ",
+        ";noise.steps=2;;mask.epochs=3",
+    ],
+)
+def test_one_override_may_hold_several_settings(override: str) -> None:
+    """Semicolons separate them, as `mlflow run` has only one place for all; empty ones are none."""
+    config = load_config(overrides=[override, "seed=4"])
+
+    assert (config.noise.steps, config.mask.epochs, config.seed) == (2, 3, 4)
+    assert load_config(overrides=["", " ; "]) == ScanConfig()
+
+
+def test_the_last_of_equal_settings_wins() -> None:
+    """Inside one override and across them, from left to right."""
+    config = load_config(overrides=["seed=1; seed=2", "noise.steps=3", "noise.steps=4;seed=5"])
+
+    assert (config.seed, config.noise.steps) == (5, 4)
+
+
+FIELDS = [
+    (section.name, field.name)
+    for section in fields(ScanConfig)
+    if is_dataclass(getattr(ScanConfig(), section.name))
+    for field in fields(getattr(ScanConfig(), section.name))
+]
+
+
+@pytest.mark.parametrize(("section", "name"), FIELDS)
+def test_every_setting_can_be_set_and_only_to_its_kind(section: str, name: str) -> None:
+    """Its default, written down, is read back as it was; a table in its place is refused."""
+    default = getattr(getattr(ScanConfig(), section), name)
+    written = json.dumps(default) if default is not None else "0.5"
+
+    config = load_config(overrides=[f"{section}.{name}={written}"])
+
+    found = getattr(getattr(config, section), name)
+    assert found == (0.5 if default is None else default)
+    assert default is None or type(found) is type(default)
+    with pytest.raises(ConfigError, match=f"`{section}.{name}`"):
+        load_config(overrides=[f"{section}.{name}.deeper=1"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "true", "'a'", "[1.0]", "1979-05-27"])
+@pytest.mark.parametrize(
+    "key", ["mask.rate", "noise.largest", "judge.false_alarm_rate", "precondition.min_accuracy"]
+)
+def test_a_number_is_a_finite_number(key: str, value: str) -> None:
+    """Whatever else TOML knows is no rate and no bound."""
+    with pytest.raises(ConfigError, match=f"`{key}` is .*, expected a finite number"):
+        load_config(overrides=[f"{key}={value}"])
+
+
+def test_what_no_parser_survives_is_a_text() -> None:
+    """Brackets nested beyond Python's stack are a wrong value, in an override and in a file."""
+    with pytest.raises(ConfigError, match="expected a whole number"):
+        load_config(overrides=["seed=" + "[" * 100_000])
+
+
+@given(st.text(max_size=40))
+def test_no_override_breaks_the_reader(text: str) -> None:
+    """Any text is a setting or a sentence, never another error."""
+    with suppress(ConfigError):
+        load_config(overrides=[text, f"noise.steps={text}", f"{text}=1"])

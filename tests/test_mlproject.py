@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import mlflow
 import numpy as np
 import pytest
 import yaml  # type: ignore[import-untyped] # stubs are not worth a dependency
+from mlflow.entities import Run
 from mlflow.projects import _project_spec
 from mlflow.utils.environment import _PythonEnv
 
@@ -31,6 +34,25 @@ def _project(folder: Path) -> Any:
 def _dependencies(path: Path) -> Any:
     """The requirements as MLflow reads them."""
     return _PythonEnv.from_conda_yaml(path).dependencies  # type: ignore[no-untyped-call]
+
+
+def _mlflow_run(
+    parameters: Mapping[str, object],
+    environment: dict[str, str],
+    *options: str,
+    folder: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """`mlflow run` of this checkout's entry point `scan`, called in a folder."""
+    given = [part for key, value in parameters.items() for part in ("-P", f"{key}={value}")]
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", "scan", *given, *options]
+    return subprocess.run(
+        [*command, "--env-manager", "local"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_every_entry_point_runs_this_checkout() -> None:
@@ -66,7 +88,9 @@ def test_every_requirement_is_constrained() -> None:
         assert requirement.split(";")[0].split(">")[0].strip() in pins
 
 
-def test_mlflow_run_leaves_the_answer_in_its_run(tmp_path: Path, sqlite_store: str) -> None:
+def test_mlflow_run_leaves_the_answer_in_its_run(
+    tmp_path: Path, sqlite_store: str, child: dict[str, str]
+) -> None:
     """Under `mlflow run` every non-zero code is 1 and the run FAILED; the tags say which it was."""
     with np.load(commands.DEMO / "samples.npz") as samples:
         np.savez(tmp_path / "few.npz", images=samples["images"][:20], labels=samples["labels"][:20])
@@ -77,21 +101,9 @@ def test_mlflow_run_leaves_the_answer_in_its_run(tmp_path: Path, sqlite_store: s
         "samples": tmp_path / "few.npz",
         "output": tmp_path / "out",
     }
-    given = [part for key, value in parameters.items() for part in ("-P", f"{key}={value}")]
-    scripts = Path(sys.executable).parent
-    command = [str(scripts / "mlflow"), "run", str(ROOT), "--env-manager", "local", *given]
 
-    done = subprocess.run(
-        [*command, "--experiment-id", experiment],
-        env={
-            **os.environ,
-            "MLFLOW_TRACKING_URI": sqlite_store,
-            "BAN_GATE_HOME": str(tmp_path / "home"),
-            "PATH": f"{scripts}:{os.environ['PATH']}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    done = _mlflow_run(
+        parameters, {**child, "MLFLOW_TRACKING_URI": sqlite_store}, "--experiment-id", experiment
     )
 
     (run,) = mlflow.MlflowClient().search_runs([experiment])
@@ -101,3 +113,124 @@ def test_mlflow_run_leaves_the_answer_in_its_run(tmp_path: Path, sqlite_store: s
     assert run.data.tags["mlflow.source.type"] == "PROJECT"
     assert run.info.status == "FAILED"
     assert (tmp_path / "out" / "verdict.json").exists()
+
+
+FIGURES = {"flip_rate_per_class", "flip_sweep", "noise_by_layer", "predictions_under_noise"}
+STEPS = {
+    "inspect_onnx", "read_samples", "convert", "prove_parity", "find_sites", "measure_sites",
+    "check_preconditions", "find_targeted_noise", "find_untargeted_noise", "find_mask", "judge",
+}  # fmt: skip
+SETTINGS = "noise.steps=3; noise.sweep=4;noise.samples=20; mask.epochs=3; mask.batches=2"
+CURVES = {
+    "targeted/epsilon": 4, "targeted/median_flip": 4, "targeted/max_flip": 4, "untargeted/loss": 3,
+    "mask/benign_loss": 3, "mask/other_loss": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def balanced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough samples for a verdict, and no more."""
+    path = tmp_path_factory.mktemp("samples") / "clean.npz"
+    with np.load(commands.DEMO / "samples.npz") as samples:
+        np.savez(path, images=samples["images"][:200], labels=samples["labels"][:200])
+    return path
+
+
+@contextmanager
+def _downloaded(client: mlflow.MlflowClient, run_id: str, folder: Path) -> Iterator[Path]:
+    """The artifacts of a run, fetched as any other client would."""
+    folder.mkdir()
+    yield Path(client.download_artifacts(run_id, "", str(folder)))
+
+
+@pytest.mark.parametrize("where", ["default store", "server"])
+def test_the_run_holds_everything(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    child: dict[str, str],
+    balanced: Path,
+    schema_1_keys: set[str],
+    where: str,
+) -> None:
+    """One `mlflow run` leaves all an auditor needs, in MLflow's own store or on a server."""
+    if where == "server":
+        uri = request.getfixturevalue("mlflow_server")
+        child["MLFLOW_TRACKING_URI"] = uri
+    else:
+        uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    model, output = commands.DEMO / "patch.onnx", tmp_path / "out"
+    before = {path.name for path in ROOT.iterdir()}
+    parameters = {
+        "model": model, "samples": balanced, "set": SETTINGS, "seed": 3, "output": output
+    }  # fmt: skip
+
+    done = _mlflow_run(parameters, child, "--run-name", where, folder=tmp_path)
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    (run,) = client.search_runs(["0"], f"attributes.run_name = '{where}'")
+    verdict = run.data.tags["ban.verdict"]
+    assert verdict in ("clean", "backdoored"), done.stderr
+    _check_answer(run, done.returncode)
+    _check_params(run.data.params)
+    _check_metrics(client, run)
+    _check_dataset(run, balanced)
+    with _downloaded(client, run.info.run_id, tmp_path / "artifacts") as artifacts:
+        assert (artifacts / "model.onnx").read_bytes() == model.read_bytes()
+        document = json.loads((artifacts / "verdict.json").read_text())
+        table = json.loads((artifacts / "classes.json").read_text())
+        figures = {path.stem: path.read_bytes() for path in (artifacts / "figures").iterdir()}
+    assert set(document) == schema_1_keys
+    assert document == json.loads((output / "verdict.json").read_text())
+    assert document["verdict"] == verdict
+    assert len(table["data"]) == 10
+    assert {"class", "flip_rate", "noise_predictions", "recall"} <= set(table["columns"])
+    assert set(figures) >= FIGURES
+    assert all(content.startswith(b"\x89PNG") for content in figures.values())
+    assert {path.name for path in ROOT.iterdir()} == before, "nothing is left in the project"
+
+
+def _check_answer(run: Run, returned: int) -> None:
+    """The status of the run, the code of `mlflow run` and the tags say the same."""
+    clean = run.data.tags["ban.verdict"] == "clean"
+    assert returned == (0 if clean else 1)
+    assert run.info.status == ("FINISHED" if clean else "FAILED")
+    assert run.data.tags["ban.gate"] == ("pass" if clean else "block")
+    assert run.data.tags["ban.reason"]
+    assert len(run.data.tags["ban.model_digest"]) == 64
+    assert run.data.tags["mlflow.project.entryPoint"] == "scan"
+
+
+def _check_params(params: Mapping[str, str]) -> None:
+    """Both what was asked for and what came of it."""
+    assert params["set"].strip("'") == SETTINGS  # MLflow logs it quoted for the shell
+    assert params["seed"] == "3"
+    assert params["noise.steps"] == params["mask.epochs"] == "3"
+    assert params["noise.sweep"] == "4"
+    assert params["judge.false_alarm_rate"] == "0.05"
+    assert params["model_uri"].endswith("patch.onnx")
+    assert len(params["model_digest"]) == len(params["samples_digest"]) == 64
+
+
+def _check_metrics(client: mlflow.MlflowClient, run: Run) -> None:
+    """A time per stage, the peak of memory, the statistics, and curves step by step."""
+    metrics = run.data.metrics
+    seconds = {name: value for name, value in metrics.items() if name.startswith("seconds/")}
+    assert {name.removeprefix("seconds/") for name in seconds} == STEPS
+    assert all(value >= 0 for value in seconds.values())
+    assert metrics["peak_rss_mb"] > 50
+    assert 0 <= metrics["p_value"] <= 1
+    assert metrics["clean_accuracy"] > 0.9
+    assert metrics["parity_max_rel"] < 1e-4
+    assert any(name.startswith("statistic/") for name in metrics)
+    for name, steps in CURVES.items():
+        history = client.get_metric_history(run.info.run_id, name)
+        assert sorted(point.step for point in history) == list(range(steps)), name
+
+
+def _check_dataset(run: Run, samples: Path) -> None:
+    """The digest of the clean samples, as an input of the run."""
+    assert run.inputs is not None
+    (given,) = run.inputs.dataset_inputs
+    assert run.data.params["samples_digest"].startswith(given.dataset.digest)
+    assert given.dataset.name == samples.name
+    assert [tag.value for tag in given.tags if tag.key == "mlflow.data.context"] == ["scan"]

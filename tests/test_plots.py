@@ -12,7 +12,14 @@ from matplotlib import pyplot as plt
 
 from pipeline.plots import figures, write_figures
 from pipeline.result import ScanResult
-from stages.types import MaskResult, PreconditionResult, TargetedNoise, UntargetedNoise, Verdict
+from stages.types import (
+    MaskResult,
+    NoiseSite,
+    PreconditionResult,
+    TargetedNoise,
+    UntargetedNoise,
+    Verdict,
+)
 
 ALL = {
     "flip_rate_per_class", "flip_sweep", "noise_by_layer", "predictions_under_noise", "mask_loss",
@@ -124,3 +131,107 @@ def test_nothing_global_is_touched(make_result: Make) -> None:
     figures(make_result())
 
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "suspected"),
+    [(2, 0), (2, 1), (3, None), (20, 19), (21, None), (100, 0), (200, 199), (200, None)],
+)
+def test_every_figure_draws_for_any_number_of_classes(
+    make_result: Make, classes: int, suspected: int | None
+) -> None:
+    """From two classes to two hundred, whichever stands out; warnings are errors here."""
+    verdict = replace(make_result().verdict, suspected_class=suspected)
+
+    drawn = figures(_with_classes(make_result(verdict=verdict), classes))
+
+    assert set(drawn) == ALL
+    for name, figure in drawn.items():
+        figure.draw_without_rendering()
+        assert all(len(axes.get_xticks()) <= 20 for axes in figure.axes), name
+
+
+def _with_sites(result: ScanResult, names: list[str]) -> ScanResult:
+    """The scan of a model of 5 classes with noise sites of these names."""
+    evidence = result.evidence
+    assert evidence.twin is not None
+    assert evidence.targeted is not None
+    sites = tuple(NoiseSite(node=each, kind="conv", channels=8, axis=-3) for each in names)
+    evidence.twin = replace(evidence.twin, sites=sites)
+    by_site = np.random.default_rng(0).random((5, len(names)), np.float32)
+    evidence.targeted = replace(evidence.targeted, by_site=by_site)
+    return result
+
+
+@pytest.mark.parametrize("count", [1, 2, 20, 21, 150])
+def test_any_number_of_layers_can_be_drawn(make_result: Make, count: int) -> None:
+    """One site or as many as a deep net has; few are named, many are numbered."""
+    names = [f"features_{number}_Conv" for number in range(count)]
+
+    figure = figures(_with_sites(make_result(), names))["noise_by_layer"]
+
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert (labels == names) == (count <= 20)
+    assert all(len(label) <= 16 for label in labels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$", "$x$", "$\\frac{$", "\\", "a_{b}^c", "%s{0}", "<script>alert(1)</script>", " ", ""],
+)
+def test_a_hostile_name_is_only_a_name(make_result: Make, name: str) -> None:
+    """Nothing in the name of a layer is read as a formula or a format."""
+    result = _with_sites(make_result(), [name, f"{name}{name}"])
+
+    figure = figures(result)["noise_by_layer"]
+
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    assert labels[0].get_text() == (name if len(name) <= 16 else f"…{name[-15:]}")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
+def test_any_outcome_can_be_drawn(make_result: Make, value: float) -> None:
+    """Noise that flips nothing or everything, and numbers that are none, still give figures."""
+    result = _with_classes(make_result(), 6)
+    evidence, fill = result.evidence, np.float32(value)
+    rate = np.float32(min(1.0, np.nan_to_num(value)))
+    assert evidence.targeted is not None
+    assert evidence.untargeted is not None
+    assert evidence.mask is not None
+    evidence.targeted = replace(
+        evidence.targeted,
+        flips=np.full((3, 6), rate, np.float32),
+        by_site=np.full((6, 2), fill, np.float32),
+    )
+    evidence.untargeted = replace(evidence.untargeted, predictions=np.zeros(6, np.int64))
+    evidence.mask = replace(
+        evidence.mask, other_loss=np.full(2, fill), predictions=np.zeros(6, np.int64)
+    )
+
+    for figure in figures(result).values():
+        figure.draw_without_rendering()
+
+
+def test_bars_show_the_numbers_of_the_evidence(make_result: Make) -> None:
+    """The heights of the bars are the flip rates at the chosen bound, in the order of classes."""
+    result = make_result()
+    assert result.evidence.targeted is not None
+
+    axes = figures(result)["flip_rate_per_class"].axes[0]
+
+    heights = [bar.get_height() for bar in axes.containers[0]]
+    assert heights == pytest.approx(list(result.evidence.targeted.flips[1]))
+
+
+def test_panels_share_one_scale(make_result: Make) -> None:
+    """Clean, noisy and masked predictions stand under one another and can be compared."""
+    figure = figures(make_result())["predictions_under_noise"]
+
+    assert len(figure.axes) == 3
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[0].startswith("no noise")
+    assert titles[1].endswith("most often class 3, 75%")
+    assert titles[2].endswith("most often class 3, 100%")

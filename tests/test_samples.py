@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +144,92 @@ def test_damage_never_passes_unseen(
 
     with pytest.raises(SamplesError):
         read_samples(path, artifact)
+
+
+@pytest.mark.filterwarnings("ignore:Data type alias:DeprecationWarning", "ignore:Reading .npy")
+@pytest.mark.parametrize("name", ["images", "labels"])
+def test_no_broken_header_breaks_the_reader(
+    tmp_path: Path, artifact: OnnxArtifact, name: str
+) -> None:
+    """Each byte of an array's header, changed in several ways, gives a sentence or good samples.
+
+    The archive is written anew around the damage, so no checksum catches it first.
+    """
+    packed = {each: io.BytesIO() for each in ("images", "labels")}
+    np.save(packed["images"], IMAGES)
+    np.save(packed["labels"], LABELS)
+    good = packed[name].getvalue()
+    for position in range(128):
+        for change in (0x01, 0x08, 0x20, 0xFF):
+            broken = bytearray(good)
+            broken[position] ^= change
+            path = tmp_path / "broken.npz"
+            with zipfile.ZipFile(path, "w") as archive:
+                for each, content in packed.items():
+                    archive.writestr(
+                        f"{each}.npy", bytes(broken) if each == name else content.getvalue()
+                    )
+
+            with suppress(SamplesError):
+                assert len(read_samples(path, artifact)) == 10
+
+
+@pytest.mark.parametrize("shape", [(2**40, 1, 4, 4), (2**62, 2**62), (-1, 1, 4, 4)])
+def test_a_claim_beyond_all_memory_is_not_believed(
+    tmp_path: Path, artifact: OnnxArtifact, shape: tuple[int, ...]
+) -> None:
+    """A header that promises petabytes ends in a sentence, not in a crash."""
+    path = tmp_path / "bomb.npz"
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("images", "labels"):
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array_header_1_0(member, header)
+
+    with pytest.raises(SamplesError, match="cannot be read"):
+        read_samples(path, artifact)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_only_a_file_is_opened(
+    tmp_path: Path, artifact: OnnxArtifact, make: Callable[[Path], None]
+) -> None:
+    """A pipe would keep the scan waiting, a device would feed it for ever."""
+    path = tmp_path / "clean.npz"
+    make(path)
+
+    with pytest.raises(SamplesError, match=r"not an `\.npz` file"):
+        read_samples(path, artifact)
+
+
+@pytest.mark.parametrize("order", ["big endian", "Fortran", "read-only", "memory-mapped"])
+def test_the_way_numbers_lie_in_memory_is_no_matter(
+    tmp_path: Path, artifact: OnnxArtifact, order: str
+) -> None:
+    """Equal numbers are equal samples with one digest; another byte order is named."""
+    np.save(tmp_path / "images.npy", IMAGES)
+    images = {
+        "big endian": IMAGES.astype(">f4"),
+        "Fortran": np.asfortranarray(IMAGES),
+        "read-only": np.broadcast_to(IMAGES, IMAGES.shape),
+        "memory-mapped": np.load(tmp_path / "images.npy", mmap_mode="r"),
+    }[order]
+    path = _saved(tmp_path, images=images, labels=LABELS)
+
+    if order == "big endian":
+        with pytest.raises(SamplesError, match="is >f4, expected float32"):
+            read_samples(path, artifact)
+        return
+    found = read_samples(path, artifact)
+
+    plain = read_samples(_saved(tmp_path, images=IMAGES, labels=LABELS), artifact)
+    assert found.digest == plain.digest
+    assert not found.images.flags.writeable
+
+
+def test_labels_of_both_widths_are_the_same_samples(tmp_path: Path, artifact: OnnxArtifact) -> None:
+    """int32 labels become int64."""
+    narrow = read_samples(_saved(tmp_path, images=IMAGES, labels=LABELS.astype("i4")), artifact)
+
+    assert narrow.labels.dtype == np.int64
+    assert np.array_equal(narrow.labels, LABELS)

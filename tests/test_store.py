@@ -4,28 +4,51 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nph
 
 from pipeline import entry
 from pipeline.result import Evidence
 from pipeline.store import Store
-from stages.stage import stage
+from stages.judge import judge
+from stages.mask import find_mask
+from stages.noise import find_targeted_noise, find_untargeted_noise
+from stages.precondition import check_preconditions
+from stages.reference import run_reference
+from stages.sites import measure_sites
+from stages.stage import Stage, stage
 from stages.types import (
     CleanSamples,
     ParityResult,
     ReferenceResult,
     SiteStatistics,
+    Statistic,
     UntargetedNoise,
     Verdict,
+)
+
+STAGES = (
+    *(check_preconditions, measure_sites, find_targeted_noise, find_untargeted_noise),
+    *(find_mask, judge, run_reference),
 )
 
 
@@ -356,3 +379,175 @@ def test_every_step_is_timed_announced_and_logged(
     assert watched == ["double", "end of double", "read samples", "end of read samples"]
     assert list(store.seconds) == ["double", "read samples"]
     assert len(caplog.records) == 2
+
+
+RACE = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from pipeline.store import Store
+from stages.stage import stage
+from stages.types import SiteStatistics
+
+root, mine, other = map(Path, sys.argv[1:])
+
+@stage(version=1)
+def race(seed: int) -> SiteStatistics:
+    mine.touch()
+    while not other.exists():
+        time.sleep(0.01)
+    return SiteStatistics(mean=np.full(100_000, seed, np.float32), deviation=np.ones(3, np.float32))
+
+store = Store(root)
+print(store.run(race, 5).mean.sum(), len(store.reused))
+"""
+
+
+def test_two_processes_may_compute_the_same_at_once(tmp_path: Path, child: dict[str, str]) -> None:
+    """Both are inside the stage at once; both get the result, and one whole entry stays."""
+    one, other, root = tmp_path / "one", tmp_path / "other", tmp_path / "root"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, root, *flags],
+            env=child, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for flags in ((one, other), (other, one))
+    ]  # fmt: skip
+
+    told = [process.communicate(timeout=60) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], told
+    assert [stdout.split() for stdout, _ in told] == [["500000.0", "0"]] * 2
+    kept = entry.read(_entry(root), SiteStatistics)
+    assert kept.mean.sum() == 500_000
+    assert list(root.rglob(".draft-*")) == []
+
+
+def test_the_result_of_a_faster_process_is_used(tmp_path: Path, samples: CleanSamples) -> None:
+    """If the place was taken while a stage ran, what stands there is the result."""
+
+    @stage(version=1)
+    def slow(samples: CleanSamples) -> ReferenceResult:
+        calls.append("slow")
+        if len(calls) == 1:
+            Store(tmp_path).run(slow, samples)  # the faster process
+        return ReferenceResult(
+            predictions=samples.labels, share=1.0 / len(calls), accuracy=float(len(calls))
+        )
+
+    first = Store(tmp_path).run(slow, samples)
+    again = Store(tmp_path).run(slow, samples)
+
+    assert calls == ["slow", "slow"]
+    assert _same(first, again)
+
+
+def test_a_place_that_is_a_file_is_not_a_result(
+    tmp_path: Path, samples: CleanSamples, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something else in the place of an entry costs the memory, not the scan."""
+    Store(tmp_path).run(double, samples, Settings())
+    place = _entry(tmp_path)
+    shutil.rmtree(place)
+    place.write_text("in the way")
+
+    result = Store(tmp_path).run(double, samples, Settings())
+
+    assert result.mean.shape == (1,)
+    assert "not kept" in caplog.text
+    assert list(tmp_path.rglob(".draft-*")) == []
+
+
+def test_an_entry_tells_where_it_comes_from(tmp_path: Path, samples: CleanSamples) -> None:
+    """Stage, version, inputs, time and library versions stand beside the result, readable."""
+    Store(tmp_path).run(double, samples, Settings(factor=3.0), seed=9)
+
+    facts = json.loads((_entry(tmp_path) / entry.COMPLETE).read_text())
+
+    assert (facts["schema"], facts["stage"], facts["version"]) == (1, "double", 1)
+    assert facts["inputs"]["samples"] == samples.digest
+    assert facts["inputs"]["config"] == {"type": "Settings", "factor": 3.0}
+    assert facts["inputs"]["seed"] == 9
+    assert {"numpy", "torch"} <= set(facts["versions"])
+    assert datetime.fromisoformat(facts["created"]) <= datetime.now(UTC)
+
+
+SHAPES = nph.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
+DTYPES = st.sampled_from([np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_])
+
+
+@given(
+    counts=nph.arrays(np.int64, SHAPES),
+    curve=nph.arrays(np.float32, nph.array_shapes(max_dims=1, max_side=6)),
+    scale=st.lists(nph.arrays(DTYPES, SHAPES), max_size=3),
+    number=st.floats(),
+)
+@hypothesis.settings(deadline=None, max_examples=40)
+def test_any_numbers_survive_a_round_trip(
+    counts: np.ndarray, curve: np.ndarray, scale: list[np.ndarray], number: float
+) -> None:
+    """Empty, scalar, NaN, infinite and subnormal: type, shape and every bit come back.
+
+    But for the sign of a single NaN, which JSON does not have.
+    """
+    value = UntargetedNoise(
+        epsilon=number,
+        scale=tuple(scale),
+        shift=(),
+        loss=curve,
+        predictions=counts,
+        accuracy=-number,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        entry.write(Path(folder), value, UntargetedNoise, {})
+
+        found = entry.read(Path(folder), UntargetedNoise)
+
+    assert _same(
+        replace(value, epsilon=0.0, accuracy=0.0), replace(found, epsilon=0.0, accuracy=0.0)
+    )
+    same_bits = struct.pack("d", found.epsilon) == struct.pack("d", number)
+    assert same_bits or (math.isnan(number) and math.isnan(found.epsilon))
+    assert not found.loss.flags.writeable
+
+
+@given(text=st.text(), p_value=st.none() | st.floats(allow_nan=False))
+@hypothesis.settings(deadline=None, max_examples=40)
+def test_any_sentence_survives_a_round_trip(text: str, p_value: float | None) -> None:
+    """Reasons quote names from model files, so they hold any character."""
+    statistic = Statistic(
+        name=text, per_class=(0.1, float("inf")), value=1.0, suspected_class=1, p_value=p_value
+    )
+    value = Verdict(
+        label="clean", reasons=(text, text[::-1]), p_value=p_value, statistics=(statistic,)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        entry.write(Path(folder), value, Verdict, {"inputs": text})
+
+        found = entry.read(Path(folder), Verdict)
+
+    assert _same(value, found)
+
+
+@pytest.mark.parametrize("each", [*STAGES], ids=lambda each: each.name)
+def test_the_result_of_every_stage_can_be_kept(
+    each: Stage[..., object], evidence: Evidence
+) -> None:
+    """What a scan keeps, by the type its stage promises; a new stage must come with an example."""
+    site = SiteStatistics(mean=np.zeros(3, np.float32), deviation=np.ones(3, np.float32))
+    examples = {
+        "check_preconditions": evidence.precondition,
+        "measure_sites": (site, site),
+        "find_targeted_noise": evidence.targeted,
+        "find_untargeted_noise": evidence.untargeted,
+        "find_mask": evidence.mask,
+        "judge": Verdict(label="backdoored", reasons=("because",), suspected_class=3, score=1.5),
+        "run_reference": ReferenceResult(predictions=np.arange(3), share=0.5, accuracy=0.25),
+    }
+    value = examples[each.name]
+    with tempfile.TemporaryDirectory() as folder:
+        entry.write(Path(folder), value, each.result_type, {})
+
+        found = entry.read(Path(folder), each.result_type)
+
+    assert _same(value, found)
