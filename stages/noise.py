@@ -114,18 +114,18 @@ def _sweep(
     others = labels != group[:, None]
     noise = tail.silence()
     added = torch.zeros(len(group), len(noise), device=tail.device)
-    _, gradient = _pull(tail, noise, group, labels)
+    _, _, gradient = _pull(tail, noise, group, others)
     flips, worst, pulls, by_site = (list[torch.Tensor]() for _ in range(4))
     for bound in _bounds(config).tolist():
         if not worst or worst[-1].min() < 1:  # else all have flipped; a larger bound adds nothing
             moved = climb(noise, gradient, config.rate * bound, bound)
             added = added + _effect(noise, moved, gradient)
             noise = moved
-            logits, gradient = _pull(tail, noise, group, labels)
+            logits, pull, gradient = _pull(tail, noise, group, others)
             flipped = logits.argmax(-1) == group[:, None]
         flips.append(_mean_over(flipped.float(), others))
         worst.append(_resisting(flipped, labels, group, config.resisting))
-        pulls.append(_mean_over(_log_probability(logits, group), others))
+        pulls.append(pull)
         by_site.append(added)
         step_done()
     return _Sweep(
@@ -134,13 +134,13 @@ def _sweep(
 
 
 def _pull(
-    tail: NoisyTail, noise: Noise, group: torch.Tensor, labels: torch.Tensor
-) -> tuple[torch.Tensor, Noise]:
-    """Logits (g, B, K) under the noise, and the gradient of the mean log-probability of t."""
+    tail: NoisyTail, noise: Noise, group: torch.Tensor, others: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, Noise]:
+    """Logits (g, B, K) under the noise, the mean log p_t (g,) of the others, and its gradient."""
     noise = [each.requires_grad_() for each in noise]
     logits = tail.logits(noise)
-    pull = _mean_over(_log_probability(logits, group), labels != group[:, None])
-    return logits.detach(), list(torch.autograd.grad(pull.sum(), noise))
+    pull = _mean_over(_log_probability(logits, group), others)
+    return logits.detach(), pull.detach(), list(torch.autograd.grad(pull.sum(), noise))
 
 
 def _log_probability(logits: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
