@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
@@ -27,12 +28,14 @@ def leads(folder: Path) -> list[float]:
     for record in sorted(folder.glob(f"*-{CLEAN}-*.json")):
         truth = json.loads(record.read_text())
         request = ScanRequest(
-            model=record.with_suffix(".onnx"),
+            model=str(record.with_suffix(".onnx")),
             samples=folder / f"{truth['task']}.npz",
             uri=record.stem,
             config=ScanConfig(),
         )
-        found.append(scan(request, Store(None)).verdict.statistics[0].value)
+        with TemporaryDirectory() as workspace:
+            result = scan(request, Store(None), Path(workspace))
+        found.append(result.verdict.statistics[0].value)
         click.echo(f"{record.stem:40} lead {found[-1]:.4f}")
     return found
 

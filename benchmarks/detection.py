@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import torch
@@ -59,9 +60,9 @@ def outcomes(folder: Path, seed: int) -> Iterable[Outcome]:
 def _outcome(model: Path, truth: dict[str, object], seed: int) -> Outcome:
     samples = model.parent / f"{truth['task']}.npz"
     config = load_config(None, [], seed=seed)
-    result = scan(
-        ScanRequest(model=model, samples=samples, uri=model.name, config=config), Store(None)
-    )
+    request = ScanRequest(model=str(model), samples=samples, uri=model.name, config=config)
+    with TemporaryDirectory() as workspace:
+        result = scan(request, Store(None), Path(workspace))
     verdict = result.verdict
     return Outcome(
         name=model.stem,

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import torch
 
 from benchmarks import demo_models
+from pipeline import isolation
 from pipeline.config import load_config
 from pipeline.peak import peak_rss_mb
 from pipeline.scan import ScanRequest, scan
@@ -26,10 +28,12 @@ DEMO = demo_models.FOLDER
 def timed_scan(model: Path, samples: Path, seed: int) -> dict[str, float | str]:
     """Seconds of a whole scan and of the published algorithm run after it, on the same twin."""
     config = load_config(None, ["reference.enabled=true"], seed=seed)
-    request = ScanRequest(model=model, samples=samples, uri=model.name, config=config)
+    request = ScanRequest(model=str(model), samples=samples, uri=model.name, config=config)
     store = Store(None)
+    isolation.warm_up()
     started = time.perf_counter()
-    result = scan(request, store)
+    with TemporaryDirectory() as workspace:
+        result = scan(request, store, Path(workspace))
     total = time.perf_counter() - started
     if "run_reference" not in result.seconds:
         raise click.ClickException(f"{model.name} was not judged: {result.verdict.reasons[0]}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,29 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlflow_project import options
 from mlflow_project.exits import EXIT_CODES, failures_as_exits
+from pipeline import isolation
 from pipeline.printable import printable
 
 if TYPE_CHECKING:
+    from pipeline.native import ExportResult
     from pipeline.result import ScanResult, TwinSummary
-    from stages.types import OnnxArtifact
+    from pipeline.untrusted import Description
 
 PROJECT_LOGGERS = ("mlflow_project", "pipeline", "stages")
-
-
-class GivenOption(click.Option):
-    """An option for which the empty string means "not given", as MLproject passes it."""
-
-    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Drops empty strings before the default is looked up."""
-        given = opts.get(self.name or "")
-        if self.multiple and given:
-            given = [value for value in given if value]
-        if not given:
-            opts = {key: value for key, value in opts.items() if key != self.name}
-        else:
-            opts = {**opts, self.name or "": given}
-        return super().consume_value(ctx, opts)
 
 
 class OneLine(logging.Formatter):
@@ -70,79 +57,6 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     ctx.exit()
 
 
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING = click.Path(exists=True, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-
-output_option = click.option(
-    "--output",
-    cls=GivenOption,
-    type=FOLDER,
-    metavar="DIR",
-    help="Folder for verdict.json and the figures; created if missing.",
-)
-settings_options = (
-    click.option(
-        "--seed",
-        cls=GivenOption,
-        type=click.IntRange(min=0),
-        help="Seed of all randomness.  [default: 0]",
-    ),
-    click.option(
-        "--device",
-        cls=GivenOption,
-        type=click.Choice(["auto", "cpu", "cuda"]),
-        help="Where to compute; auto takes a GPU if there is one.  [default: auto]",
-    ),
-    click.option(
-        "--config",
-        cls=GivenOption,
-        type=EXISTING_FILE,
-        metavar="FILE.toml",
-        help="Settings, one section per stage.",
-    ),
-    click.option(
-        "--set",
-        "overrides",
-        cls=GivenOption,
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A setting, such as noise.steps=10, or several separated by `;`; wins over --config."
-        " May be repeated.",
-    ),
-)
-tracking_options = (
-    click.option(
-        "--tracking-uri",
-        cls=GivenOption,
-        metavar="URI",
-        help="MLflow server or store.  [default: $MLFLOW_TRACKING_URI, else ./mlflow.db]",
-    ),
-    click.option(
-        "--experiment",
-        cls=GivenOption,
-        metavar="NAME",
-        help="MLflow experiment of the run.  [default: MLflow's own]",
-    ),
-)
-fresh_option = click.option(
-    "--fresh", is_flag=True, help="Compute everything; neither use nor keep earlier results."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a line.")
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log every detail on stderr.")
-
-
-def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Puts several options on a command, in the order given."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
@@ -153,12 +67,13 @@ def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     help="Show the version and where it is installed.",
 )
 def main() -> None:
-    """Find backdoors in ONNX classifiers by shaking their neurons with adversarial noise.
+    """Find backdoors in classifiers by shaking their neurons with adversarial noise.
 
     \b
     Try it:     ban-gate demo
     Look:       ban-gate inspect model.onnx
     Judge:      ban-gate scan model.onnx --samples clean.npz
+    Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
     The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.
 
@@ -174,22 +89,29 @@ def main() -> None:
 
 
 @main.command(short_help="Judge a model and record the verdict.")
-@click.argument("model", type=EXISTING_FILE)
+@options.model_argument
 @click.option(
     "--samples",
-    cls=GivenOption,
+    cls=options.GivenOption,
     required=True,
-    type=EXISTING,
+    type=options.EXISTING,
     metavar="FILE.npz",
     help="Clean samples: images float32 (N, *input shape), preprocessed; labels int64 (N,).",
 )
-@_with(output_option, *settings_options, *tracking_options)
+@options.options(
+    *options.native_options,
+    options.output_option,
+    *options.settings_options,
+    *options.tracking_options,
+)
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdict is.")
-@_with(json_option, fresh_option, verbose_option)
+@options.options(options.json_option, options.fresh_option, options.verbose_option)
 def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     *,
-    model: Path,
+    model: str,
     samples: Path,
+    trust_model_code: bool,
+    python: str | None,
     output: Path | None,
     seed: int | None,
     device: str | None,
@@ -202,11 +124,18 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     fresh: bool,
     verbose: bool,
 ) -> None:
-    """Judge the classifier MODEL, an ONNX file, and record the verdict in MLflow.
+    """Judge the classifier MODEL and record the verdict in MLflow.
+
+    MODEL is an ONNX file, or a native model that is exported first: a file of PyTorch (.pt, .pth,
+    .pt2), Keras (.keras, .h5) or scikit-learn (.pkl, .joblib, .skops), a folder of MLflow,
+    TensorFlow (SavedModel), PaddlePaddle or transformers, or FILE.py:FUNCTION, a function that
+    builds the model. Loading a native model runs code of its author: say --trust-model-code.
 
     \b
     A few hundred clean samples, balanced over the classes, are enough:
       ban-gate scan model.onnx --samples clean.npz --output report
+    A model that is not ONNX yet:
+      ban-gate scan model.pt2 --samples clean.npz --trust-model-code
     In a pipeline, with a server and a fixed setting:
       ban-gate scan model.onnx --samples clean.npz --tracking-uri http://host:5000 \\
         --experiment gate --set judge.false_alarm_rate=0.01
@@ -215,14 +144,17 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     judge; 2, 4 and 70 are failures, see `ban-gate --help`.
     """  # noqa: D301 (click wants the backspace character itself)
     _log_to_stderr(verbose)
+    isolation.warm_up()
     from mlflow_project import commands, track  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
 
     call = commands.ScanCall(
         model=model,
-        uri=str(model),
+        uri=model,
         samples=samples,
         config=load_config(config, overrides, seed=seed, device=device),
+        trusted=trust_model_code,
+        python=python or sys.executable,
         output=output,
         target=track.Target(uri=tracking_uri, experiment=experiment),
         fresh=fresh,
@@ -232,25 +164,99 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
 
 
 @main.command(short_help="Show what an ONNX file is, without judging it.")
-@click.argument("file", type=EXISTING_FILE)
-@_with(json_option, verbose_option)
-def inspect(file: Path, as_json: bool, verbose: bool) -> None:
-    """Show what the ONNX FILE is and where noise can enter, without judging it.
+@options.model_argument
+@options.options(*options.limit_options, options.json_option, options.verbose_option)
+def inspect(
+    *, model: str, config: Path | None, overrides: tuple[str, ...], as_json: bool, verbose: bool
+) -> None:
+    """Show what the ONNX file MODEL is and where noise can enter, without judging it.
 
-    Exit code 3 if the file is refused or cannot be converted.
+    MODEL may also be a folder that MLflow wrote for an ONNX model. Exit code 3 if the file is
+    refused or cannot be converted.
     """
     _log_to_stderr(verbose)
+    isolation.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
+    from pipeline.config import load_config  # noqa: PLC0415 (same)
 
-    artifact, twin = commands.inspect(file)
+    told = commands.inspect(model, load_config(config, overrides))
     if as_json:
-        click.echo(json.dumps(_inspection_document(artifact, twin), indent=2))
+        click.echo(json.dumps(_inspection_document(model, told), indent=2))
     else:
-        click.echo("\n".join(map(printable, _inspection_lines(artifact, twin))))
+        click.echo("\n".join(map(printable, _inspection_lines(model, told))))
+
+
+@main.command(short_help="Turn a native model into a proven ONNX file.")
+@options.model_argument
+@click.option(
+    "--output",
+    required=True,
+    cls=options.GivenOption,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.onnx",
+    help="The ONNX file to write.",
+)
+@click.option(
+    "--samples",
+    cls=options.GivenOption,
+    type=options.EXISTING,
+    metavar="FILE.npz",
+    help="Samples to compare native model and ONNX on, as for `scan`.",
+)
+@click.option(
+    "--input-shape",
+    cls=options.GivenOption,
+    metavar="SIZES",
+    callback=options.read_shape,
+    help="Shape of one image, such as 3,32,32, where there are no samples and the model does not"
+    " tell.",
+)
+@options.options(*options.native_options, *options.limit_options, options.verbose_option)
+def export(  # noqa: PLR0913 (one parameter per option, as click hands them over)
+    *,
+    model: str,
+    output: Path,
+    samples: Path | None,
+    input_shape: tuple[int, ...] | None,
+    trust_model_code: bool,
+    python: str | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Turn the native MODEL into one ONNX file that is proven to give the same scores.
+
+    \b
+    MODEL is what `ban-gate scan` takes, but for ONNX itself:
+      ban-gate export model.pt2 --output model.onnx --trust-model-code
+      ban-gate export net.py:build --input-shape 3,32,32 --output model.onnx --trust-model-code
+    A framework that lives in an environment of its own:
+      ban-gate export saved_model/ --python tf-env/bin/python --output model.onnx \\
+        --trust-model-code
+
+    Exit code 3 if the model cannot be exported or its ONNX gives other scores.
+    """  # noqa: D301 (click wants the backspace character itself)
+    _log_to_stderr(verbose)
+    isolation.warm_up()
+    from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
+    from pipeline.config import load_config  # noqa: PLC0415 (same)
+
+    call = commands.ExportCall(
+        model=model,
+        output=output,
+        config=load_config(config, overrides),
+        samples=samples,
+        shape=input_shape,
+        trusted=trust_model_code,
+        python=python or sys.executable,
+    )
+    click.echo(_export_line(commands.export(call), output))
 
 
 @main.command(short_help="Scan three small models whose truth is known.")
-@_with(output_option, *settings_options, fresh_option, verbose_option)
+@options.options(
+    options.output_option, *options.settings_options, options.fresh_option, options.verbose_option
+)
 def demo(
     *,
     output: Path | None,
@@ -266,6 +272,7 @@ def demo(
     Prints each verdict beside the truth. Nothing is recorded in MLflow.
     """
     _log_to_stderr(verbose)
+    isolation.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
     from pipeline.report import summary  # noqa: PLC0415 (same)
@@ -290,24 +297,31 @@ def _tell_document(result: ScanResult) -> None:
     click.echo(verdict_text(verdict_document(result)), nl=False)
 
 
-def _inspection_document(artifact: OnnxArtifact, twin: TwinSummary) -> dict[str, object]:
+def _export_line(result: ExportResult, output: Path) -> str:
+    made = ", ".join(f"{name} {number}" for name, number in result.packages.items())
+    gap = f"differs from the native model by {result.parity.max_rel:.1g}"
+    return printable(f"exported  {output}  {result.framework} ({made})  {gap}")
+
+
+def _inspection_document(model: str, told: Description) -> dict[str, object]:
     return {
         "schema": 1,
-        "model": {**asdict(artifact), "path": str(artifact.path)},
-        "twin": asdict(twin),
+        "model": {**asdict(told.artifact), "path": model},
+        "twin": asdict(told.twin),
     }
 
 
-def _inspection_lines(artifact: OnnxArtifact, twin: TwinSummary) -> list[str]:
+def _inspection_lines(model: str, told: Description) -> list[str]:
+    artifact = told.artifact
     facts = {
-        "file": artifact.path,
+        "file": model,
         "sha256": artifact.digest,
         "framework": f"{artifact.framework} ({artifact.producer})",
         "opset": artifact.opset,
         "parameters": f"{artifact.parameters:,}",
         "input": _spec(artifact.input.name, artifact.input.shape, artifact.input.dtype),
         "output": _spec(artifact.output.name, artifact.output.shape, artifact.output.dtype),
-        **_twin_facts(twin),
+        **_twin_facts(told.twin),
     }
     lines = [f"{name:<12}{value}" for name, value in facts.items()]
     return lines + [f"{each.severity:<12}{each.message}" for each in artifact.findings]

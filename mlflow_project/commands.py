@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlflow_project import track
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
+from pipeline.fetch import fetch
+from pipeline.isolation import isolated
+from pipeline.native import ExportResult, NativeModel
 from pipeline.plots import write_figures
 from pipeline.report import write_verdict
-from pipeline.result import ScanResult, TwinSummary
-from pipeline.scan import ScanRequest, choose_device, describe
+from pipeline.result import ScanResult
+from pipeline.samples import first_images
+from pipeline.scan import ScanRequest, choose_device
 from pipeline.scan import scan as run_scan
 from pipeline.store import Store
+from pipeline.untrusted import Description, describe
 from stages.errors import ConfigError
-from stages.types import OnnxArtifact
+from stages.export.child import PROBES
+from stages.export.detect import find_source, place_of
 
 DEMO = Path(__file__).parent / "demo"
 HOME_VARIABLE = "BAN_GATE_HOME"
@@ -35,13 +42,31 @@ class ScanCall:
     `uri` is what the model is called in every report. Without a target no run is recorded.
     """
 
-    model: Path
+    model: str
     uri: str
     samples: Path
     config: ScanConfig
+    trusted: bool = False
+    python: str = sys.executable
     output: Path | None = None
     target: track.Target | None = None
     fresh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportCall:
+    """One call of `export`: what to export, whether it may run code, and where the ONNX goes.
+
+    `samples` or the `shape` of one image say what the model takes, where it does not tell itself.
+    """
+
+    model: str
+    output: Path
+    config: ScanConfig
+    samples: Path | None = None
+    shape: tuple[int, ...] | None = None
+    trusted: bool = False
+    python: str = sys.executable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,22 +89,63 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
     choose_device(call.config.device)
     if call.output:
         _prepare(call.output)
-    recorded = track.open_run(call.model.name, call.target) if call.target else nullcontext()
-    with recorded:
-        result = _scanned(call)
+    name = place_of(call.model)[0].name
+    recorded = track.open_run(name, call.target) if call.target else nullcontext()
+    with recorded, _workspace() as workspace:
+        result = _scanned(call, workspace)
         if call.output:
             write_verdict(result, call.output)
             write_figures(result, call.output)
         tell(result)
         if call.target:
-            track.record(result, call.model, call.samples)
+            track.record(result, call.samples)
     return result
 
 
-def inspect(path: Path) -> tuple[OnnxArtifact, TwinSummary]:
-    """What an ONNX file is, where noise can enter, and how it splits into features and head."""
-    with redirect_stdout(sys.stderr):
-        return describe(path)
+def inspect(model: str, config: ScanConfig) -> Description:
+    """What an ONNX file is, where noise can enter, and how it splits into features and head.
+
+    Raises:
+        CannotJudge: the file is refused or cannot be converted.
+        ConfigError: the model is none of ONNX.
+    """
+    source = find_source(model)
+    if source.framework != "onnx":
+        raise ConfigError(
+            f"`{source.path.name}` is a {source.framework or 'native'} model; make an ONNX file of"
+            " it with `ban-gate export` first"
+        )
+    limits = config.isolation
+    with _workspace() as folder:
+        native = NativeModel(source=source)
+        file = fetch(native, folder, trusted=False, config=config.export, limits=limits).path
+        return isolated(limits, describe, file)
+
+
+def export(call: ExportCall) -> ExportResult:
+    """Exports a native model to one ONNX file, which is in place only when its parity is proven.
+
+    Raises:
+        CannotJudge: the model cannot be exported, or its ONNX gives other scores.
+        ConfigError: the model is not trusted or is ONNX already, or the output cannot be written.
+    """
+    source = find_source(call.model)
+    if source.framework == "onnx":
+        raise ConfigError(
+            f"`{source.path.name}` is taken for an ONNX file; there is no export to do"
+        )
+    images = first_images(call.samples, PROBES) if call.samples else None
+    model = NativeModel(source=source, python=call.python, images=images, shape=call.shape)
+    with _workspace() as folder:
+        fetched = fetch(
+            *(model, folder),
+            trusted=call.trusted,
+            config=call.config.export,
+            limits=call.config.isolation,
+        )
+        _put(fetched.path, call.output)
+    assert fetched.export is not None, "a native model is exported"  # noqa: S101 (our own logic)
+    return replace(fetched.export, path=call.output)
 
 
 def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoLine]:
@@ -91,11 +157,11 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
             f"the demo models are not in `{DEMO}` ({error}); install ban-gate again"
         ) from error
     for name, truth in truths.items():
-        model = DEMO / f"{Path(name).stem}.onnx"
-        folder = output / model.stem if output else None
+        path = DEMO / f"{Path(name).stem}.onnx"
+        folder = output / path.stem if output else None
         call = ScanCall(
-            model=model,
-            uri=model.name,
+            model=str(path),
+            uri=path.name,
             samples=DEMO / "samples.npz",
             config=config,
             output=folder,
@@ -104,15 +170,42 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
         yield _compared(scan(call, lambda _: None), truth["attack"], truth["target"])
 
 
-def _scanned(call: ScanCall) -> ScanResult:
-    request = ScanRequest(model=call.model, samples=call.samples, uri=call.uri, config=call.config)
+def _scanned(call: ScanCall, workspace: Path) -> ScanResult:
+    request = ScanRequest(
+        model=call.model,
+        samples=call.samples,
+        uri=call.uri,
+        config=call.config,
+        trusted=call.trusted,
+        python=call.python,
+    )
     store = Store(None if call.fresh else _home(), progress_bars())
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
-        return run_scan(request, store)
+        return run_scan(request, store, workspace)
 
 
 def _home() -> Path:
     return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
+        yield Path(name)
+
+
+def _put(file: Path, target: Path) -> None:
+    """Moves the file to its place in one step, also across file systems."""
+    draft = target.with_name(f".{target.name}.draft")
+    try:
+        shutil.copyfile(file, draft)
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(
+            f"output `{target}` cannot be written ({error.strerror}); choose a writable folder"
+        ) from error
 
 
 def _prepare(folder: Path) -> None:

@@ -84,8 +84,8 @@ def open_run(name: str, target: Target) -> Iterator[None]:
         mlflow.end_run("FINISHED")
 
 
-def record(result: ScanResult, model: Path, samples: Path) -> None:
-    """Logs the whole scan to the run that is open.
+def record(result: ScanResult, samples: Path) -> None:
+    """Logs the whole scan to the run that is open; the file that was judged must still be there.
 
     Raises:
         TrackingError: the server or its artifact store failed; the verdict is not recorded.
@@ -95,7 +95,7 @@ def record(result: ScanResult, model: Path, samples: Path) -> None:
         _log_params(run_id, _params(result))
         _log_metrics(run_id, _metrics(result))
         _log_samples(result.evidence.samples, samples)
-        _log_artifacts(result, model)
+        _log_artifacts(result)
         mlflow.set_tags(_tags(result))
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
 
@@ -184,14 +184,14 @@ def _log_samples(samples: CleanSamples | None, path: Path) -> None:
     mlflow.log_input(dataset, context="scan")
 
 
-def _log_artifacts(result: ScanResult, model: Path) -> None:
+def _log_artifacts(result: ScanResult) -> None:
     mlflow.log_text(verdict_text(verdict_document(result)), VERDICT_FILE)
     if (table := class_table(result))["class"]:
         mlflow.log_table(table, CLASS_TABLE)
     for name, figure in figures(result).items():
         mlflow.log_figure(figure, f"figures/{name}.png")
     if result.evidence.artifact:
-        _log_model(model)
+        _log_model(result.evidence.artifact.path)
 
 
 def _log_model(model: Path) -> None:

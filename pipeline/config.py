@@ -18,6 +18,8 @@ from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.errors import AttributeValidationNote, BaseValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
+from pipeline.isolation import IsolationConfig
+from pipeline.native import ExportConfig
 from stages.errors import ConfigError
 from stages.judge import JudgeConfig
 from stages.mask import MaskConfig
@@ -36,6 +38,8 @@ class ScanConfig:
 
     seed: int = 0
     device: Device = "auto"
+    isolation: IsolationConfig = field(default_factory=IsolationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)

@@ -87,10 +87,14 @@ def _writer(arrays: Arrays) -> cattrs.Converter:
 
     converter = cattrs.Converter()
     converter.register_unstructure_hook_func(_is_array, put)
+    converter.register_unstructure_hook(bytes, lambda raw: put(np.frombuffer(raw, np.uint8)))
+    converter.register_unstructure_hook(Path, str)
     return converter
 
 
 def _reader(arrays: Arrays) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False, forbid_extra_keys=True)
     converter.register_structure_hook_func(_is_array, lambda name, _: arrays[name])
+    converter.register_structure_hook(bytes, lambda name, _: arrays[name].tobytes())
+    converter.register_structure_hook(Path, lambda text, _: Path(text))
     return converter

@@ -116,7 +116,8 @@ def _samples(evidence: Evidence) -> dict[str, object]:
 
 
 def _parity(parity: ParityResult | None) -> dict[str, object]:
-    return {item.name: getattr(parity, item.name, None) for item in fields(ParityResult)}
+    told = (item.name for item in fields(ParityResult) if item.name != "logits")
+    return {name: getattr(parity, name, None) for name in told}
 
 
 def _findings(artifact: OnnxArtifact | None) -> tuple[GraphFinding, ...]:

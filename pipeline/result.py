@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.config import ScanConfig
+from pipeline.native import ExportResult
 from stages.types import (
     CleanSamples,
     MaskResult,
@@ -16,6 +17,7 @@ from stages.types import (
     ReferenceResult,
     SiteStatistics,
     TargetedNoise,
+    TorchTwin,
     UntargetedNoise,
     Verdict,
 )
@@ -33,10 +35,23 @@ class TwinSummary:
     device: str
 
 
+def summarise(twin: TorchTwin) -> TwinSummary:
+    """The summary of a twin."""
+    return TwinSummary(
+        classes=twin.classes,
+        trainable_share=twin.trainable_share,
+        sites=twin.sites,
+        features=twin.features,
+        classifier=twin.classifier,
+        device=str(twin.device),
+    )
+
+
 @dataclass(kw_only=True, eq=False)
 class Evidence:
     """The results of the stages, in the order of the walk; None where the walk did not come."""
 
+    export: ExportResult | None = None
     artifact: OnnxArtifact | None = None
     samples: CleanSamples | None = None
     parity: ParityResult | None = None

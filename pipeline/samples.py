@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.errors import SamplesError
-from stages.types import CleanSamples, OnnxArtifact, TensorSpec
+from stages.types import CleanSamples, Floats, OnnxArtifact, TensorSpec
 
 KEYS = ("images", "labels")
 LABEL_DTYPES = (np.int64, np.int32)
@@ -45,6 +45,18 @@ def read_samples(path: Path, artifact: OnnxArtifact) -> CleanSamples:
     _check_images(images, artifact.input)
     _check_labels(labels, len(images), artifact.output)
     return CleanSamples(images=images.astype(np.float32), labels=labels.astype(np.int64))
+
+
+def first_images(path: Path, count: int) -> Floats:
+    """The first images (n ≤ count, *image shape) of a samples file, before a model is known.
+
+    Raises:
+        SamplesError: the file breaks the contract.
+    """
+    images, _ = _arrays(path)
+    _check_dtype(images)
+    _check_values(images)
+    return images[:count].astype(np.float32)
 
 
 def _arrays(path: Path) -> tuple[Array, Array]:
@@ -80,12 +92,20 @@ def _check_keys(path: Path, found: list[str]) -> None:
 
 
 def _check_images(images: Array, expected: TensorSpec) -> None:
+    _check_dtype(images)
+    _check_shape(images.shape, expected)
+    _check_values(images)
+
+
+def _check_dtype(images: Array) -> None:
     if images.dtype != np.float32:
         raise SamplesError(
             f"`images` is {images.dtype}, expected float32 in the model's own input space; apply"
             " the model's preprocessing and convert with `images.astype(numpy.float32)`"
         )
-    _check_shape(images.shape, expected)
+
+
+def _check_values(images: Array) -> None:
     if not len(images):
         raise SamplesError("`images` is empty, expected a few hundred labelled clean samples")
     finite = np.isfinite(images)

@@ -9,28 +9,32 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import fx
+from onnx import ModelProto
 
 from pipeline.config import ScanConfig
+from pipeline.fetch import Fetched, fetch
+from pipeline.isolation import isolated
+from pipeline.native import NativeModel
 from pipeline.peak import peak_rss_mb
-from pipeline.result import Evidence, ScanResult, TwinSummary
-from pipeline.samples import read_samples
+from pipeline.result import Evidence, ScanResult, summarise
+from pipeline.samples import first_images, read_samples
 from pipeline.store import Store
+from pipeline.untrusted import prove_conversion
 from stages import judge
 from stages.convert import build_module
 from stages.errors import CannotJudge, ConfigError
-from stages.inspection import inspect_onnx, load_proto
+from stages.export.child import PROBES
+from stages.export.detect import find_source
+from stages.inspection import inspect_onnx
 from stages.mask import find_mask
 from stages.noise import find_targeted_noise, find_untargeted_noise
-from stages.normalise import normalise
-from stages.parity import prove_parity
+from stages.parity import confirm_parity
 from stages.precondition import check_preconditions
 from stages.reference import run_reference
 from stages.sites import measure_sites
 from stages.twin import make_twin
-from stages.types import CleanSamples, OnnxArtifact, TorchTwin, Verdict
+from stages.types import CleanSamples, Verdict
 
 STEPS = 11
 """Steps of a full walk, one more in reference mode: for whoever shows how far a scan is."""
@@ -42,16 +46,24 @@ PACKAGES = ("ban-gate", "torch", "onnx", "onnx2torch", "onnxruntime-gpu", "onnxr
 
 @dataclass(frozen=True, kw_only=True)
 class ScanRequest:
-    """What to scan: an ONNX file, its clean samples, and the name the model goes by in reports."""
+    """What to scan: a model, its clean samples, and the name the model goes by in reports.
 
-    model: Path
+    `model` is what `find_source` takes: a file, a folder, or `FILE.py:FUNCTION`. A native model is
+    exported first, by the interpreter `python`, if it is `trusted` to run code.
+    """
+
+    model: str
     samples: Path
     uri: str
     config: ScanConfig = field(default_factory=ScanConfig)
+    trusted: bool = False
+    python: str = sys.executable
 
 
-def scan(request: ScanRequest, store: Store) -> ScanResult:
+def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
     """The verdict on one model, with its evidence; `inconclusive` where it cannot be judged.
+
+    `workspace` is an empty folder of the scan's own, where the ONNX file lies that was judged.
 
     Raises:
         ConfigError: when a setting is wrong, such as a device that is not there.
@@ -59,7 +71,7 @@ def scan(request: ScanRequest, store: Store) -> ScanResult:
     device = choose_device(request.config.device)
     evidence = Evidence()
     try:
-        verdict = _walk(request, store, device, evidence)
+        verdict = _walk(request, store, device, evidence, workspace)
     except CannotJudge as refusal:
         verdict = Verdict(label="inconclusive", reasons=(str(refusal),))
     if evidence.artifact is not None:
@@ -78,20 +90,28 @@ def scan(request: ScanRequest, store: Store) -> ScanResult:
     )
 
 
-def _walk(request: ScanRequest, store: Store, device: torch.device, evidence: Evidence) -> Verdict:
+def _walk(
+    request: ScanRequest, store: Store, device: torch.device, evidence: Evidence, workspace: Path
+) -> Verdict:
     """Fills `evidence` stage by stage and returns the verdict."""
     config, seed = request.config, request.config.seed
+    with store.timed("fetch"):
+        fetched = _fetched(request, workspace)
+        evidence.export = fetched.export
     with store.timed("inspect_onnx"):
-        artifact = evidence.artifact = inspect_onnx(request.model)
+        artifact = evidence.artifact = isolated(config.isolation, inspect_onnx, fetched.path)
     with store.timed("read_samples"):
         samples = evidence.samples = read_samples(request.samples, artifact)
-    with store.timed("convert"):
-        module = _convert(artifact, device)
-    with store.timed("prove_parity"):
-        evidence.parity = prove_parity(artifact, module, samples, config.parity)
+    with store.timed("prove_conversion"):
+        proven = isolated(
+            config.isolation, prove_conversion, artifact, _first(samples, config), config.parity
+        )
+        evidence.parity = proven.parity
     with store.timed("find_sites"):
+        module = build_module(ModelProto.FromString(proven.graph)).to(device)
+        confirm_parity(module, samples, proven.parity)
         twin = make_twin(artifact, module, samples, device)
-        evidence.twin = _summary(twin)
+        evidence.twin = summarise(twin)
     clean = store.run(check_preconditions, twin, samples, config.precondition)
     evidence.precondition = clean
     if clean.reasons:
@@ -112,42 +132,25 @@ def _walk(request: ScanRequest, store: Store, device: torch.device, evidence: Ev
     return judge.accompany(judge.reference_statistic(evidence.reference), verdict)
 
 
-def describe(path: Path) -> tuple[OnnxArtifact, TwinSummary]:
-    """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
-
-    Raises:
-        CannotJudge: when the file is refused or cannot become a twin.
-    """
-    artifact = inspect_onnx(path)
-    device = torch.device("cpu")
-    noise = np.random.default_rng(0).random((3, *_image_shape(artifact)), dtype=np.float32)
-    samples = CleanSamples(images=noise, labels=np.zeros(3, dtype=np.int64))
-    return artifact, _summary(make_twin(artifact, _convert(artifact, device), samples, device))
-
-
-def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:
-    free = tuple(size for size in artifact.input.shape[1:] if size is None)
-    if free:
-        raise CannotJudge(
-            f"the input `{artifact.input.name}` has {len(free)} free sizes beside the batch; only"
-            " a scan with samples can tell where noise may enter"
-        )
-    return tuple(size for size in artifact.input.shape[1:] if size is not None)
-
-
-def _convert(artifact: OnnxArtifact, device: torch.device) -> fx.GraphModule:
-    return build_module(normalise(load_proto(artifact.path))).to(device)
-
-
-def _summary(twin: TorchTwin) -> TwinSummary:
-    return TwinSummary(
-        classes=twin.classes,
-        trainable_share=twin.trainable_share,
-        sites=twin.sites,
-        features=twin.features,
-        classifier=twin.classifier,
-        device=str(twin.device),
+def _fetched(request: ScanRequest, workspace: Path) -> Fetched:
+    config = request.config
+    source = find_source(request.model)
+    exports = source.framework != "onnx" and request.trusted
+    images = first_images(request.samples, PROBES) if exports else None
+    model = NativeModel(source=source, python=request.python, images=images)
+    return fetch(
+        model,
+        workspace,
+        trusted=request.trusted,
+        config=config.export,
+        limits=config.isolation,
     )
+
+
+def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:
+    """As many samples as parity is proven with."""
+    n = sum(config.parity.batches)
+    return CleanSamples(images=samples.images[:n].copy(), labels=samples.labels[:n].copy())
 
 
 def choose_device(name: str) -> torch.device:

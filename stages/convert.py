@@ -18,7 +18,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stages.converters import register
 from stages.converters.convolution import FunctionalConv
-from stages.converters.normalisation import FunctionalBatchNorm, FunctionalLayerNorm
+from stages.converters.normalisation import (
+    FunctionalBatchNorm,
+    FunctionalGroupNorm,
+    FunctionalLayerNorm,
+    FunctionalRMSNorm,
+)
+from stages.converters.quantisation import Centred
 from stages.errors import ConversionError
 from stages.normalise.graph import inferred, opset, producers
 
@@ -34,8 +40,15 @@ _FAILURES = (
 )
 _BEST_OPSET = 17  # onnx2torch itself covers it
 
-_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, OnnxGemm, OnnxMatMul, FunctionalConv)
-_NORMS = (FunctionalBatchNorm, FunctionalLayerNorm, OnnxBatchNorm)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, FunctionalConv)
+_WEIGHTED = (nn.Linear, *_CONVOLUTIONS, OnnxGemm, OnnxMatMul, Centred)
+_NORMS = (
+    FunctionalBatchNorm,
+    FunctionalGroupNorm,
+    FunctionalLayerNorm,
+    FunctionalRMSNorm,
+    OnnxBatchNorm,
+)
 
 
 def build_module(model: ModelProto) -> fx.GraphModule:

@@ -5,13 +5,16 @@ scores; there are no weights to perturb. What gives it away is a *narrow decisio
 another step-shaped operator, on data that comes from the input, whose outcome is smaller than what
 it then chooses or scales. Activations compare too, but element by element, and no sample's single
 yes or no ever spreads over a whole tensor.
+
+Quantisation to the range of a tensor rounds a narrow value too: the zero point, which is added to
+the rounded tensor and later subtracted again. That alone is a warning and not a trigger.
 Source: the attack class is HiddenLayer's ShadowLogic; the rules are ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from onnx import ModelProto, NodeProto
@@ -27,12 +30,28 @@ STEPS = frozenset(
     ]
 )
 """Operators whose output jumps, so that they can turn data into a decision."""
+ROUNDINGS = frozenset(["Round", "Floor", "Ceil"])
+"""Steps that quantisation is made of."""
+EXTREMES = frozenset(["ReduceMin", "ReduceMax"])
+"""Operators that tell the range of a tensor."""
+QUANTISED = frozenset(["QuantizeLinear", "DynamicQuantizeLinear"])
+"""Operators that are steps too, but stand in every quantised network behind its weights."""
+SHIFTS = frozenset(["Add", "Sub"])
+"""Operators through which a zero point enters and leaves."""
+ELEMENTWISE = frozenset(
+    [
+        *("Add", "Sub", "Mul", "Div", "Neg", "Abs", "Relu", "Clip", "Min", "Max", "Cast"),
+        *("Round", "Floor", "Ceil", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Expand"),
+    ]
+)
+"""Operators that quantisation uses on a tensor and on its range."""
+TRACED = ELEMENTWISE | EXTREMES | {"DynamicQuantizeLinear"}
 GATES = frozenset(["Where", "Mul", "Add", "Sub", "Div", "Min", "Max", "Pow", "And", "Or", "Xor"])
 """Operators through which a smaller value can choose or scale a larger one."""
 WEIGHTED = frozenset(
     [
         *("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"),
-        *("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"),
+        *("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", "LinearClassifier"),
     ]
 )
 """Operators in which weights decide; what comes out is a feature, not a decision."""
@@ -45,14 +64,21 @@ RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Fla
 
 @dataclass(frozen=True)
 class _Decision:
-    """A step on input data, and the fewest elements per sample its outcome ever had."""
+    """A step on input data, and the fewest elements per sample its outcome ever had.
+
+    `rounds` is the tensor whose range it rounds, if it is a rounding of nothing else.
+    """
 
     node: str
     narrowest: int
+    rounds: str | None = None
 
 
 def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
-    """What in the graph could be a trigger: decisions that gate larger values, in graph order."""
+    """What in the graph could be a trigger: decisions that gate larger values.
+
+    Findings are in graph order, but zero points and what passes for them come last.
+    """
     return tuple(_Walk(inferred(model)).findings())
 
 
@@ -68,6 +94,9 @@ class _Walk:
         self.data = {value.name for value in source}
         self.raw = set(self.data)
         self.decisions: dict[str, _Decision] = {}
+        self.basis: dict[str, str] = {}
+        self.shifted: dict[str, dict[str, GraphFinding]] = {}
+        self.added: dict[str, set[str]] = {}
 
     def findings(self) -> Iterator[GraphFinding]:
         """Findings in the order of the nodes."""
@@ -77,11 +106,20 @@ class _Walk:
             self.data.update(node.output)
             if node.op_type in BRANCHES:
                 yield _branch(node)
-            if node.op_type not in WEIGHTED and self.raw & set(node.input):
-                self.raw.update(node.output)
+            self._trace(node)
             yield from self._gate(node)
             self._carry(node)
+            self._carry_zero_point(node)
+            if node.op_type not in WEIGHTED and self.raw & set(node.input):
+                self.raw.update(node.output[:1])  # the others tell the range, as those of a scale
+        yield from self._quantisation()
         yield from self._bypass()
+
+    def _trace(self, node: NodeProto) -> None:
+        """Notes of which one tensor a value is the range, or an element-by-element function."""
+        read = {self.basis.get(name, name) for name in node.input if name in self.data}
+        if node.op_type in TRACED and len(read) == 1:
+            self.basis.update(dict.fromkeys(node.output, read.pop()))
 
     def _reads_data(self, node: NodeProto) -> bool:
         """Whether the node, or a graph inside it, reads what depends on the input."""
@@ -95,18 +133,40 @@ class _Walk:
             return
         for name in node.input:
             decision = self.decisions.get(name)
-            if decision is not None and decision.narrowest < size:
+            if decision is None or decision.narrowest >= size:
+                continue
+            if self._shifts(node, decision):
+                found = self.shifted.setdefault(decision.node, {})
+                found.setdefault(node.op_type, _gated(node, decision, size))
+            else:
                 yield _gated(node, decision, size)
-                return
+            return
+
+    def _shifts(self, node: NodeProto, decision: _Decision) -> bool:
+        """Whether the node moves a tensor by a rounding of that tensor's own range."""
+        own = {self.basis.get(name, name) for name in node.input if name in self.data}
+        return node.op_type in SHIFTS and own == {decision.rounds}
+
+    def _quantisation(self) -> Iterator[GraphFinding]:
+        """What became of shifts: added and subtracted again is a zero point, else a gate."""
+        for name, found in self.shifted.items():
+            operators = found.keys() | self.added.get(name, set())
+            for each in found.values():
+                yield replace(each, severity="warning") if operators == SHIFTS else each
 
     def _carry(self, node: NodeProto) -> None:
         """Hands decisions on to what a node computes from them; weights end them."""
         if node.op_type in WEIGHTED:
             return
-        carried = [self.decisions[name] for name in node.input if name in self.decisions]
         size = self._size(node.output[0])
-        if node.op_type in STEPS and size is not None:
-            carried.append(_Decision(node=node.name or node.output[0], narrowest=size))
+        carried = [
+            each
+            for name in node.input
+            if (each := self.decisions.get(name)) is not None
+            and not (size and each.narrowest < size and self._shifts(node, each))
+        ]
+        if self._is_step(node) and size is not None:
+            carried.append(self._step(node, size))
         if not carried:
             return
         tightest = min(carried, key=lambda each: each.narrowest)
@@ -114,7 +174,25 @@ class _Walk:
         if size is not None and node.op_type not in RESHAPING:
             narrowest = min(narrowest, size)
         for name in node.output:
-            self.decisions[name] = _Decision(node=tightest.node, narrowest=narrowest)
+            self.decisions[name] = replace(tightest, narrowest=narrowest)
+
+    def _carry_zero_point(self, node: NodeProto) -> None:
+        """The zero point of a DynamicQuantizeLinear rounds the range, and is added already."""
+        if node.op_type == "DynamicQuantizeLinear":
+            name, zero_point = node.name or node.output[0], node.output[2]
+            rounds = self.basis[zero_point]
+            self.decisions[zero_point] = _Decision(node=name, narrowest=1, rounds=rounds)
+            self.added[name] = {"Add"}
+
+    def _is_step(self, node: NodeProto) -> bool:
+        """Whether the node turns data into a decision."""
+        around_weights = not self.raw.isdisjoint(node.input)
+        return node.op_type in STEPS or (node.op_type in QUANTISED and around_weights)
+
+    def _step(self, node: NodeProto, size: int) -> _Decision:
+        """The decision a step makes."""
+        rounds = self.basis.get(node.output[0]) if node.op_type in ROUNDINGS else None
+        return _Decision(node=node.name or node.output[0], narrowest=size, rounds=rounds)
 
     def _bypass(self) -> Iterator[GraphFinding]:
         """A finding where the input reaches the scores around every weight."""

@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoP
 from stages.errors import ModelRefused
 from stages.graph_logic import find_graph_logic
 from stages.normalise.cut_to_logits import score_outputs
-from stages.normalise.graph import all_graphs, graph_inputs, opset, shape_of
+from stages.normalise.graph import FLOATS, all_graphs, graph_inputs, opset, shape_of
 from stages.stage import stage
 from stages.types import OnnxArtifact, TensorSpec
 
@@ -23,14 +23,24 @@ OLDEST_OPSET = 7
 NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
 NEWEST_IR = min(13, onnx.IR_VERSION)
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+DTYPES = ("float32", "float16", "float64")
+"""Types of the model's input; numpy has no bfloat16 to feed."""
+WITHOUT_NEURONS = frozenset(
+    [
+        *("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
+        *("SVMClassifier", "SVMRegressor"),
+    ]
+)
+"""Operators that are a whole classifier without a layer to perturb."""
 
+_NUMBERS = FLOATS | {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4}
 _LONGEST_REASON = 300  # characters of what the checker says
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
 @stage(version=1)
 def inspect_onnx(path: Path) -> OnnxArtifact:
-    """The facts about an ONNX classifier with one float32 input and one output (batch, classes).
+    """The facts about an ONNX classifier with one float input and one output (batch, classes).
 
     Raises:
         ModelRefused: the file is no such classifier, or is not safe to open.
@@ -64,8 +74,12 @@ def load_proto(path: Path) -> ModelProto:
     return _parse(_read(path), path.name)
 
 
-def _read(path: Path) -> bytes:
-    """The bytes of a file that is neither empty nor too large."""
+def require_readable(path: Path) -> None:
+    """Raises where there is no plain file of a size that can be read.
+
+    Raises:
+        ModelRefused: the file is missing, no plain file, empty, or too large.
+    """
     if not path.is_file():
         raise ModelRefused(f"cannot read `{path}`: it is no file; give the path of an ONNX file")
     size = path.stat().st_size
@@ -74,6 +88,11 @@ def _read(path: Path) -> bytes:
             f"cannot read `{path.name}`: found {size} bytes, expected 1 to {LARGEST_FILE}; "
             "export the model again into one file"
         )
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file that is neither empty nor too large."""
+    require_readable(path)
     return path.read_bytes()
 
 
@@ -120,7 +139,7 @@ def _require_self_contained(model: ModelProto) -> None:
             f"the model defines functions of its own, such as `{model.functions[0].name}`; "
             "export it with functions inlined"
         )
-    for tensor in _tensors(model.graph):
+    for tensor in tensors(model.graph):
         if tensor.data_type not in TensorProto.DataType.values():
             raise ModelRefused(
                 f"tensor `{tensor.name}` is of the unknown type {tensor.data_type}; "
@@ -133,8 +152,8 @@ def _require_self_contained(model: ModelProto) -> None:
             )
 
 
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """Every tensor the file holds, in subgraphs too."""
+def tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every tensor a graph holds, in subgraphs, constants and sparse tensors too."""
     for part in all_graphs(graph):
         yield from part.initializer
         for sparse in part.sparse_initializer:
@@ -152,7 +171,23 @@ def _attribute_tensors(attribute: AttributeProto) -> Iterator[TensorProto]:
         yield from (sparse.values, sparse.indices)
 
 
+def _require_neurons(model: ModelProto) -> None:
+    """Trees and support vectors decide without layers, and QOperator files hide theirs."""
+    for node in (node for graph in all_graphs(model.graph) for node in graph.node):
+        if node.op_type in WITHOUT_NEURONS:
+            raise ModelRefused(
+                f"the model decides by `{node.op_type}`, which has no neurons to perturb; "
+                "only neural networks can be scanned"
+            )
+        if node.op_type.startswith("QLinear"):
+            raise ModelRefused(
+                f"the model computes with `{node.op_type}`, quantised in the QOperator format; "
+                "quantise it in the QDQ format (`QuantFormat.QDQ`)"
+            )
+
+
 def _require_versions(model: ModelProto) -> None:
+    _require_neurons(model)
     if not 3 <= model.ir_version <= NEWEST_IR:
         raise ModelRefused(
             f"cannot read ONNX IR version {model.ir_version}, expected 3 to {NEWEST_IR}; "
@@ -188,9 +223,10 @@ def _one_input(model: ModelProto) -> TensorSpec:
         names = ", ".join(f"`{value.name}`" for value in inputs) or "none"
         raise ModelRefused(f"expected one model input, found {names}; export a plain classifier")
     spec = _spec(inputs[0])
-    if spec.dtype != "float32":
+    if spec.dtype not in DTYPES:
         raise ModelRefused(
-            f"input `{spec.name}` has type {spec.dtype}, expected float32; export at float32"
+            f"input `{spec.name}` has type {spec.dtype}, expected {', '.join(DTYPES[:-1])} or "
+            f"{DTYPES[-1]}; export at float32"
         )
     if len(spec.shape) < 2:
         raise ModelRefused(
@@ -246,9 +282,9 @@ def _show(shape: tuple[int | None, ...]) -> str:
 
 
 def _count_parameters(model: ModelProto) -> int:
-    """How many floats the file holds in its initializers and constants."""
+    """How many floats, or whole numbers that stand for floats, the file holds."""
     tensors = [tensor for graph in all_graphs(model.graph) for tensor in graph.initializer]
     for graph in all_graphs(model.graph):
         constants = (node for node in graph.node if node.op_type == "Constant")
         tensors += [one.t for node in constants for one in node.attribute if one.HasField("t")]
-    return sum(prod(tensor.dims) for tensor in tensors if tensor.data_type == TensorProto.FLOAT)
+    return sum(prod(tensor.dims) for tensor in tensors if tensor.data_type in _NUMBERS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from torch import fx
 from stages.errors import ModelRefused, ParityError, SamplesError
 from stages.inspection import load_proto
 from stages.normalise import cut_to_logits, normalise
+from stages.normalise.cut_to_logits import score_outputs
 from stages.normalise.graph import graph_inputs, producers, shape_of
 from stages.stage import stage
 from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
@@ -79,6 +81,35 @@ def prove_parity(
     return _summary(pairs, config)
 
 
+def prove_export(path: Path, images: Floats, scores: Floats, config: ParityConfig) -> ParityResult:
+    """How far an exported ONNX file is from its native model's scores (N, K) for images (N, …).
+
+    Raises:
+        ModelRefused: the file has no single output of scores, or cannot be run.
+        ParityError: it gives other scores.
+    """
+    model = load_proto(path)
+    outputs = score_outputs(model)
+    if len(outputs) != 1:
+        raise ModelRefused(
+            f"the exported model has {len(outputs)} float outputs of shape (batch, classes),"
+            " expected one; export a plain classifier"
+        )
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    reference = _Reference(model)
+    found = [reference.logits(batch) for batch in _batches(images, config.batches)]
+    pairs = list(zip(found, _batches(scores, config.batches), strict=True))
+    for batch, (one, expected) in zip(config.batches, pairs, strict=True):
+        if not _agree(one, expected, config.tolerance):
+            raise ParityError(
+                f"the exported ONNX differs from the native model at batch {batch}: found a"
+                f" relative difference of {_difference(one, expected):.2g}, allowed"
+                f" {config.tolerance:.2g}; export the model in eval mode"
+            )
+    return _summary(pairs, config)
+
+
 def _batches(images: Floats, sizes: tuple[int, ...]) -> Iterator[Floats]:
     start = 0
     for size in sizes:
@@ -96,7 +127,24 @@ def _summary(pairs: list[tuple[Floats, Floats]], config: ParityConfig) -> Parity
         top1_agreement=float(np.mean(found.argmax(axis=1) == expected.argmax(axis=1))),
         batches=config.batches,
         n=len(found),
+        logits=expected,
     )
+
+
+def confirm_parity(module: fx.GraphModule, samples: CleanSamples, proven: ParityResult) -> None:
+    """Raises where a module, on its own device, does not give the logits that were proven.
+
+    Raises:
+        ParityError: it fails, or differs by more than the tolerance it was proven with.
+    """
+    batches = list(_batches(samples.images, proven.batches))
+    found = np.concatenate([_run_twin(module, images) for images in batches])
+    if not _agree(found, proven.logits, proven.tolerance):
+        raise ParityError(
+            "the torch twin gives other logits here than where it was proven: found a relative"
+            f" difference of {_difference(found, proven.logits):.2g}, allowed"
+            f" {proven.tolerance:.2g}; try `--device cpu`"
+        )
 
 
 def _difference(found: npt.NDArray[np.generic], expected: npt.NDArray[np.generic]) -> float:

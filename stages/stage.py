@@ -27,6 +27,10 @@ class Stage(Generic[Parameters, Result]):
         """Runs the function; nothing is remembered."""
         return self.function(*args, **kwargs)
 
+    def __reduce__(self) -> str:
+        """A stage is known by its name, also to another process."""
+        return self.name
+
     @property
     def result_type(self) -> type[Result]:
         """The type the function promises to return."""

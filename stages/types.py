@@ -119,9 +119,12 @@ class TorchTwin:
     classifier: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ParityResult:
-    """How far twin and ONNX differ: absolute, and relative to max(1, largest absolute logit)."""
+    """How far twin and ONNX differ: absolute, and relative to max(1, largest absolute logit).
+
+    `logits` (n, K) are the ONNX file's own, on the samples it was proven with.
+    """
 
     max_abs: float
     max_rel: float
@@ -129,6 +132,10 @@ class ParityResult:
     top1_agreement: float
     batches: tuple[int, ...]
     n: int
+    logits: Floats
+
+    def __post_init__(self) -> None:
+        _freeze(self.logits)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -180,7 +180,7 @@ class Scan:
 
 USAGE = {
     "no model": Scan(model="missing.onnx", sentence="does not exist"),
-    "a folder for a model": Scan(model="folder", sentence="is a directory"),
+    "a folder for a model": Scan(model="folder", sentence="holds no model that is known"),
     "no samples": Scan(samples="missing.npz", sentence="does not exist"),
     "output is a file": Scan(options=("--output", "{world}/note.npz"), sentence="is a file"),
     "output below a file": Scan(

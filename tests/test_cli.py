@@ -117,7 +117,7 @@ def test_exit_zero_does_not_hide_mistakes(call: Call, few: Path) -> None:
         (["{model}"], "Missing option '--samples'"),
         (["{model}", "--samples", ""], "Missing option '--samples'"),
         (["{missing}", "--samples", "{few}"], "does not exist"),
-        (["{folder}", "--samples", "{few}"], "is a directory"),
+        (["{folder}", "--samples", "{few}"], "holds no model that is known"),
         (["{model}", "--samples", "{missing}"], "does not exist"),
         (["{model}", "--samples", "{few}", "--seed", "one"], "'--seed'"),
         (["{model}", "--samples", "{few}", "--seed", "-1"], "'--seed'"),

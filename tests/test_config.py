@@ -64,7 +64,7 @@ def test_overrides_need_no_quotes() -> None:
         ("parity.batches=1", "`parity.batches` is 1, expected a list"),
         ("parity.batches=[1, 'a']", "`parity.batches` is 'a', expected a whole number"),
         ("parity.tolerence=1", "unknown setting `tolerence` in `parity`; known are `tolerance`"),
-        ("epsilon=1", "unknown setting `epsilon`; known are `seed`, `device`, `parity`"),
+        ("epsilon=1", "unknown setting `epsilon`; known are `seed`, `device`, `isolation`"),
         ("seed", "`seed` has no value, expected KEY=VALUE"),
         ("=1", "`=1` has no value, expected KEY=VALUE"),
     ],

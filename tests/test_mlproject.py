@@ -117,7 +117,7 @@ def test_mlflow_run_leaves_the_answer_in_its_run(
 
 FIGURES = {"flip_rate_per_class", "flip_sweep", "noise_by_layer", "predictions_under_noise"}
 STEPS = {
-    "inspect_onnx", "read_samples", "convert", "prove_parity", "find_sites", "measure_sites",
+    "fetch", "inspect_onnx", "read_samples", "prove_conversion", "find_sites", "measure_sites",
     "check_preconditions", "find_targeted_noise", "find_untargeted_noise", "find_mask", "judge",
 }  # fmt: skip
 SETTINGS = "noise.steps=3; noise.sweep=4;noise.samples=20; mask.epochs=3; mask.batches=2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from test_graph_logic import branch_on_pixel, checksum_where
 from mlflow_project.commands import DEMO
 from pipeline.config import ScanConfig, load_config
 from pipeline.result import ScanResult
-from pipeline.scan import STEPS, ScanRequest, choose_device, describe, scan
+from pipeline.scan import STEPS, ScanRequest, choose_device, scan
 from pipeline.store import Store
+from pipeline.untrusted import describe
 from stages.errors import CannotJudge, ConfigError, NoNoiseSites
 
 QUICK = ["noise.sweep=6", "noise.steps=3", "mask.epochs=2", "mask.batches=3", "noise.samples=30"]
@@ -25,9 +27,10 @@ def scanned(
     model: Path, samples: Path, config: ScanConfig | None = None, store: Store | None = None
 ) -> ScanResult:
     request = ScanRequest(
-        model=model, samples=samples, uri=model.name, config=config or load_config(None, QUICK)
+        model=str(model), samples=samples, uri=model.name, config=config or load_config(None, QUICK)
     )
-    return scan(request, store or Store(None))
+    with tempfile.TemporaryDirectory() as workspace:
+        return scan(request, store or Store(None), Path(workspace))
 
 
 @pytest.fixture(params=["resnet", "mobilenet", "densenet", "vgg_bn", "vit", "mlp"])
@@ -129,9 +132,9 @@ def test_describe_tells_sites_and_split() -> None:
     """Without samples, sites and split are those a scan finds."""
     result = scanned(DEMO / "clean.onnx", DEMO / "samples.npz")
 
-    _, summary = describe(DEMO / "clean.onnx")
+    told = describe(DEMO / "clean.onnx")
 
-    assert summary == result.evidence.twin
+    assert told.twin == result.evidence.twin
 
 
 def test_describe_refuses_what_a_scan_refuses(tmp_path: Path) -> None:

@@ -40,9 +40,8 @@ def experiment(sqlite_store: str, tmp_path: Path) -> track.Target:
 
 def _record(result: ScanResult, target: track.Target) -> Run:
     """Records as the command line does and gives the finished run."""
-    model = result.evidence.artifact.path if result.evidence.artifact else Path("model.onnx")
     with track.open_run("model.onnx", target):
-        track.record(result, model, Path("clean.npz"))
+        track.record(result, Path("clean.npz"))
         run_id = track._open_run_id()
     return mlflow.get_run(run_id)
 
@@ -230,7 +229,7 @@ def test_a_store_that_fails_later_is_a_tracking_error(
     def record_to_a_deleted_run() -> None:
         with track.open_run("model.onnx", experiment):
             mlflow.delete_run(track._open_run_id())
-            track.record(make_result(), Path("model.onnx"), Path("clean.npz"))
+            track.record(make_result(), Path("clean.npz"))
 
     with pytest.raises(TrackingError, match="deleted"):
         record_to_a_deleted_run()

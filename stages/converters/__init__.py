@@ -12,14 +12,17 @@ from stages.converters import (
     attention,
     cast,
     convolution,
+    counting,
     expand,
     indexing,
     linear,
     normalisation,
     pad,
     pooling,
+    quantisation,
     reduce,
     reshape,
+    resize,
     slicing,
     split,
 )
@@ -36,6 +39,7 @@ _REPLACEMENTS = (
     pad,
     split,
     reduce,
+    resize,
 )
 
 
@@ -43,6 +47,6 @@ def register() -> None:
     """Puts all converters of this package into onnx2torch's registry; again is no change."""
     for replacement in _REPLACEMENTS:
         replacement.register()
-    for addition in (activation, cast, attention):
+    for addition in (activation, cast, attention, counting, quantisation):
         addition.register()
     aliases.register()

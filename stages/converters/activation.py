@@ -1,6 +1,8 @@
-"""Gelu, Clip, Mish and Swish."""
+"""Activations, and the hyperbolic functions."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from onnx2torch.onnx_graph import OnnxGraph
@@ -75,9 +77,76 @@ def _convert_swish(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult
     return result(Swish(float(node.attributes.get("alpha", 1.0))), node)
 
 
+class ThresholdedRelu(nn.Module):
+    """Values above a threshold; others become zero."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self._threshold = threshold
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The activation, element by element."""
+        return torch.where(x > self._threshold, x, torch.zeros_like(x))
+
+
+def _convert_thresholded_relu(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    return result(ThresholdedRelu(float(node.attributes.get("alpha", 1.0))), node)
+
+
+class Shrink(nn.Module):
+    """Moves values beyond a limit towards zero; others become zero."""
+
+    def __init__(self, limit: float, bias: float) -> None:
+        super().__init__()
+        self._limit = limit
+        self._bias = bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The activation, element by element."""
+        moved = torch.where(x > self._limit, x - self._bias, torch.zeros_like(x))
+        return torch.where(x < -self._limit, x + self._bias, moved)
+
+
+def _convert_shrink(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    limit, bias = node.attributes.get("lambd", 0.5), node.attributes.get("bias", 0.0)
+    return result(Shrink(float(limit), float(bias)), node)
+
+
+_FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "Acosh": torch.acosh,
+    "Asinh": torch.asinh,
+    "Atanh": torch.atanh,
+    "Cosh": torch.cosh,
+    "Sinh": torch.sinh,
+}
+
+
+class Hyperbolic(nn.Module):
+    """A hyperbolic function or its inverse."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__()
+        self._function = _FUNCTIONS[operator]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The function, element by element."""
+        return self._function(x)
+
+
+def _convert_hyperbolic(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    return result(Hyperbolic(node.operation_type), node)
+
+
 def register() -> None:
-    """Registers the four activations for all versions."""
+    """Registers them for all versions."""
     install("Clip", convert_clip, since=6)
     install("Gelu", convert_gelu)
     install("Mish", _convert_mish)
     install("Swish", _convert_swish)
+    install("ThresholdedRelu", _convert_thresholded_relu)
+    install("Shrink", _convert_shrink)
+    for operator in _FUNCTIONS:
+        install(operator, _convert_hyperbolic)

@@ -76,11 +76,11 @@ def convert_conv(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     weight, bias = constant(graph, node, 1), constant(graph, node, 2)
     if weight is None or (bias is None and given(node, 2) is not None):
         return result(FunctionalConv(node), node)
-    return result(_module(node, weight, bias), node, node.input_values[:1])
+    return result(convolution(node, weight, bias), node, node.input_values[:1])
 
 
-def _module(node: OnnxNode, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
-    """The module with these weights.
+def convolution(node: OnnxNode, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
+    """The convolution module with these weights.
 
     Raises:
         NotImplementedError: torch has no convolution over that many axes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from onnx2torch.node_converters.matmul import OnnxMatMul
 from onnx2torch.onnx_graph import OnnxGraph
 from onnx2torch.onnx_node import OnnxNode
@@ -16,9 +17,14 @@ def convert_matmul(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult
     right = constant(graph, node, 1)
     if right is None or right.dim() != 2 or not right.is_floating_point():
         return result(OnnxMatMul(), node)
-    module = nn.Linear(right.shape[0], right.shape[1], bias=False, device="meta")
-    module.weight = nn.Parameter(right.T.contiguous())
-    return result(module, node, node.input_values[:1])
+    return result(linear(right), node, node.input_values[:1])
+
+
+def linear(matrix: torch.Tensor) -> nn.Linear:
+    """The layer without bias that multiplies by a matrix (inputs, outputs)."""
+    module = nn.Linear(matrix.shape[0], matrix.shape[1], bias=False, device="meta")
+    module.weight = nn.Parameter(matrix.T.contiguous())
+    return module
 
 
 def register() -> None:

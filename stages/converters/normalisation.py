@@ -1,4 +1,4 @@
-"""BatchNormalization and LayerNormalization as true modules, with or without known shapes."""
+"""Normalisations; those of batch and layer as true modules, with or without known shapes."""
 
 from __future__ import annotations
 
@@ -50,6 +50,48 @@ class FunctionalLayerNorm(nn.Module):
         """Normalised x times scale plus bias, both broadcast."""
         scaled = functional.layer_norm(x, x.shape[self._axis :], eps=self._epsilon) * scale
         return scaled if bias is None else scaled + bias
+
+
+class FunctionalGroupNorm(nn.Module):
+    """GroupNorm by a scale and bias for each channel or each group."""
+
+    def __init__(self, groups: int, epsilon: float) -> None:
+        super().__init__()
+        self._groups = groups
+        self._epsilon = epsilon
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """Normalised x (N, C, *spatial) times scale plus bias."""
+        each = x.shape[1] // len(scale)
+        wide_scale, wide_bias = scale.repeat_interleave(each), bias.repeat_interleave(each)
+        return functional.group_norm(x, self._groups, wide_scale, wide_bias, self._epsilon)
+
+
+class FunctionalRMSNorm(nn.Module):
+    """Divides by the root of the mean square over the axes from `axis` on."""
+
+    def __init__(self, axis: int, epsilon: float) -> None:
+        super().__init__()
+        self._axis = axis
+        self._epsilon = epsilon
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Normalised x times scale, broadcast."""
+        return functional.rms_norm(x, x.shape[self._axis :], eps=self._epsilon) * scale
+
+
+class LpNorm(nn.Module):
+    """Divides by the p-norm along an axis; what is all zero stays."""
+
+    def __init__(self, axis: int, p: int) -> None:
+        super().__init__()
+        self._axis = axis
+        self._p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """X of length 1, or 0, along the axis."""
+        length = torch.linalg.vector_norm(x, self._p, self._axis, keepdim=True)
+        return x / torch.where(length == 0, torch.ones_like(length), length)
 
 
 def convert_batch_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
@@ -104,6 +146,24 @@ def convert_layer_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterRe
     return result(module, node, node.input_values[:1])
 
 
+def _convert_group_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    groups, epsilon = node.attributes["num_groups"], node.attributes.get("epsilon", 1e-5)
+    return result(FunctionalGroupNorm(int(groups), float(epsilon)), node)
+
+
+def _convert_rms_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    axis, epsilon = node.attributes.get("axis", -1), node.attributes.get("epsilon", 1e-5)
+    return result(FunctionalRMSNorm(int(axis), float(epsilon)), node)
+
+
+def _convert_lp_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    axis, p = node.attributes.get("axis", -1), node.attributes.get("p", 2)
+    return result(LpNorm(int(axis), int(p)), node)
+
+
 def _rank(graph: OnnxGraph, name: str) -> int:
     """The rank of a value, 4 where shape inference could not tell."""
     value = graph.value_info.get(name)
@@ -116,6 +176,9 @@ def _refuse(what: str) -> NoReturn:
 
 
 def register() -> None:
-    """Registers both for all versions."""
+    """Registers all for all versions."""
     install("BatchNormalization", convert_batch_norm, since=7)
     install("LayerNormalization", convert_layer_norm)
+    install("GroupNormalization", _convert_group_norm)
+    install("RMSNormalization", _convert_rms_norm)
+    install("LpNormalization", _convert_lp_norm)

@@ -69,6 +69,20 @@ class GlobalMaxPool(nn.Module):
         return images.amax(dim=tuple(range(2, images.dim())), keepdim=True)
 
 
+class GlobalLpPool(nn.Module):
+    """The p-norm over all spatial axes."""
+
+    def __init__(self, p: int) -> None:
+        super().__init__()
+        self._p = p
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, *spatial) to (N, C, 1, …)."""
+        axes = tuple(range(2, images.dim()))
+        pooled: torch.Tensor = torch.linalg.vector_norm(images, self._p, axes, keepdim=True)
+        return pooled
+
+
 def convert_max_pool(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """Max pooling over one to three axes.
 
@@ -133,9 +147,15 @@ def _convert_global_max(node: OnnxNode, graph: OnnxGraph) -> OperationConverterR
     return result(GlobalMaxPool(), node)
 
 
+def _convert_global_lp(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    return result(GlobalLpPool(int(node.attributes.get("p", 2))), node)
+
+
 def register() -> None:
-    """Registers the four pooling operators for all versions."""
+    """Registers the five pooling operators for all versions."""
     install("MaxPool", convert_max_pool)
     install("AveragePool", convert_average_pool)
     install("GlobalAveragePool", _convert_global_average)
     install("GlobalMaxPool", _convert_global_max)
+    install("GlobalLpPool", _convert_global_lp, since=2)

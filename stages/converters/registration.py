@@ -69,3 +69,14 @@ def given(node: OnnxNode, index: int) -> str | None:
     """Name of the node's input of that index; None where the optional input is left out."""
     names = node.input_values
     return names[index] if index < len(names) and names[index] != "" else None
+
+
+def element_type(graph: OnnxGraph, node: OnnxNode, index: int) -> int:
+    """The ONNX element type of the node's input of that index; 0 where nothing tells."""
+    name = given(node, index)
+    if name is None:
+        return 0
+    if name in graph.initializers:
+        return int(graph.initializers[name].proto.data_type)
+    value = graph.value_info.get(name)
+    return 0 if value is None else int(value.type.tensor_type.elem_type)

@@ -1,4 +1,4 @@
-"""Reshape, Flatten, Squeeze and Unsqueeze to shapes known when they run."""
+"""Operators that only rearrange, to shapes known when they run."""
 
 from __future__ import annotations
 
@@ -42,6 +42,40 @@ class Flatten(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The elements of x; no axes at all make a single row or column."""
         return x.reshape(prod(x.shape[: self._axis]), prod(x.shape[self._axis :]))
+
+
+class SpaceToDepth(nn.Module):
+    """Moves blocks of positions into channels."""
+
+    def __init__(self, block: int) -> None:
+        super().__init__()
+        self._block = block
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, H, W) to (N, block²·C, H / block, W / block)."""
+        n, channels, height, width = images.shape
+        rows, columns = height // self._block, width // self._block
+        blocks = images.reshape(n, channels, rows, self._block, columns, self._block)
+        return blocks.permute(0, 3, 5, 1, 2, 4).reshape(n, -1, rows, columns)
+
+
+class DepthToSpace(nn.Module):
+    """Moves channels into blocks of positions; the block is the first or the last part of them."""
+
+    def __init__(self, block: int, *, block_first: bool) -> None:
+        super().__init__()
+        self._block = block
+        self._block_first = block_first
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, block²·C, H, W) to (N, C, block·H, block·W)."""
+        n, channels, height, width = images.shape
+        side, kept = self._block, channels // self._block**2
+        if self._block_first:
+            parts = images.reshape(n, side, side, kept, height, width).permute(0, 3, 4, 1, 5, 2)
+        else:
+            parts = images.reshape(n, kept, side, side, height, width).permute(0, 1, 4, 2, 5, 3)
+        return parts.reshape(n, kept, side * height, side * width)
 
 
 class _Axes(nn.Module):
@@ -102,9 +136,22 @@ def convert_axes(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     return result(module, node, node.input_values[: 1 + computed])
 
 
+def _convert_space_to_depth(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    return result(SpaceToDepth(int(node.attributes["blocksize"])), node)
+
+
+def _convert_depth_to_space(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    del graph
+    first = node.attributes.get("mode", "DCR") == "DCR"
+    return result(DepthToSpace(int(node.attributes["blocksize"]), block_first=first), node)
+
+
 def register() -> None:
-    """Registers the four for all versions, Reshape for those whose target is an input."""
+    """Registers the six for all versions, Reshape for those whose target is an input."""
     install("Reshape", convert_reshape, since=5)
     install("Flatten", convert_flatten)
     install("Squeeze", convert_axes)
     install("Unsqueeze", convert_axes)
+    install("SpaceToDepth", _convert_space_to_depth)
+    install("DepthToSpace", _convert_depth_to_space)

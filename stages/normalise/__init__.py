@@ -2,14 +2,21 @@
 
 The passes, in order:
 
-1. `cut_to_logits`: one output is left, the class scores before any final softmax.
-2. `fold_constants`: what depends on constants alone becomes a constant.
+1. `sort_nodes`: every node stands behind those whose values it reads.
+2. `cut_to_logits`: one output is left, the class scores before any final softmax.
 3. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
-4. `constants_to_initializers`: Constant nodes become initializers.
-5. `drop_identities`: Identity and Dropout nodes go.
-6. `free_batch`: a batch size written into the graph becomes free.
-7. `rename_nodes`: every node is called `<operator>_<index>_`.
-8. `drop_unused_initializers`: what nobody reads goes.
+4. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
+5. `half_to_float`: half and double precision become float32.
+6. `drop_identities`: Identity and Dropout nodes go.
+7. `dequantise_weights`: weights stored as integers become floats.
+8. `integer_products`: products of integers become products of floats.
+9. `fold_constants`: what depends on constants alone becomes a constant.
+10. `constants_to_initializers`: Constant nodes become initializers.
+11. `drop_identities` again, for those that folding leaves.
+12. `merge_two_class_head`: a last layer with one output takes in the row that makes two of it.
+13. `free_batch`: a batch size written into the graph becomes free.
+14. `rename_nodes`: every node is called `<operator>_<index>_`.
+15. `drop_unused_initializers`: what nobody reads goes.
 
 Each pass is a module with one function `apply(model) -> None` that changes the model it is given.
 """
@@ -22,19 +29,32 @@ from stages.normalise import (
     constants_to_initializers,
     cut_to_logits,
     default_domain,
+    dequantise_weights,
     drop_identities,
     drop_unused_initializers,
     fold_constants,
     free_batch,
+    half_to_float,
+    integer_products,
+    lower_ml_operators,
+    merge_two_class_head,
     rename_nodes,
+    sort_nodes,
 )
 
 _PASSES = (
+    sort_nodes,
     cut_to_logits,
-    fold_constants,
     default_domain,
+    lower_ml_operators,
+    half_to_float,
+    drop_identities,
+    dequantise_weights,
+    integer_products,
+    fold_constants,
     constants_to_initializers,
     drop_identities,
+    merge_two_class_head,
     free_batch,
     rename_nodes,
     drop_unused_initializers,

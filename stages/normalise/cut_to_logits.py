@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, NodeProto, ValueInfoProto, helper
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from stages.normalise.graph import (
     attribute,
+    constants,
+    fresh_names,
     inferred,
     is_float,
     opset,
@@ -20,20 +23,34 @@ _SOFTMAX = {"Softmax", "LogSoftmax"}
 
 
 def score_outputs(model: ModelProto) -> list[ValueInfoProto]:
-    """The float outputs of shape (batch, classes), with their shapes as far as onnx can tell."""
+    """The float outputs of shape (batch, classes), with their shapes as far as onnx can tell.
+
+    A ZipMap gives each sample a map from class to score; what counts is the tensor it reads.
+    """
     told = inferred(model).graph.output
+    made_by = producers(model.graph)
     outputs = [
-        better if shape_of(better) else value
+        _zipped(made_by.get(value.name)) or (better if shape_of(better) else value)
         for value, better in zip(model.graph.output, told, strict=True)
     ]
     return [value for value in outputs if is_float(value) and len(shape_of(value) or ()) == 2]
+
+
+def _zipped(node: NodeProto | None) -> ValueInfoProto | None:
+    """The scores (batch, classes) that a ZipMap reads; None for any other node."""
+    if node is None or node.op_type != "ZipMap":
+        return None
+    labels = sum(len(one.ints) + len(one.strings) for one in node.attribute)
+    return helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, ("batch", labels))
 
 
 def apply(model: ModelProto) -> None:
     """Cuts the graph back to the input of its final softmax; without one only other outputs go.
 
     Identity and Cast nodes after the softmax are walked over. A softmax over another axis than the
-    classes stays, because what it computes is not a probability per class.
+    classes stays, because what it computes is not a probability per class. Two classes with the
+    probabilities (1 − p, p) for p = sigmoid(z) get the logits (0, z), whose softmax is the same. A
+    LinearClassifier gives the scores from which it makes its probabilities.
     """
     scores = score_outputs(model)
     if len(scores) != 1:
@@ -52,13 +69,83 @@ def _logits(model: ModelProto, output: str) -> str:
     """The value the final softmax reads, or the output itself if no softmax makes it."""
     made_by = producers(model.graph)
     node = made_by.get(output)
-    while node is not None and node.op_type in ("Identity", "Cast"):
+    while node is not None and _keeps_order(node):
         node = made_by.get(node.input[0])
-    if node is None or node.op_type not in _SOFTMAX or not _over_classes(node, opset(model)):
+    if node is None:
+        return output
+    if node.op_type == "LinearClassifier":
+        return _linear_scores(node) or output
+    if node.op_type == "Concat":
+        return _two_class_logits(model, node) or output
+    if node.op_type not in _SOFTMAX or not _over_classes(node, opset(model)):
         return output
     told = values(inferred(model).graph).get(node.input[0])
     known = node.input[0] in made_by and told is not None and is_float(told)
     return str(node.input[0]) if known else output
+
+
+def _keeps_order(node: NodeProto) -> bool:
+    """Whether the node hands probabilities on, or divides them by their sum."""
+    sums = any(one.name == "norm" and one.s == b"L1" for one in node.attribute)
+    return node.op_type in ("Identity", "Cast") or (node.op_type == "Normalizer" and sums)
+
+
+def _linear_scores(node: NodeProto) -> str | None:
+    """The scores of a LinearClassifier, which from now on makes no probabilities of them.
+
+    A single row of coefficients with a logistic transform means the scores (−z, z).
+    """
+    found = {one.name: one for one in node.attribute}
+    transform = found["post_transform"].s if "post_transform" in found else b"NONE"
+    if transform not in (b"NONE", b"LOGISTIC", b"SOFTMAX"):
+        return None
+    if transform == b"LOGISTIC" and len(found["intercepts"].floats) == 1:
+        for name in ("coefficients", "intercepts"):
+            row = list(found[name].floats)
+            found[name].floats[:] = [*(-one for one in row), *row]
+    if transform != b"NONE":
+        found["post_transform"].s = b"NONE"
+    return str(node.output[1])
+
+
+def _two_class_logits(model: ModelProto, joined: NodeProto) -> str | None:
+    """The logits (0, z) of probabilities (1 − sigmoid(z), sigmoid(z)); None for anything else.
+
+    They are a product of z with a constant row, so that the last layer can take it in.
+    """
+    made_by = producers(model.graph)
+    if len(joined.input) != 2 or attribute(joined, "axis", 0) not in (1, -1):
+        return None
+    for place, (rest, share) in enumerate((tuple(joined.input), tuple(joined.input)[::-1])):
+        sigmoid = made_by.get(share)
+        if sigmoid is None or sigmoid.op_type != "Sigmoid" or not _is_rest(model, rest, share):
+            continue
+        told = values(inferred(model).graph).get(sigmoid.input[0])
+        if told is not None and (shape_of(told) or (1,))[-1] != 1:
+            return None
+        return _append_logits(model, sigmoid.input[0], told, (0, 1) if place == 0 else (1, 0))
+    return None
+
+
+def _is_rest(model: ModelProto, rest: str, share: str) -> bool:
+    """Whether the value `rest` is one minus the value `share`."""
+    node = producers(model.graph).get(rest)
+    if node is None or node.op_type != "Sub" or node.input[1] != share:
+        return False
+    one = constants(model.graph).get(node.input[0])
+    return one is not None and bool(np.all(numpy_helper.to_array(one) == 1))
+
+
+def _append_logits(
+    model: ModelProto, log_odds: str, told: ValueInfoProto | None, row: tuple[int, int]
+) -> str:
+    """Adds the product of the log-odds with the row to the end of the graph, and names it."""
+    kind = TensorProto.FLOAT if told is None else told.type.tensor_type.elem_type
+    names = fresh_names(model.graph, "two_class_logits")
+    weight, logits = next(names), next(names)
+    model.graph.initializer.append(helper.make_tensor(weight, kind, (1, 2), row))
+    model.graph.node.append(helper.make_node("MatMul", [log_odds, weight], [logits]))
+    return logits
 
 
 def _over_classes(node: NodeProto, version: int) -> bool:

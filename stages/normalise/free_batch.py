@@ -8,7 +8,6 @@ of P it is rewritten, upstream nodes first, until no such place is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, count
 from math import prod
 
 import numpy as np
@@ -16,11 +15,11 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from stages.normalise.graph import (
     attribute,
+    fresh_names,
     graph_inputs,
     inferred,
     replace_nodes,
     shape_of,
-    uses,
     values,
 )
 
@@ -69,7 +68,7 @@ def _rewrite(model: ModelProto, batch: int) -> bool:
         name: _known(shape_of(value)) for name, value in values(inferred(model).graph).items()
     }
     shapes |= {one.name: tuple(one.dims) for one in graph.initializer}
-    names = _fresh_names(graph)
+    names = fresh_names(graph, "free_batch")
     nodes: list[NodeProto] = []
     changed = False
     for node in graph.node:
@@ -257,10 +256,3 @@ def _add_constant(graph: GraphProto, name: str, numbers: list[int]) -> str:
     tensor = helper.make_tensor(name, TensorProto.INT64, [len(numbers)], numbers)
     graph.initializer.append(tensor)
     return name
-
-
-def _fresh_names(graph: GraphProto) -> Iterator[str]:
-    """Names that no value of the graph has."""
-    written = chain.from_iterable(node.output for node in graph.node)
-    taken = uses(graph) | set(written) | {one.name for one in graph.initializer}
-    return (name for number in count() if (name := f"free_batch_{number}") not in taken)

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 
-import onnx
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, shape_inference
+import numpy as np
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    numpy_helper,
+    shape_inference,
+)
 
 Shape = tuple[int | None, ...]
+
+FLOATS = frozenset(
+    [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE]
+)
+"""Element types of numbers that a network computes with."""
+DEFAULT = ("", "ai.onnx")
+"""The two names of the default operator domain."""
 
 
 def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
@@ -48,7 +64,7 @@ def attribute(node: NodeProto, name: str, default: int) -> int:
 
 def opset(model: ModelProto) -> int:
     """The version of the default operator domain the model imports, 0 if it imports none."""
-    versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
+    versions = [one.version for one in model.opset_import if one.domain in DEFAULT]
     return max(versions, default=0)
 
 
@@ -111,5 +127,44 @@ def rename_uses(graph: GraphProto, names: Mapping[str, str]) -> None:
 
 
 def is_float(value: ValueInfoProto) -> bool:
-    """Whether the value is a tensor of float32."""
-    return bool(value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT)
+    """Whether the value is a tensor of floating-point numbers, of whatever precision."""
+    return value.type.tensor_type.elem_type in FLOATS
+
+
+def constants(graph: GraphProto) -> dict[str, TensorProto]:
+    """Every tensor the graph holds, as initializer or as Constant node, by the value's name."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        tensor = constant_of(node)
+        if tensor is not None:
+            found[tensor.name] = tensor
+    return found
+
+
+def constant_of(node: NodeProto) -> TensorProto | None:
+    """The constant the node holds, named as its output; None for what is no numeric Constant."""
+    if node.op_type != "Constant" or node.domain not in DEFAULT or len(node.attribute) != 1:
+        return None
+    one = node.attribute[0]
+    if one.name == "value":
+        tensor = TensorProto()
+        tensor.CopyFrom(one.t)
+        tensor.name = node.output[0]
+        return tensor
+    numbers = {
+        "value_float": (one.f, np.float32),
+        "value_floats": (one.floats, np.float32),
+        "value_int": (one.i, np.int64),
+        "value_ints": (one.ints, np.int64),
+    }.get(one.name)
+    if numbers is None:
+        return None
+    return numpy_helper.from_array(np.array(numbers[0], numbers[1]), node.output[0])
+
+
+def fresh_names(graph: GraphProto, stem: str) -> Iterator[str]:
+    """Names `<stem>_<number>` that no value of the graph has."""
+    written = chain.from_iterable(node.output for node in graph.node)
+    taken = uses(graph) | set(written) | {one.name for one in graph.initializer}
+    taken |= {value.name for value in graph.input}
+    return (name for number in count() if (name := f"{stem}_{number}") not in taken)

@@ -1,0 +1,74 @@
+"""What is done to an untrusted file in a child process: everything up to its first run.
+
+The caller gets plain values back and builds its own twin from the graph that was proven here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.result import TwinSummary, summarise
+from stages.convert import build_module
+from stages.errors import CannotJudge
+from stages.inspection import inspect_onnx, load_proto
+from stages.normalise import normalise
+from stages.parity import ParityConfig, prove_parity
+from stages.twin import make_twin
+from stages.types import CleanSamples, OnnxArtifact, ParityResult
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProvenGraph:
+    """A normalised ONNX graph, serialised, whose torch twin computes what the file computes."""
+
+    graph: bytes
+    parity: ParityResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a file is, and what its twin looks like."""
+
+    artifact: OnnxArtifact
+    twin: TwinSummary
+
+
+def prove_conversion(
+    artifact: OnnxArtifact, samples: CleanSamples, config: ParityConfig
+) -> ProvenGraph:
+    """The normalised graph of a file, converted and compared with the file on the samples.
+
+    Raises:
+        CannotJudge: the file cannot be converted, or its twin is not the model.
+    """
+    graph = normalise(load_proto(artifact.path))
+    parity = prove_parity(artifact, build_module(graph), samples, config)
+    return ProvenGraph(graph=graph.SerializeToString(), parity=parity)
+
+
+def describe(path: Path) -> Description:
+    """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
+
+    Raises:
+        CannotJudge: the file is refused or cannot become a twin.
+    """
+    artifact = inspect_onnx(path)
+    noise = np.random.default_rng(0).random((3, *_image_shape(artifact)), dtype=np.float32)
+    samples = CleanSamples(images=noise, labels=np.zeros(3, dtype=np.int64))
+    module = build_module(normalise(load_proto(path)))
+    twin = make_twin(artifact, module, samples, torch.device("cpu"))
+    return Description(artifact=artifact, twin=summarise(twin))
+
+
+def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:
+    free = tuple(size for size in artifact.input.shape[1:] if size is None)
+    if free:
+        raise CannotJudge(
+            f"the input `{artifact.input.name}` has {len(free)} free sizes beside the batch; only"
+            " a scan with samples can tell where noise may enter"
+        )
+    return tuple(size for size in artifact.input.shape[1:] if size is not None)

@@ -1,0 +1,120 @@
+"""The process that loads a native model: reads a request, leaves the ONNX and a probe of the model.
+
+It runs in an interpreter that has the framework. The folder it writes to holds `model.onnx`,
+`probe.npz` with `images` (N, *input shape) and `scores` (N, K) of the native model, and
+`facts.json`; where the model cannot be exported, `refusal.json` alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages import errors
+from stages.errors import BanGateError, ConfigError
+from stages.export.keras_backend import choose_backend
+from stages.export.registry import exporter_of, framework_of
+from stages.export.source import Floats, ModelSource
+
+ONNX, PROBE, FACTS, REFUSAL = "model.onnx", "probe.npz", "facts.json", "refusal.json"
+PROBES = 8
+"""How many images the native model is asked about."""
+
+
+def main(request: Path, folder: Path) -> None:
+    """Exports what the JSON file `request` asks for into `folder`."""
+    try:
+        _export(json.loads(request.read_text()), folder)
+    except BanGateError as refusal:
+        kind = type(refusal).__name__
+        (folder / REFUSAL).write_text(json.dumps({"kind": kind, "message": str(refusal)}))
+
+
+def refusal_in(folder: Path) -> BanGateError | None:
+    """What the child refused, as the error it raised; None where it did not."""
+    if not (folder / REFUSAL).exists():
+        return None
+    told = json.loads((folder / REFUSAL).read_text())
+    kind: type[BanGateError] = getattr(errors, told["kind"])
+    return kind(told["message"])
+
+
+def request_of(source: ModelSource, images: Path | None, shape: tuple[int, ...] | None) -> str:
+    """The request as JSON: what to export, and the probe images or their shape where known."""
+    return json.dumps(
+        {
+            "framework": source.framework,
+            "path": str(source.path),
+            "kind": source.kind,
+            "factory": source.factory,
+            "code": [str(folder) for folder in source.code],
+            "images": images and str(images),
+            "shape": shape,
+        }
+    )
+
+
+def _export(request: Mapping[str, Any], folder: Path) -> None:
+    source = ModelSource(
+        framework=request["framework"],
+        path=Path(request["path"]),
+        kind=request["kind"],
+        factory=request["factory"],
+        code=tuple(Path(one) for one in request["code"]),
+    )
+    sys.path[:0] = [str(one) for one in source.code]
+    built = _build(source.path, source.factory) if source.factory else None
+    framework = source.framework if built is None else framework_of(built)
+    exporter = exporter_of(framework)
+    model = exporter.prepare(exporter.load(source) if built is None else built)
+    images = _probe(request, exporter.input_shape(model))
+    scores = exporter.predict(model, images)
+    exporter.write_onnx(model, images, folder / ONNX)
+    np.savez(folder / PROBE, images=images, scores=np.asarray(scores, np.float32))
+    facts = {"framework": framework, "packages": _versions(exporter.packages)}
+    (folder / FACTS).write_text(json.dumps(facts))
+
+
+def _build(path: Path, factory: str) -> object:
+    """What the function called `factory` in the Python file returns."""
+    choose_backend()
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None, "a Python file has a spec"  # noqa: S101 (our own logic)
+    assert spec.loader is not None, "and a loader"  # noqa: S101 (same)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    build = getattr(module, factory, None)
+    if not callable(build):
+        raise ConfigError(
+            f"`{path.name}` has no function `{factory}`; name one that returns a model"
+        )
+    return build()
+
+
+def _probe(request: Mapping[str, Any], told: tuple[int, ...] | None) -> Floats:
+    """Images to ask the model about: the caller's, else standard normal ones of the known shape."""
+    if request["images"]:
+        with np.load(request["images"], allow_pickle=False) as stored:
+            images: Floats = stored["images"]
+            return images
+    shape = request["shape"] or told
+    if shape is None:
+        raise ConfigError(
+            "the model does not tell the shape of its input; give `--samples` or `--input-shape`"
+        )
+    return np.random.default_rng(0).standard_normal((PROBES, *shape), dtype=np.float32)
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    named = metadata.packages_distributions()
+    found = {name: named.get(name, [name])[0] for name in packages}
+    return {name: metadata.version(distribution) for name, distribution in found.items()}

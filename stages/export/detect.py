@@ -1,0 +1,105 @@
+"""What kind of model lies at a path, told by names and members of archives; nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from stages.errors import ConfigError
+from stages.export.mlflow_folder import source_in_mlflow_folder
+from stages.export.source import ModelSource
+
+FACTORY_SUFFIX = ".py"
+_BY_SUFFIX = {
+    **dict.fromkeys((".pt", ".pth"), ("pytorch", "module")),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), ("keras", "")),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), ("sklearn", "pickle")),
+    **dict.fromkeys((".pdmodel", ".pdiparams"), ("paddle", "")),
+    ".skops": ("sklearn", "skops"),
+}
+
+
+def find_source(model: str) -> ModelSource:
+    """The framework and place of a model named on a command line.
+
+    `model` is a file, a folder, or `FILE.py:FUNCTION`. What no other framework claims is taken for
+    an ONNX file.
+
+    Raises:
+        ConfigError: there is nothing, or a folder that holds no model.
+        ModelRefused: an MLflow folder holds no flavour that can be exported.
+    """
+    path, function = place_of(model)
+    if function and path.is_file():
+        return ModelSource(framework="", path=path, kind="factory", factory=function)
+    if path.is_dir():
+        return _in_folder(path)
+    if not path.exists():
+        raise ConfigError(f"model `{model}` does not exist; give the path of a file or folder")
+    if path.suffix == FACTORY_SUFFIX:
+        raise ConfigError(
+            f"`{model}` is Python code; name the function that builds the model, as"
+            f" {path.name}:FUNCTION"
+        )
+    framework, kind = _of_archive(path) or _BY_SUFFIX.get(path.suffix, ("onnx", ""))
+    return ModelSource(framework=framework, path=path, kind=kind)
+
+
+def place_of(model: str) -> tuple[Path, str | None]:
+    """The path in the name of a model, and the function where it is `FILE.py:FUNCTION`."""
+    place, _, function = model.rpartition(":")
+    if place.endswith(FACTORY_SUFFIX) and function:
+        return Path(place), function
+    return Path(model), None
+
+
+def _in_folder(folder: Path) -> ModelSource:
+    if (folder / "MLmodel").is_file():
+        return source_in_mlflow_folder(folder)
+    for framework, claims in _FOLDERS.items():
+        if claims(folder):
+            return ModelSource(framework=framework, path=folder)
+    raise ConfigError(
+        f"folder `{folder}` holds no model that is known: expected one written by MLflow,"
+        " TensorFlow (SavedModel), PaddlePaddle or transformers"
+    )
+
+
+def _is_transformers(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and "model_type" in config
+
+
+_FOLDERS: dict[str, Callable[[Path], bool]] = {
+    "tensorflow": lambda folder: (folder / "saved_model.pb").is_file(),
+    "paddle": lambda folder: any(folder.glob("*.pdiparams")),
+    "transformers": _is_transformers,
+}
+
+
+def _of_archive(path: Path) -> tuple[str, str] | None:
+    """Framework and kind of a zip archive by the members it has; None for other files."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = {name.partition("/")[2] or name for name in archive.namelist()}
+    for member, found in _BY_MEMBER.items():
+        if member in names:
+            return found
+    return None
+
+
+_BY_MEMBER = {
+    "model.weights.h5": ("keras", ""),
+    "archive_format": ("pytorch", "program"),
+    "serialized_exported_program.json": ("pytorch", "program"),
+    "constants.pkl": ("pytorch", "torchscript"),
+    "schema.json": ("sklearn", "skops"),
+    "data.pkl": ("pytorch", "module"),
+}
+"""In this order: TorchScript has `data.pkl` too."""

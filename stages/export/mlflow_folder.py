@@ -1,0 +1,149 @@
+"""Which model lies in a folder written by MLflow, as its `MLmodel` file says; nothing is loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped] # has no types
+
+from stages.errors import ModelRefused
+from stages.export.source import ModelSource
+
+_MALFORMED = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""What a YAML reader without any code of its own raises on values that are none."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a flavour keeps its model: the value of `option` with `end` behind it."""
+
+    option: str
+    end: str
+    framework: str
+    kind: str = ""
+
+
+_KERAS = (
+    _Place("data", "/model.keras", "keras"),
+    _Place("data", "/model.h5", "keras"),
+    _Place("data", "/model", "tensorflow"),
+    _Place("saved_model_dir", "", "tensorflow"),
+)
+_FLAVOURS = {
+    "onnx": (_Place("data", "", "onnx"),),
+    "pytorch": (
+        _Place("model_data", "/model.pt2", "pytorch", "program"),
+        _Place("model_data", "/model.pth", "pytorch", "module"),
+    ),
+    "keras": _KERAS,
+    "tensorflow": _KERAS,
+    "sklearn": (_Place("pickled_model", "", "sklearn", "pickle"),),
+    "transformers": (
+        _Place("model_binary", "", "transformers"),
+        _Place("pipeline", "", "transformers"),
+    ),
+    "paddle": (_Place("pickled_model", ".pdiparams", "paddle"),),
+}
+"""In the order they are taken where a folder has several."""
+
+
+def source_in_mlflow_folder(folder: Path) -> ModelSource:
+    """The framework, file and code folder of the model in a folder that holds an `MLmodel` file.
+
+    Raises:
+        ModelRefused: the `MLmodel` file cannot be read, points outside the folder or to what is not
+            there, or has no flavour that can be exported.
+    """
+    flavours = _read_flavours(folder)
+    for name, places in _FLAVOURS.items():
+        if name in flavours:
+            return _find(folder, name, flavours[name], places)
+    raise ModelRefused(
+        f"the MLflow model in `{folder.name}` has the flavours {_listed(flavours)}, expected one of"
+        f" {_listed(_FLAVOURS)}; log the network itself in one of these, or name a function that"
+        " builds it, as FILE.py:FUNCTION"
+    )
+
+
+def _read_flavours(folder: Path) -> Mapping[str, object]:
+    try:
+        told = yaml.safe_load((folder / "MLmodel").read_bytes())
+    except OSError as error:
+        raise ModelRefused(
+            f"cannot read `MLmodel` in `{folder.name}`: {error.strerror}; give a folder that MLflow"
+            " wrote"
+        ) from error
+    except _MALFORMED as error:
+        raise ModelRefused(
+            f"`MLmodel` in `{folder.name}` is not well-formed YAML; download the model again"
+        ) from error
+    flavours = told.get("flavors") if isinstance(told, dict) else None
+    if not isinstance(flavours, dict) or not all(isinstance(name, str) for name in flavours):
+        raise ModelRefused(
+            f"`MLmodel` in `{folder.name}` has no table `flavors`; give a folder that MLflow wrote"
+        )
+    return flavours
+
+
+def _find(folder: Path, name: str, options: object, places: tuple[_Place, ...]) -> ModelSource:
+    """The first of `places` that is there."""
+    if not isinstance(options, dict):
+        raise ModelRefused(f"`MLmodel` in `{folder.name}` says nothing about its flavour `{name}`")
+    told = [(place, options[place.option]) for place in places if options.get(place.option)]
+    for place, value in told:
+        path = _inside(folder, value, place.end)
+        if path:
+            kind = _kind(path, place.kind)
+            code = _code(folder, options.get("code"))
+            return ModelSource(framework=place.framework, path=path, kind=kind, code=code)
+    expected = [f"{value}{place.end}" for place, value in told] or [one.option for one in places]
+    raise _missing(folder, name, expected)
+
+
+def _code(folder: Path, told: object) -> tuple[Path, ...]:
+    if not told:
+        return ()
+    code = _inside(folder, told)
+    if not code:
+        raise _missing(folder, "code of the", [str(told)])
+    return (code,)
+
+
+def _missing(folder: Path, what: str, expected: list[str]) -> ModelRefused:
+    return ModelRefused(
+        f"the {what} model in `{folder.name}` is not in the folder: expected {_listed(expected)};"
+        " save or download the model again with its weights"
+    )
+
+
+def _inside(folder: Path, value: object, end: str = "") -> Path | None:
+    """The path of something in the folder; None where there is nothing."""
+    path = folder / f"{value}{end}"
+    try:
+        is_inside = path.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return None
+    if is_inside and isinstance(value, str):
+        return path
+    raise ModelRefused(
+        f"`MLmodel` in `{folder.name}` points to `{value}`, expected the name of something inside"
+        " its folder; save the model again with MLflow"
+    )
+
+
+def _kind(path: Path, kind: str) -> str:
+    """The kind a place has, or what the file itself shows where MLflow does not tell."""
+    if path.suffix == ".skops":
+        return "skops"
+    if kind == "module" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = {name.partition("/")[2] for name in archive.namelist()}
+        return "torchscript" if "constants.pkl" in members else "module"
+    return kind
+
+
+def _listed(names: Mapping[str, object] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,62 @@
+"""Which file exports which framework."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import cast
+
+from stages.errors import ConfigError, ModelRefused
+from stages.export.source import Exporter
+
+MODULES = {
+    "pytorch": "stages.export.pytorch",
+    "keras": "stages.export.keras",
+    "tensorflow": "stages.export.tensorflow",
+    "sklearn": "stages.export.sklearn",
+    "flax": "stages.export.flax",
+    "paddle": "stages.export.paddle",
+    "transformers": "stages.export.transformers",
+}
+_ROOTS = {
+    "torch": "pytorch",
+    "keras": "keras",
+    "sklearn": "sklearn",
+    "flax": "flax",
+    "paddle": "paddle",
+    "tensorflow": "tensorflow",
+    "transformers": "transformers",
+}
+"""The framework of an object by the package its class, or the nearest class above it, is from."""
+
+
+def exporter_of(framework: str) -> Exporter:
+    """The exporter of a framework by its name in `MODULES`.
+
+    Raises:
+        ConfigError: a package it needs is not installed in this interpreter.
+    """
+    exporter = cast(Exporter, import_module(MODULES[framework]).EXPORTER)
+    missing = [name for name in exporter.packages if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"cannot export a {framework} model without {' and '.join(missing)}; install"
+            f" `ban-gate[{exporter.extra}]`, or name a Python that has them with `--python`"
+        )
+    return exporter
+
+
+def framework_of(model: object) -> str:
+    """The framework a live object belongs to.
+
+    Raises:
+        ModelRefused: it belongs to none that can be exported.
+    """
+    for kind in type(model).__mro__:
+        framework = _ROOTS.get(kind.__module__.partition(".")[0])
+        if framework:
+            return framework
+    raise ModelRefused(
+        f"the function returned a `{type(model).__qualname__}`, expected a model of"
+        f" {', '.join(MODULES)}"
+    )

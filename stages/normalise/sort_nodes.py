@@ -1,0 +1,39 @@
+"""Puts every node behind those whose values it reads."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+
+from onnx import GraphProto, ModelProto, NodeProto
+
+from stages.normalise.graph import all_graphs, replace_nodes, subgraphs, uses
+
+
+def apply(model: ModelProto) -> None:
+    """Sorts the nodes of every graph; a graph in order, and one with a cycle, stays as it is.
+
+    The standard asks for this order, but some converters to half precision append their casts.
+    """
+    for graph in list(all_graphs(model.graph)):
+        before = _read_nodes(graph)
+        if all(other < index for index, others in before.items() for other in others):
+            continue
+        try:
+            order = list(TopologicalSorter(before).static_order())
+        except CycleError:
+            continue
+        replace_nodes(graph, [graph.node[index] for index in order])
+
+
+def _read_nodes(graph: GraphProto) -> dict[int, list[int]]:
+    """For each node the nodes whose values it reads, by their places."""
+    made_by = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    return {
+        index: sorted({made_by[name] for name in _values_read(node) if name in made_by})
+        for index, node in enumerate(graph.node)
+    }
+
+
+def _values_read(node: NodeProto) -> set[str]:
+    inside = {name for inner in subgraphs(node) for name in uses(inner)}
+    return {*node.input, *inside}
