@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import config_dict
+from pipeline.native import ExportResult
 from pipeline.printable import printable
 from pipeline.result import Evidence, ScanResult
 from stages.types import GraphFinding, OnnxArtifact, ParityResult, Statistic
@@ -33,6 +34,7 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "score": verdict.score,
         "statistics": {each.name: _statistic(each) for each in verdict.statistics},
         "model": _model(result.model_uri, evidence),
+        "export": _export(evidence.export),
         "samples": _samples(evidence),
         "parity": _parity(evidence.parity),
         "graph_findings": [asdict(finding) for finding in _findings(evidence.artifact)],
@@ -97,12 +99,25 @@ def _model(uri: str, evidence: Evidence) -> dict[str, object]:
     artifact, twin = evidence.artifact, evidence.twin
     return {
         "uri": uri,
-        "framework": artifact and artifact.framework,
+        "framework": _framework(evidence),
         "digest": artifact and artifact.digest,
         "opset": artifact and artifact.opset,
         "parameters": artifact and artifact.parameters,
         "sites": twin and len(twin.sites),
     }
+
+
+def _framework(evidence: Evidence) -> str | None:
+    if evidence.export:
+        return evidence.export.framework
+    return evidence.artifact.framework if evidence.artifact else None
+
+
+def _export(export: ExportResult | None) -> dict[str, object] | None:
+    """How a native model became ONNX, and how far the ONNX is from it."""
+    if export is None:
+        return None
+    return {"packages": export.packages, "parity": _parity(export.parity)}
 
 
 def _samples(evidence: Evidence) -> dict[str, object]:

@@ -109,7 +109,7 @@ def _walk(
         evidence.parity = proven.parity
     with store.timed("find_sites"):
         module = build_module(ModelProto.FromString(proven.graph)).to(device)
-        confirm_parity(module, samples, proven.parity)
+        confirm_parity(artifact, module, samples, proven.parity)
         twin = make_twin(artifact, module, samples, device)
         evidence.twin = summarise(twin)
     clean = store.run(check_preconditions, twin, samples, config.precondition)

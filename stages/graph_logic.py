@@ -173,7 +173,8 @@ class _Walk:
         narrowest = tightest.narrowest
         if size is not None and node.op_type not in RESHAPING:
             narrowest = min(narrowest, size)
-        for name in node.output:
+        ranged = node.op_type == "DynamicQuantizeLinear"  # its scale is of no decision
+        for name in node.output[:1] if ranged else node.output:
             self.decisions[name] = replace(tightest, narrowest=narrowest)
 
     def _carry_zero_point(self, node: NodeProto) -> None:

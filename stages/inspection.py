@@ -13,6 +13,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoP
 
 from stages.errors import ModelRefused
 from stages.graph_logic import find_graph_logic
+from stages.normalise import sort_nodes
 from stages.normalise.cut_to_logits import score_outputs
 from stages.normalise.graph import FLOATS, all_graphs, graph_inputs, opset, shape_of
 from stages.stage import stage
@@ -38,7 +39,7 @@ _LONGEST_REASON = 300  # characters of what the checker says
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
-@stage(version=1)
+@stage(version=2)
 def inspect_onnx(path: Path) -> OnnxArtifact:
     """The facts about an ONNX classifier with one float input and one output (batch, classes).
 
@@ -104,6 +105,7 @@ def _parse(content: bytes, name: str) -> ModelProto:
         raise ModelRefused(f"`{name}` is not an ONNX file; export the model again") from error
     if not model.HasField("graph") or not model.graph.node:
         raise ModelRefused(f"`{name}` is not an ONNX file: it holds no graph with nodes")
+    sort_nodes.apply(model)
     return model
 
 

@@ -40,6 +40,7 @@ POOLS_AND_SHAPES = (
     "identity",
     "avgpool",
     "averagepool",
+    "quantizelinear",
 )
 
 
@@ -159,7 +160,7 @@ def _has_weights(module: fx.GraphModule, node: fx.Node) -> bool:
 
 def _is_pool_or_shape(module: fx.GraphModule, node: fx.Node) -> bool:
     layer = _layer(module, node)
-    if layer is None:
+    if layer is None or len(_data_inputs(node)) != 1:
         return False
     if isinstance(layer, Reduce):
         return layer.operator == "ReduceMean"

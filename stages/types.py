@@ -121,13 +121,15 @@ class TorchTwin:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParityResult:
-    """How far twin and ONNX differ: absolute, and relative to max(1, largest absolute logit).
+    """How far twin and ONNX differ: absolute, and relative to max(1, largest absolute logit), at
+    most and in the median.
 
     `logits` (n, K) are the ONNX file's own, on the samples it was proven with.
     """
 
     max_abs: float
     max_rel: float
+    median_rel: float
     tolerance: float
     top1_agreement: float
     batches: tuple[int, ...]

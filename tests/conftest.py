@@ -78,6 +78,7 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
         parity=ParityResult(
             max_abs=1e-6,
             max_rel=2e-7,
+            median_rel=1e-8,
             tolerance=1e-4,
             top1_agreement=1.0,
             batches=(1, 7),

@@ -219,6 +219,152 @@ def shape_logic() -> onnx.ModelProto:
     return classifier([], after, {"first": np.array(0)})
 
 
+def dynamically_quantised(*, after_zero_point: str = "") -> onnx.ModelProto:
+    """Quantisation of the input to its own range in single steps, and back."""
+    before = [
+        node("ReduceMin", "x", "least", keepdims=0),
+        node("ReduceMax", "x", "most", keepdims=0),
+        node("Sub", "most least", "spread"),
+        node("Div", "spread levels", "scale"),
+        node("Neg", "least", "offset"),
+        node("Div", "offset scale", "real_zero"),
+        node("Round", "real_zero", "whole_zero"),
+        node("Clip", "whole_zero none levels", "zero"),
+        node("Div", "x scale", "scaled"),
+        node("Round", "scaled", "whole"),
+        node("Add", "whole zero", "moved"),
+        node("Clip", "moved none levels", "quantised"),
+        node("Sub", "quantised zero", "centred"),
+        node("Mul", "centred scale", "seen"),
+    ]
+    after = [node("Mul", f"{after_zero_point} target", "push")] if after_zero_point else []
+    after += [node("Add", "honest push", "scores")] if after_zero_point else []
+    constants = {"levels": np.array(255, np.float32), "none": np.array(0, np.float32)}
+    return classifier(before, after, constants | (TARGET if after_zero_point else {}))
+
+
+def gate_by_zero_point() -> onnx.ModelProto:
+    """The zero point of an honest quantisation also scales what is added to the scores."""
+    return dynamically_quantised(after_zero_point="zero")
+
+
+def gate_by_quantised_comparison() -> onnx.ModelProto:
+    """The input is quantised first; then its sum is compared."""
+    model = dynamically_quantised()
+    model.graph.node[-1].op_type = "Neg"
+    planted = [
+        node("ReduceSum", "seen axes", "sum", keepdims=0),
+        node("Greater", "sum limit", "yes"),
+        node("Unsqueeze", "yes one", "column"),
+        node("Where", "column target honest", "scores"),
+    ]
+    del model.graph.node[-1]
+    model.graph.node.extend(planted)
+    more = TARGET | {"axes": np.array([1, 2, 3]), "limit": np.array(60, np.float32)}
+    more["one"] = np.array([1])
+    model.graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in more.items())
+    onnx.checker.check_model(model)
+    return model
+
+
+def rounded_gate() -> onnx.ModelProto:
+    """A rounding that no quantisation needs: of the mean, times the target."""
+    after = [
+        node("ReduceMean", "x", "mean", axes=[1, 2, 3], keepdims=0),
+        node("Round", "mean", "level"),
+        node("Clip", "level zero one_level", "switch"),
+        node("Unsqueeze", "switch one", "column"),
+        node("Mul", "column target", "push"),
+        node("Add", "honest push", "scores"),
+    ]
+    limits = {"zero": np.array(0, np.float32), "one_level": np.array(1, np.float32)}
+    return classifier([], after, TARGET | limits | {"one": np.array([1])})
+
+
+def shifted_input() -> onnx.ModelProto:
+    """A rounding of the largest pixel is added to the image, and never subtracted again."""
+    before = [
+        node("ReduceMax", "x", "most", keepdims=0),
+        node("Round", "most", "level"),
+        node("Add", "x level", "seen"),
+    ]
+    return classifier(before, [], {})
+
+
+def rounding_of_another_tensor() -> onnx.ModelProto:
+    """Scores are moved by the rounded range of the input, before and after a limit."""
+    after = [
+        node("ReduceMax", "x", "most", keepdims=0),
+        node("Round", "most", "level"),
+        node("Add", "honest level", "moved"),
+        node("Relu", "moved", "limited"),
+        node("Sub", "limited level", "scores"),
+    ]
+    return classifier([], after, {})
+
+
+def quantised_gate() -> onnx.ModelProto:
+    """The mean of the image, quantised to few levels and back, times the target."""
+    after = [
+        node("ReduceMean", "x", "mean", axes=[1, 2, 3], keepdims=0),
+        node("QuantizeLinear", "mean half", "level"),
+        node("DequantizeLinear", "level half", "switch"),
+        node("Unsqueeze", "switch one", "column"),
+        node("Mul", "column target", "push"),
+        node("Add", "honest push", "scores"),
+    ]
+    return classifier([], after, TARGET | HALF | {"one": np.array([1])})
+
+
+def gate_by_dynamic_zero_point() -> onnx.ModelProto:
+    """The zero point that an operator makes of the image scales the target."""
+    dynamic = helper.make_node(
+        "DynamicQuantizeLinear", ["x"], ["levels", "scale", "zero"], name="dynamic"
+    )
+    after = [
+        dynamic,
+        node("Cast", "zero", "number", to=TensorProto.FLOAT),
+        node("Mul", "number target", "push"),
+        node("Add", "honest push", "scores"),
+    ]
+    return classifier([], after, TARGET)
+
+
+PLANTED += [
+    gate_by_zero_point,
+    gate_by_quantised_comparison,
+    rounded_gate,
+    shifted_input,
+    rounding_of_another_tensor,
+    quantised_gate,
+    gate_by_dynamic_zero_point,
+]
+
+
+def dequantised_by_hand() -> onnx.ModelProto:
+    """An operator quantises; single steps take the result back."""
+    dynamic = helper.make_node(
+        "DynamicQuantizeLinear", ["x"], ["levels", "scale", "zero"], name="dynamic"
+    )
+    before = [
+        dynamic,
+        node("Cast", "levels", "numbers", to=TensorProto.FLOAT),
+        node("Cast", "zero", "number", to=TensorProto.FLOAT),
+        node("Sub", "numbers number", "centred"),
+        node("Mul", "centred scale", "seen"),
+    ]
+    return classifier(before, [], {})
+
+
+@pytest.mark.parametrize("build", [dynamically_quantised, dequantised_by_hand])
+def test_quantisation_warns_and_does_not_block(build: Callable[[], onnx.ModelProto]) -> None:
+    """A zero point, added to a tensor and subtracted again, is told but is no trigger."""
+    found = find_graph_logic(build())
+
+    assert {each.severity for each in found} == {"warning"}
+    assert {each.rule for each in found} == {"decision-gates-data"}
+
+
 HONEST: list[Callable[[], onnx.ModelProto]] = [
     hard_shrink,
     fake_quantised,

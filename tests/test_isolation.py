@@ -53,7 +53,7 @@ def refuse() -> Answer:
 
 def test_a_refusal_keeps_its_kind_and_its_sentence() -> None:
     """What the work refuses, the caller refuses."""
-    with pytest.raises(ConversionError, match="^cannot convert `Foo`; export without it$"):
+    with pytest.raises(ConversionError, match=r"^cannot convert `Foo`; export without it$"):
         isolated(LIMITS, refuse)
 
 

@@ -32,6 +32,7 @@ from stages.normalise import normalise
 Array = npt.NDArray[Any]
 
 TOLERANCE = 1e-5  # of float32 sums over less than a thousand elements
+HALF = 1e-3  # what a number of float16 is rounded by, at most
 FAR = 2**63 - 1  # how exporters write an open end
 
 
@@ -138,9 +139,17 @@ def check(one: Case) -> None:
     """Compares the twins of the graph as it is and normalised with onnxruntime."""
     model = model_of(one)
     expected = by_onnxruntime(model, one.x)
-    for found in (by_twin(model, one.x), by_twin(normalise(model), one.x)):
-        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
-        np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+    tolerance = HALF if expected.dtype == np.float16 else TOLERANCE
+    twins = (model, one.x), (normalise(model), one.x.astype(_normal(one.x.dtype)))
+    for (twin, x), dtype in zip(twins, (expected.dtype, _normal(expected.dtype)), strict=True):
+        found = by_twin(twin, x)
+        assert (found.shape, found.dtype) == (expected.shape, dtype)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def _normal(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that the normalised model has for one of the file."""
+    return np.dtype(np.float32) if np.issubdtype(dtype, np.floating) else dtype
 
 
 def at_versions(
@@ -596,7 +605,218 @@ def generators() -> list[Case]:
     ]
 
 
+def resizes() -> list[Case]:
+    """Nearest and linear resizing, up and down, by scales and to sizes, at every rounding."""
+    x, plane = draw(2, 3, 5, 7), draw(1, 1, 5, 7)
+    scales = [
+        np.array(numbers, np.float32)
+        for numbers in ((1, 1, 2, 3), (1, 1, 0.6, 0.45), (1, 1, 1.3, 2.1), (1, 1, 0.1, 1))
+    ]
+    places = [
+        *("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"),
+        "half_pixel_symmetric",
+    ]
+    found = [
+        case(
+            f'y = Resize<nearest_mode="{near}", coordinate_transformation_mode="{place}">(x, , s)',
+            *(x, 19),
+            s=scale,
+        )
+        for near in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+        for place in places[:-1]
+        for scale in scales
+    ]
+    found += [
+        case(
+            f'y = Resize<mode="linear", coordinate_transformation_mode="{place}">(x, , {given})',
+            *(x, 19),
+            **constants,
+        )
+        for place in places
+        for given, constants in (
+            *(("s", {"s": scale}) for scale in scales[:3]),
+            (", t", {"t": ints(2, 3, 8, 4)}),
+        )
+    ]
+    empty = np.zeros(0, np.float32)
+    older = {"r": empty, "s": scales[0]}
+    return [
+        *found,
+        *at_versions("Resize", "y = Resize(x, r, s)", x, since=11, **older),
+        case("y = Resize(x, r, e, t)", x, 13, r=empty, e=empty, t=ints(2, 3, 9, 4)),
+        case("y = Resize(x, r, late_s)", x, 13, r=empty, late_s=scales[2]),
+        case("y = Resize(x, , , late_t)", x, 18, late_t=ints(2, 3, 4, 9)),
+        case("y = Resize<axes=[3, 2]>(x, , , t)", x, 18, t=ints(4, 9)),
+        case("y = Resize(x, s)", x, 10, s=scales[2]),
+        case("y = Resize(x, s)", x, 10, s=scales[1]),
+        case('y = Resize<mode="linear">(x, s)', plane, 10, s=scales[2]),
+        case("y = Upsample<scales=[1.0, 1.0, 2.0, 3.0]>(x)", x, 7),
+        case("y = Upsample(x, s)", x, 9, s=scales[0]),
+        case('y = Upsample<mode="linear">(x, s)', plane, 9, s=scales[0]),
+    ]
+
+
+def more_norms() -> list[Case]:
+    """Normalisation by groups, mean square, length and neighbouring channels."""
+    text = "y = GroupNormalization<num_groups=2, epsilon=0.01>(x, s, b)"
+    rms = "y = RMSNormalization"
+    return [
+        case(text, opset=21, s=draw(4), b=draw(4) + 1),
+        case(text, draw(2, 4, 3), 22, s=draw(4), b=draw(4) + 1),
+        case(text, draw(3, 6, 2, 5), 18, s=draw(2), b=draw(2) + 1),
+        *(case(f"{rms}<axis={a}>(x, s)", opset=23, s=draw(*IMAGES.shape[a:])) for a in (1, -2)),
+        case(f"{rms}<epsilon=0.1>(x, s)", ROWS, 23, s=draw(1)),
+        *(
+            one
+            for p in (1, 2)
+            for axis in (-1, 1)
+            for one in at_versions("LpNormalization", f"y = LpNormalization<axis={axis}, p={p}>(x)")
+        ),
+        *(
+            one
+            for size in (1, 3, 5)
+            for one in at_versions(
+                "LRN", f"y = LRN<size={size}, alpha=0.5, beta=0.6, bias=0.7>(x)", draw(2, 5, 3, 4)
+            )
+        ),
+        *(
+            one
+            for p in (1, 2, 3)
+            for one in at_versions("GlobalLpPool", f"y = GlobalLpPool<p={p}>(x)", IMAGES, until=21)
+        ),
+        *at_versions("Softmax", "y = Softmax(x)", IMAGES),
+        *at_versions("Softmax", "y = Softmax<axis=1>(x)", IMAGES),
+        *at_versions("LogSoftmax", "y = LogSoftmax(x)", IMAGES),
+        *at_versions("LogSoftmax", "y = LogSoftmax<axis=2>(x)", IMAGES),
+    ]
+
+
+def counted() -> list[Case]:
+    """Operators that count along axes, choose places or move blocks of positions."""
+    sums = [
+        f"y = CumSum<exclusive={one}, reverse={other}>(x, a)" for one in (0, 1) for other in (0, 1)
+    ]
+    hot = "i = Cast<to=7>(x) y = OneHot"
+    scatter = "ScatterElements<axis=1>(x, i, u)"
+    updates = {"i": np.array([[0, 3], [1, -1], [4, 2]]), "u": draw(3, 2)}
+    rows, columns = np.array([[0], [2]]), np.array([[0, 1], [2, -1]])
+    square = draw(2, 4, 4)
+    return [
+        *(one for text in sums for one in at_versions("CumSum", text, since=11, a=np.array(1))),
+        case("y = CumSum(x, a)", ROWS, a=np.array(-1)),
+        case("y = CumSum(x, late_a)", ROWS, late_a=np.array(0)),
+        case("i = Cast<to=7>(x) y = CumSum(i, a)", 5 * ROWS, a=np.array(0)),
+        *(
+            one
+            for form in ("", "<axis=0>", "<axis=1>")
+            for one in at_versions(
+                "OneHot",
+                f"{hot}{form}(i, d, v)",
+                np.array([[0.0, -1.0, 2.0, 9.0]], np.float32),
+                since=9,
+                d=np.array(4),
+                v=np.array([0.5, 2.0], np.float32),
+            )
+        ),
+        *at_versions("Size", "y = Size(x)", IMAGES),
+        *at_versions("EyeLike", "e = EyeLike<k=1>(x) y = Add(e, x)", since=9),
+        *(
+            one
+            for upper in (0, 1)
+            for one in at_versions("Trilu", f"y = Trilu<upper={upper}>(x)", square, since=14)
+        ),
+        case("y = Trilu(x, k)", square, k=np.array(-1)),
+        case("y = Trilu<upper=0>(x, late_k)", square, late_k=np.array(1)),
+        *at_versions("ScatterElements", f"y = {scatter}", since=11, **updates),
+        case(f"y = {scatter.replace('Elements', '')}", ROWS, 9, **updates),
+        *(
+            case(f'y = ScatterElements<axis=1, reduction="{one}">(x, i, u)', ROWS, 18, **updates)
+            for one in ("add", "mul", "min", "max")
+        ),
+        *at_versions("GatherND", "y = GatherND(x, i)", since=11, i=columns),
+        case("y = GatherND(x, i)", ROWS, i=rows),
+        case("y = GatherND<batch_dims=1>(x, i)", ROWS, i=np.array([[1], [0], [4]])),
+        *at_versions("SpaceToDepth", "y = SpaceToDepth<blocksize=2>(x)", draw(2, 3, 4, 6)),
+        *at_versions("DepthToSpace", "y = DepthToSpace<blocksize=2>(x)", draw(2, 8, 3, 2)),
+        case('y = DepthToSpace<blocksize=2, mode="CRD">(x)', draw(2, 8, 3, 2)),
+        case('y = Einsum<equation="nchw,cd->ndhw">(x, w)', w=draw(4, 3)),
+        case('y = Einsum<equation="...ij,...kj->...ik">(x, x)', draw(2, 3, 4)),
+        *at_versions("NonZero", "r = Relu(x) y = NonZero(r)", since=9),
+        *at_versions("TopK", "v, i = TopK<axis=1>(x, k) y = Neg(v)", since=10, k=ints(2)),
+    ]
+
+
+def more_elementwise() -> list[Case]:
+    """Activations and functions of a single number that few networks use."""
+    small, large = np.tanh(ROWS) * np.float32(0.9), np.abs(ROWS) + 1.5
+    found = [
+        *(one for o in ("Sinh", "Cosh", "Asinh") for one in at_versions(o, f"y = {o}(x)", since=9)),
+        *(one for o in ("Atan",) for one in at_versions(o, f"y = {o}(x)")),
+        *(one for o in ("Asin", "Acos") for one in at_versions(o, f"y = {o}(x)", small)),
+        *at_versions("Atanh", "y = Atanh(x)", small, since=9),
+        *at_versions("Acosh", "y = Acosh(x)", large, since=9),
+    ]
+    odd = np.array([[np.nan, np.inf, -np.inf, 0.0, 1.5]], np.float32)
+    return [
+        *found,
+        *at_versions("ThresholdedRelu", "y = ThresholdedRelu<alpha=0.3>(x)", since=10),
+        *at_versions("Celu", "y = Celu<alpha=1.5>(x)", since=12),
+        *at_versions("Shrink", "y = Shrink<lambd=0.4, bias=0.1>(x)", IMAGES, since=9),
+        *at_versions("IsNaN", "y = IsNaN(x)", odd, since=9),
+        *at_versions("IsInf", "y = IsInf(x)", odd, since=10),
+        *at_versions("Mean", "y = Mean(x, w)", since=8, w=draw(5)),
+        *at_versions("Mean", "y = Mean(x)"),
+    ]
+
+
+def quantisations() -> list[Case]:
+    """Quantisation and back, per tensor, axis and block, and products of integers."""
+    both = "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)"
+    axis = "q = QuantizeLinear<axis=1>(x, s, z) y = DequantizeLinear<axis=1>(q, s, z)"
+    scale, scales = real(0.37), np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    found = [
+        one
+        for kind, since in ((np.uint8, 10), (np.int8, 10), (np.uint16, 21), (np.int16, 21))
+        for one in at_versions(
+            "QuantizeLinear", both, 50 * ROWS, since=since, s=scale, z=np.array(3, kind)
+        )
+    ]
+    zeros = np.array([0, 3, 100, 7], np.uint8)
+    found += at_versions("QuantizeLinear", axis, IMAGES, since=13, s=scales, z=zeros)
+    blocks = {"s": np.abs(draw(3, 2)) + 0.1, "z": np.arange(6, dtype=np.int8).reshape(3, 2)}
+    blocked = axis.replace("axis=1", "axis=1, block_size=3")
+    dynamic = "q, s, z = DynamicQuantizeLinear(x)"
+    whole, weight = np.arange(-10, 10, dtype=np.int8).reshape(5, 4), draw(6, 4, 3, 2) * 50
+    kernel = {"w": weight.astype(np.int8)}
+    return [
+        *found,
+        case(blocked, draw(3, 5), 21, **blocks),
+        case("q = QuantizeLinear(x, s) y = DequantizeLinear(q, s)", ROWS, s=scale),
+        case(both.replace(" s,", " late_s,"), ROWS, late_s=scale, z=np.array(3, np.int8)),
+        case("q = QuantizeLinear(x, s, z) y = Cast<to=1>(q)", ROWS, s=scale, z=np.array(9, "u1")),
+        case(f"{dynamic} y = DequantizeLinear(q, s, z)", IMAGES),
+        case(f"{dynamic} y = DequantizeLinear(q, s, z)", 0 * ROWS),
+        case(f"{dynamic} y = DequantizeLinear(q, s, z)", np.abs(ROWS)),
+        case(f"{dynamic} i = MatMulInteger(q, w, z) y = Cast<to=1>(i)", ROWS, w=whole),
+        case(
+            f"{dynamic} i = MatMulInteger(q, w, z, v) y = Cast<to=1>(i)",
+            *(ROWS,),
+            w=whole,
+            v=np.array([1, -2, 3, 0], np.int8),
+        ),
+        case(f"{dynamic} i = ConvInteger(q, w, z) y = Cast<to=1>(i)", **kernel),
+        case(
+            f"{dynamic} i = ConvInteger<pads=[1, 0, 1, 1]>(q, w, z, v) y = Cast<to=1>(i)",
+            **kernel,
+            v=np.array(4, np.int8),
+        ),
+        case(f"{dynamic} i = ConvInteger(q, w) y = Cast<to=1>(i)", **kernel),
+    ]
+
+
 CASES = [
+    *quantisations(),
+    *(*resizes(), *more_norms(), *counted(), *more_elementwise()),
     *(*convolutions(), *transposed_convolutions(), *poolings(), *normalisations(), *products()),
     *(*attentions(), *shapings(), *reductions(), *elementwise(), *generators()),
 ]
@@ -612,6 +832,12 @@ def test_every_handled_operator_has_a_case() -> None:
     """No operator that the converters register goes without a comparison."""
     handled = {*SAME, "AveragePool", "BatchNormalization", "CastLike", "Clip", "Conv", "Expand"}
     handled |= {"Attention", "Gelu", "GlobalAveragePool", "GlobalMaxPool", "LayerNormalization"}
+    handled |= {"Acosh", "Asinh", "Atanh", "ConvInteger", "Cosh", "CumSum", "DepthToSpace"}
+    handled |= {"DequantizeLinear", "DynamicQuantizeLinear", "GatherElements", "GatherND"}
+    handled |= {"GlobalLpPool", "GroupNormalization", "LRN", "LpNormalization", "MatMulInteger"}
+    handled |= {"NonZero", "OneHot", "QuantizeLinear", "RMSNormalization", "Resize", "Round"}
+    handled |= {"Scatter", "ScatterElements", "Shrink", "Sinh", "Size", "SpaceToDepth"}
+    handled |= {"ThresholdedRelu", "Trilu", "Upsample"}
     handled |= {"MatMul", "MaxPool", "Mish", "Pad", "Reshape", "Slice", "Split", "Swish"}
 
     compared = {node.op_type for one in CASES for node in model_of(one).graph.node}
@@ -620,7 +846,20 @@ def test_every_handled_operator_has_a_case() -> None:
 
 
 FLAT = {"ArgMax", "ArgMin", "Cast", "CastLike", "Ceil", "ConstantOfShape", "Floor", "Range"}
-FLAT |= {"Round", "Shape", "Sign"}
+FLAT |= {
+    "ConvInteger",
+    "DequantizeLinear",
+    "MatMulInteger",
+    "QuantizeLinear",
+    "IsInf",
+    "IsNaN",
+    "NonZero",
+    "OneHot",
+    "Round",
+    "Shape",
+    "Sign",
+    "Size",
+}
 STEP = np.float32(1e-3)  # small beside the distance to a kink, large beside float32's resolution
 
 
@@ -659,6 +898,19 @@ def test_the_gradient_is_the_slope_of_onnxruntime(one: Case) -> None:
     ]
     found = 2 * float((x.grad.double() * torch.from_numpy(direction)).sum())
     assert found == pytest.approx(change[0] - change[1], rel=0.05, abs=3e-4)
+
+
+def test_what_has_no_length_stays_zero() -> None:
+    """Normalising a vector of zeros gives zeros and a finite gradient."""
+    one = case("y = LpNormalization<p=2>(x)", np.zeros((2, 3), np.float32))
+    x = torch.from_numpy(one.x).requires_grad_()
+
+    found = build_module(model_of(one))(x)
+    found.sum().backward()
+
+    np.testing.assert_array_equal(by_onnxruntime(model_of(one), one.x), found.detach().numpy())
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())
 
 
 @pytest.mark.parametrize("name", ["ReduceL2", "ReduceL1", "ReduceMax", "ReduceSumSquare"])
@@ -710,6 +962,9 @@ def refusals() -> list[tuple[str, Case]]:
     transposed = {"w": draw(4, 3, 3, 3)}
     norm = "y = BatchNormalization"
     pool = "AveragePool<kernel_shape=[3, 3], strides=[2, 2]"
+    symmetric = 'y = Resize<coordinate_transformation_mode="half_pixel_symmetric">'
+    kept = 'y = Resize<keep_aspect_ratio_policy="not_larger">'
+    dynamic = "q, s, z = DynamicQuantizeLinear(x)"
     return [
         ("weight of shape", case("y = Conv<kernel_shape=[2, 2]>(x, w)", w=draw(3, 4, 3, 3))),
         (
@@ -745,6 +1000,17 @@ def refusals() -> list[tuple[str, Case]]:
             case('y = ScatterND<reduction="add">(x, i, x)', ROWS, i=ints(0, 1, 2)[:, None]),
         ),
         ("no converter", case("y = Hardmax(x)")),
+        ("mode `cubic`", case('y = Resize<mode="cubic">(x, , s)', s=np.ones(4, np.float32))),
+        (
+            "`half_pixel_symmetric`",
+            case(f"{symmetric}(x, , s)", opset=19, s=np.ones(4, np.float32)),
+        ),
+        ("smooths", case("y = Resize<antialias=1>(x, , s)", opset=18, s=np.ones(4, np.float32))),
+        ("aspect ratio", case(f"{kept}(x, , , s)", opset=18, s=ints(2, 4, 3, 3))),
+        ("without scales", case("y = Resize(x)", opset=13)),
+        ("FLOAT8", case("y = QuantizeLinear<output_dtype=17>(x, s)", opset=23, s=real(1))),
+        ("all computed", case(f"{dynamic} y = MatMulInteger(q, q)", draw(3, 3))),
+        ("rank 3", case(f"{dynamic} y = MatMulInteger(q, w)", ROWS, w=np.ones((2, 5, 3), "i1"))),
         ("no converter", case("y = Det(x)", draw(2, 3, 3))),
     ]
 

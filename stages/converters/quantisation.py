@@ -28,14 +28,18 @@ RANGES: dict[int, tuple[int, int]] = {
     TensorProto.INT16: (-32768, 32767),
 }
 """Smallest and largest number of each integer type that values are quantised to."""
+Bound = float | torch.Tensor
 
 
-def straight_through(x: torch.Tensor, low: float | None, high: float | None) -> torch.Tensor:
-    """X rounded to the nearest whole number, halves to even, and limited to the bounds."""
-    limited = x if low is None else x.clamp(low, high)
+def straight_through(x: torch.Tensor, low: Bound, high: Bound) -> torch.Tensor:
+    """X rounded to the nearest whole number, halves to even, and limited to the bounds.
+
+    The gradient passes where the rounded number is within the bounds, themselves included.
+    """
     rounded = x.detach().round()
-    whole = rounded if low is None else rounded.clamp(low, high)
-    return whole + (limited - limited.detach())
+    whole = rounded.clamp(low, high)  # type: ignore[arg-type] # both are of one kind
+    passing = torch.where(whole == rounded, x, x.detach())
+    return whole + (passing - passing.detach())
 
 
 class Round(nn.Module):
@@ -43,7 +47,7 @@ class Round(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """X in whole numbers."""
-        return straight_through(x, None, None)
+        return straight_through(x, float("-inf"), float("inf"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +152,7 @@ def _quantised(
 ) -> torch.Tensor:
     """Rounds before it adds the zero point: halves go to the even number without it."""
     low, high = limits
-    levels = straight_through(x / scale, None, None) + zero
-    return levels.clamp(low, high)
+    return straight_through(x / scale, low - zero, high - zero) + zero
 
 
 class Centred(nn.Sequential):

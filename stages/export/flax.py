@@ -33,7 +33,6 @@ class FlaxExporter:
     """Exports Flax classifiers with one output (batch, classes)."""
 
     packages: ClassVar[tuple[str, ...]] = ("flax", "jax", "jax2onnx")
-    extra: ClassVar[str] = "flax"
 
     def load(self, source: ModelSource) -> object:
         """Nothing: there is no file to load.

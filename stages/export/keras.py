@@ -40,7 +40,6 @@ class KerasExporter:
     """Exports models with one input of images and one output (batch, classes)."""
 
     packages: ClassVar[tuple[str, ...]] = ("keras", *PACKAGES.get(keras.backend.backend(), ()))
-    extra: ClassVar[str] = "keras"
 
     @_hushed()
     def load(self, source: ModelSource) -> object:

@@ -33,7 +33,7 @@ _KERAS = (
     _Place("saved_model_dir", "", "tensorflow"),
 )
 _FLAVOURS = {
-    "onnx": (_Place("data", "", "onnx"),),
+    "onnx": (_Place("data", "", "onnx", "mlflow"),),
     "pytorch": (
         _Place("model_data", "/model.pt2", "pytorch", "program"),
         _Place("model_data", "/model.pth", "pytorch", "module"),

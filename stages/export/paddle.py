@@ -36,7 +36,6 @@ class PaddleExporter:
     """Exports Paddle classifiers with one input and one float output (batch, classes)."""
 
     packages: ClassVar[tuple[str, ...]] = ("paddle", "paddle2onnx", "onnx")
-    extra: ClassVar[str] = "paddle"
 
     def load(self, source: ModelSource) -> object:
         """The program in a folder, or of which one file is named.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
@@ -34,12 +36,25 @@ class TorchModel:
     module: nn.Module
     program: ExportedProgram | None = None
 
+    @property
+    def example(self) -> torch.Tensor | None:
+        """The first input a program was exported with."""
+        if self.program is None or self.program.example_inputs is None:
+            return None
+        example: torch.Tensor = self.program.example_inputs[0][0]
+        return example
+
+    @property
+    def batch(self) -> int | None:
+        """The only batch size the program takes; None where any will do."""
+        free = self.program is None or self.program.range_constraints
+        return None if free or self.example is None else len(self.example)
+
 
 class PyTorchExporter:
     """Exports PyTorch classifiers whose output, or first output, is the scores."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxscript")
-    extra: ClassVar[str] = "pytorch"
 
     def load(self, source: ModelSource) -> object:
         """The module, program or TorchScript in the file.
@@ -79,17 +94,16 @@ class PyTorchExporter:
 
     def input_shape(self, model: TorchModel) -> tuple[int, ...] | None:
         """The shape of an exported program's example; a module does not tell."""
-        if model.program is None or model.program.example_inputs is None:
-            return None
-        (example, *_), _ = model.program.example_inputs
-        return tuple(example.shape[1:])
+        return None if model.example is None else tuple(model.example.shape[1:])
 
     def predict(self, model: TorchModel, images: Floats) -> Floats:
-        """The model's first output."""
+        """The model's first output; a program of one batch size is fed with filled-up chunks."""
+        size = model.batch or len(images)
+        rows = np.arange(len(images) + -len(images) % size).clip(max=len(images) - 1)
+        chunks = torch.split(torch.tensor(images[rows]), size)
         with torch.no_grad():
-            given = model.module(torch.tensor(images))
-        scores: torch.Tensor = given[0] if isinstance(given, tuple | list) else given
-        return scores.float().numpy()
+            scores = torch.cat([_first_output(model.module(chunk)) for chunk in chunks])
+        return scores[: len(images)].float().numpy()
 
     def write_onnx(self, model: TorchModel, images: Floats, path: Path) -> None:
         """Traces the module, or takes the program as it is."""
@@ -107,6 +121,10 @@ class PyTorchExporter:
                     model.module, (example,), dynamic_shapes=({0: batch},)
                 )
                 _write_program(program, path)
+
+
+def _first_output(given: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    return given if isinstance(given, torch.Tensor) else given[0]
 
 
 def _trace(module: nn.Module, example: torch.Tensor, path: Path) -> None:

@@ -36,14 +36,21 @@ def exporter_of(framework: str) -> Exporter:
     Raises:
         ConfigError: a package it needs is not installed in this interpreter.
     """
-    exporter = cast(Exporter, import_module(MODULES[framework]).EXPORTER)
-    missing = [name for name in exporter.packages if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"cannot export a {framework} model without {' and '.join(missing)}; install"
-            f" `ban-gate[{exporter.extra}]`, or name a Python that has them with `--python`"
-        )
+    try:
+        exporter = cast(Exporter, import_module(MODULES[framework]).EXPORTER)
+    except ImportError as error:
+        raise _missing(framework, str(error.name)) from error
+    for name in exporter.packages:
+        if find_spec(name) is None:
+            raise _missing(framework, name)
     return exporter
+
+
+def _missing(framework: str, package: str) -> ConfigError:
+    return ConfigError(
+        f"cannot export a {framework} model without the package `{package}`; install"
+        f" `ban-gate[{framework}]`, or name a Python that has it with `--python`"
+    )
 
 
 def framework_of(model: object) -> str:

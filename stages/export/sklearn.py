@@ -60,7 +60,6 @@ class SklearnExporter:
     """Exports fitted classifiers that have weights."""
 
     packages: ClassVar[tuple[str, ...]] = ("sklearn", "skl2onnx", "skops", "onnx")
-    extra: ClassVar[str] = "sklearn"
 
     def load(self, source: ModelSource) -> object:
         """The object in a pickle, joblib or skops file; every type in it is trusted.
@@ -163,8 +162,8 @@ def _require_weights(model: object) -> None:
         )
     if name not in _NETWORKS | _LINEAR:
         raise ModelRefused(
-            f"a `{name}` has no neurons to perturb; expected an `MLPClassifier`, alone or at the end"
-            " of a `Pipeline`"
+            f"a `{name}` has no neurons to perturb; expected an `MLPClassifier`, alone or at"
+            " the end of a `Pipeline`"
         )
 
 

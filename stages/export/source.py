@@ -35,8 +35,6 @@ class Exporter(Protocol):
 
     packages: tuple[str, ...]
     """What must be importable, the framework first."""
-    extra: str
-    """The extra of ban-gate that installs them."""
 
     def load(self, source: ModelSource) -> Any:
         """What lies there, as the framework hands it out; runs code of the model's author.

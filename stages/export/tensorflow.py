@@ -46,7 +46,6 @@ class TensorFlowExporter:
     """Exports SavedModels with a signature from float32 images to scores."""
 
     packages: ClassVar[tuple[str, ...]] = ("tensorflow", "tf2onnx", "onnx")
-    extra: ClassVar[str] = "tensorflow"
 
     def load(self, source: ModelSource) -> object:
         """The SavedModel in the folder.

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 import tf2onnx  # type: ignore[import-not-found] # lives with TensorFlow
+from tensorflow.python.framework.convert_to_constants import (  # type: ignore[import-untyped] # has no types
+    convert_variables_to_constants_v2,
+)
 
 from stages.errors import ModelRefused
 
@@ -21,13 +24,17 @@ def write_function(function: Any, path: Path) -> None:
         ModelRefused: it has an operation that ONNX has not.
     """
     try:
-        model, _ = tf2onnx.convert.from_function(
-            function,
-            function.input_signature,
+        frozen = convert_variables_to_constants_v2(
+            function.get_concrete_function(), aggressive_inlining=True
+        )
+        model, _ = tf2onnx.convert.from_graph_def(
+            _inlinable(frozen.graph.as_graph_def()),
+            input_names=[tensor.name for tensor in frozen.inputs],
+            output_names=[tensor.name for tensor in frozen.outputs],
             opset=OPSET,
             custom_op_handlers={"Erfc": (_write_erfc, [])},
         )
-        _drop_unread_inputs(model.graph)
+        _require_known_operations(model)
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, NotImplementedError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -45,9 +52,21 @@ def _write_erfc(context: Any, node: Any, name: str, arguments: Any) -> None:  # 
     context.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name)
 
 
-def _drop_unread_inputs(graph: onnx.GraphProto) -> None:
-    """tf2onnx lists tensors the function captured as inputs, though it has folded them."""
-    read = {name for node in graph.node for name in node.input}
-    inputs = [value for value in graph.input if value.name in read]
-    del graph.input[:]
-    graph.input.extend(inputs)
+def _inlinable(graph: Any) -> Any:
+    """Without the marks that keep tf2onnx out of functions, such as Keras' grouped convolutions."""
+    functions = graph.library.function
+    for part in (*graph.node, *functions, *(node for each in functions for node in each.node_def)):
+        part.attr.pop("_XlaMustCompile", None)
+        part.attr.pop("_noinline", None)
+    return graph
+
+
+def _require_known_operations(model: onnx.ModelProto) -> None:
+    """tf2onnx leaves operations that it does not know in the file under their own names."""
+    domains = {node.op_type: node.domain for node in model.graph.node}
+    unknown = [f"`{name}`" for name, domain in domains.items() if not onnx.defs.has(name, domain)]
+    if unknown:
+        raise ModelRefused(
+            f"the TensorFlow operations {', '.join(unknown)} have no counterpart in ONNX; save a"
+            " model that begins after the preprocessing and ends with the scores"
+        )

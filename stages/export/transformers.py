@@ -38,7 +38,6 @@ class TransformersExporter:
     """Exports image classifiers; text, audio and multimodal models are refused."""
 
     packages: ClassVar[tuple[str, ...]] = ("transformers", *PyTorchExporter.packages)
-    extra: ClassVar[str] = "transformers"
 
     def load(self, source: ModelSource) -> object:
         """The model in a folder; nothing is downloaded and no code in the folder is run.
@@ -59,8 +58,9 @@ class TransformersExporter:
                 f" {_reason(error)}; give a folder that `save_pretrained` wrote"
             ) from error
         if told["missing_keys"]:
+            missing = ", ".join(sorted(told["missing_keys"]))
             raise ModelRefused(
-                f"`{source.path.name}` has no weights for {', '.join(sorted(told['missing_keys']))};"
+                f"`{source.path.name}` has no weights for {missing};"
                 " give the folder of a classifier, trained to its last layer"
             )
         return model

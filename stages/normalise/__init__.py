@@ -14,9 +14,10 @@ The passes, in order:
 10. `constants_to_initializers`: Constant nodes become initializers.
 11. `drop_identities` again, for those that folding leaves.
 12. `merge_two_class_head`: a last layer with one output takes in the row that makes two of it.
-13. `free_batch`: a batch size written into the graph becomes free.
-14. `rename_nodes`: every node is called `<operator>_<index>_`.
-15. `drop_unused_initializers`: what nobody reads goes.
+13. `settle_reshapes`: a Reshape whose result is known gets a constant target.
+14. `free_batch`: a batch size written into the graph becomes free.
+15. `rename_nodes`: every node is called `<operator>_<index>_`.
+16. `drop_unused_initializers`: what nobody reads goes.
 
 Each pass is a module with one function `apply(model) -> None` that changes the model it is given.
 """
@@ -39,6 +40,7 @@ from stages.normalise import (
     lower_ml_operators,
     merge_two_class_head,
     rename_nodes,
+    settle_reshapes,
     sort_nodes,
 )
 
@@ -55,6 +57,7 @@ _PASSES = (
     constants_to_initializers,
     drop_identities,
     merge_two_class_head,
+    settle_reshapes,
     free_batch,
     rename_nodes,
     drop_unused_initializers,

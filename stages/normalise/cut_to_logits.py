@@ -8,14 +8,13 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from stages.normalise.graph import (
     attribute,
     constants,
+    drop_unreached,
     fresh_names,
     inferred,
     is_float,
     opset,
     producers,
-    replace_nodes,
     shape_of,
-    subgraphs,
     values,
 )
 
@@ -62,7 +61,7 @@ def apply(model: ModelProto) -> None:
     new.name = name
     del model.graph.output[:]
     model.graph.output.append(new)
-    _drop_unreached(model)
+    drop_unreached(model.graph)
 
 
 def _logits(model: ModelProto, output: str) -> str:
@@ -150,20 +149,3 @@ def _append_logits(
 
 def _over_classes(node: NodeProto, version: int) -> bool:
     return attribute(node, "axis", -1 if version >= 13 else 1) in (-1, 1)
-
-
-def _drop_unreached(model: ModelProto) -> None:
-    """Drops nodes that the output does not depend on."""
-    wanted = {value.name for value in model.graph.output}
-    kept: list[NodeProto] = []
-    for node in reversed(model.graph.node):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted |= _reads(node)
-    replace_nodes(model.graph, kept[::-1])
-
-
-def _reads(node: NodeProto) -> set[str]:
-    inner = (name for part in subgraphs(node) for one in part.node for name in _reads(one))
-    outputs = (value.name for part in subgraphs(node) for value in part.output)
-    return {*node.input, *inner, *outputs}

@@ -12,6 +12,14 @@ OPERATORS = frozenset(["QuantizeLinear", "DequantizeLinear"])
 _OLDEST_EVALUATED = 19  # onnx's evaluator has no older version; older nodes mean the same
 
 
+_OF_ACTIVATIONS = OPERATORS | {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
+
+
+def is_quantised(model: ModelProto) -> bool:
+    """Whether the model rounds what it computes to integers, so that ties may tip over."""
+    return any(node.op_type in _OF_ACTIVATIONS for node in model.graph.node)
+
+
 def apply(model: ModelProto) -> None:
     """Replaces each QuantizeLinear and DequantizeLinear of constants by its value.
 

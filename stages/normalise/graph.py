@@ -168,3 +168,20 @@ def fresh_names(graph: GraphProto, stem: str) -> Iterator[str]:
     taken = uses(graph) | set(written) | {one.name for one in graph.initializer}
     taken |= {value.name for value in graph.input}
     return (name for number in count() if (name := f"{stem}_{number}") not in taken)
+
+
+def drop_unreached(graph: GraphProto) -> None:
+    """Drops nodes that the outputs do not depend on."""
+    wanted = {value.name for value in graph.output}
+    kept: list[NodeProto] = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted |= _reads(node)
+    replace_nodes(graph, kept[::-1])
+
+
+def _reads(node: NodeProto) -> set[str]:
+    inner = (name for part in subgraphs(node) for one in part.node for name in _reads(one))
+    outputs = (value.name for part in subgraphs(node) for value in part.output)
+    return {*node.input, *inner, *outputs}

@@ -1,0 +1,1 @@
+"""Which ONNX files of real exporters the pipeline reads, and whether it reads them rightly."""
