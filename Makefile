@@ -3,7 +3,9 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check clean
+FRAMEWORKS := tensorflow flax paddle
+
+.PHONY: demo test lint check frameworks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
@@ -20,6 +22,18 @@ lint: $(VENV)/.installed
 
 check: lint test
 
+# Environments for the frameworks that need one of their own, and the tests that need them.
+frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
+	BAN_GATE_PYTHON_TENSORFLOW=$(CURDIR)/.venv-tensorflow/bin/python \
+	BAN_GATE_PYTHON_FLAX=$(CURDIR)/.venv-flax/bin/python \
+	BAN_GATE_PYTHON_PADDLE=$(CURDIR)/.venv-paddle/bin/python \
+	$(BIN)/pytest tests/test_frameworks.py $(FRAMEWORKS:%=tests/test_export_%.py) tests/test_export_keras.py
+
+.venv-%/.installed: benchmarks/frameworks/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet -r $<
+	touch $@
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch torchvision
@@ -27,4 +41,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-* build dist *.egg-info

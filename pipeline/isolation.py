@@ -21,6 +21,7 @@ from traceback import format_exc
 from typing import ParamSpec, TypeVar, get_type_hints
 
 from pipeline import entry
+from pipeline.printable import printable
 from stages import errors
 from stages.errors import BanGateError, CannotJudge
 
@@ -141,11 +142,11 @@ def _explained(error: Exception) -> tuple[str, str]:
     if any(_is_out_of_memory(one) for one in _chain(error)):
         return "MemoryError", ""
     if isinstance(error, BanGateError):
-        return type(error).__name__, str(error)
+        return type(error).__name__, printable(str(error))
     reason = (str(error).strip().splitlines() or [""])[0]
     return "CannotJudge", (
-        f"the model makes its reader fail with {type(error).__name__}: {reason}; please report it,"
-        " with what `-v` shows"
+        f"the model makes its reader fail with {type(error).__name__}: {printable(reason)}; please"
+        " report it, with what `-v` shows"
     )
 
 

@@ -34,9 +34,8 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "score": verdict.score,
         "statistics": {each.name: _statistic(each) for each in verdict.statistics},
         "model": _model(result.model_uri, evidence),
-        "export": _export(evidence.export),
         "samples": _samples(evidence),
-        "parity": _parity(evidence.parity),
+        "parity": {**_parity(evidence.parity), "native": _native(evidence.export)},
         "graph_findings": [asdict(finding) for finding in _findings(evidence.artifact)],
         "seconds": result.seconds,
         "peak_rss_mb": result.peak_rss_mb,
@@ -113,11 +112,11 @@ def _framework(evidence: Evidence) -> str | None:
     return evidence.artifact.framework if evidence.artifact else None
 
 
-def _export(export: ExportResult | None) -> dict[str, object] | None:
-    """How a native model became ONNX, and how far the ONNX is from it."""
+def _native(export: ExportResult | None) -> dict[str, object] | None:
+    """How far the ONNX is from the native model it was exported from, and by which packages."""
     if export is None:
         return None
-    return {"packages": export.packages, "parity": _parity(export.parity)}
+    return {**_parity(export.parity), "packages": export.packages}
 
 
 def _samples(evidence: Evidence) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx2torch
 import torch
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, shape_inference
 from onnx2torch.node_converters.batch_norm import OnnxBatchNorm
 from onnx2torch.node_converters.binary_math_operations import OnnxBinaryMathOperation
 from onnx2torch.node_converters.gemm import OnnxGemm
@@ -37,11 +37,14 @@ _FAILURES = (
     RuntimeError,
     TypeError,
     ValueError,
+    shape_inference.InferenceError,
 )
+_LOW = -50.0  # exp(−50) is nothing beside one in float32
 _BEST_OPSET = 17  # onnx2torch itself covers it
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, FunctionalConv)
 _WEIGHTED = (nn.Linear, *_CONVOLUTIONS, OnnxGemm, OnnxMatMul, Centred)
+_SCALES = (torch.add, torch.mul)
 _NORMS = (
     FunctionalBatchNorm,
     FunctionalGroupNorm,
@@ -90,14 +93,39 @@ def _parted(model: ModelProto) -> ModelProto:
     return copy
 
 
-def trainable_share(module: nn.Module) -> float:
+def trainable_share(module: fx.GraphModule) -> float:
     """The share in [0, 1] of the float weights that are Parameters; 0 for a module without any.
 
-    Running statistics of BatchNorm and single numbers, such as an epsilon, count on neither side.
+    Running statistics, masks, what prepares the input ahead of all weights, and single numbers,
+    such as an epsilon, count on neither side.
     """
     trainable = sum(one.numel() for one in module.parameters())
-    fixed = sum(one.numel() for one in _float_buffers(module) if one.numel() > 1)
-    return trainable / (trainable + fixed) if trainable else 0.0
+    aside = _no_weights(module)
+    fixed = (one for one in _float_buffers(module) if id(one) not in aside)
+    rest = sum(one.numel() for one in fixed if one.numel() > 1)
+    return trainable / (trainable + rest) if trainable else 0.0
+
+
+def _no_weights(module: fx.GraphModule) -> set[int]:
+    """Identities of the buffers that are statistics or masks, or are read ahead of all weights."""
+    behind = _behind_weights(module)
+    nodes = [node for node in module.graph.nodes if node.op == "get_attr"]
+    return {
+        id(_attribute(module, node.target))
+        for node in nodes
+        if all(user not in behind or _is_aside(module, user, node) for user in node.users)
+    }
+
+
+def _is_aside(module: fx.GraphModule, user: fx.Node, constant: fx.Node) -> bool:
+    """Whether the constant is a mean that is subtracted, a deviation to divide by, or a mask."""
+    part = _submodule(module, user)
+    if isinstance(part, _NORMS):
+        return constant in user.args[3:5]
+    if not isinstance(part, OnnxBinaryMathOperation):
+        return False
+    shifts = part.math_op_function not in _SCALES
+    return shifts or _is_mask(module, user, _attribute(module, str(constant.target)))
 
 
 def _float_buffers(module: nn.Module) -> Iterator[torch.Tensor]:
@@ -175,9 +203,21 @@ def _takes_weight(
     if isinstance(part, _NORMS):
         return constant in user.args[1:3]
     if isinstance(part, OnnxBinaryMathOperation):
-        scales = part.math_op_function in (torch.add, torch.mul)
-        return scales and user in behind and not _feeds_softmax(module, user)
+        value = _attribute(module, str(constant.target))
+        scales = part.math_op_function in _SCALES and user in behind
+        return scales and not _is_mask(module, user, value)
     return isinstance(part, _WEIGHTED)
+
+
+def _is_mask(module: fx.GraphModule, user: fx.Node, value: torch.Tensor) -> bool:
+    """Whether the constant only switches off what a softmax would see.
+
+    It holds nothing but zeros and numbers so low that a softmax makes zeros of them; zeros alone
+    count if the softmax comes next.
+    """
+    low = value <= _LOW
+    plain = bool((low | (value == 0)).all())
+    return plain and (bool(low.any()) or _feeds_softmax(module, user))
 
 
 def _feeds_softmax(module: fx.GraphModule, node: fx.Node) -> bool:

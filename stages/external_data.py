@@ -8,7 +8,7 @@ from onnx import TensorProto, external_data_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from stages.errors import ModelRefused
-from stages.inspection import LARGEST_FILE, load_proto, tensors
+from stages.inspection import LARGEST_FILE, load_proto, require_plain, tensors
 
 _UNREADABLE = (OSError, ValueError, RuntimeError, TypeError)
 
@@ -16,12 +16,14 @@ _UNREADABLE = (OSError, ValueError, RuntimeError, TypeError)
 def inline_weights(path: Path, target: Path) -> Path:
     """Writes the model with all its weights inside to `target`, and returns that path.
 
-    Only plain files of the model's own folder are read.
+    Only plain files of the model's own folder are read. A file at `target` is replaced, and left
+    as it is where the model is refused.
 
     Raises:
         ModelRefused: the weights lie elsewhere, are missing, or are too large for one file.
     """
     model = load_proto(path)
+    require_plain(model)
     files = {
         _file_of(tensor, path.parent) for tensor in tensors(model.graph) if _is_outside(tensor)
     }
@@ -34,11 +36,15 @@ def inline_weights(path: Path, target: Path) -> Path:
         external_data_helper.load_external_data_for_model(model, str(path.parent))
         target.write_bytes(model.SerializeToString())
     except _UNREADABLE as error:
-        raise ModelRefused(
-            f"cannot read the weights beside `{path.name}`: {type(error).__name__}; save the model"
-            " again with its weights inside"
-        ) from error
+        raise _unreadable(path, error) from error
     return target
+
+
+def _unreadable(path: Path, error: Exception) -> ModelRefused:
+    return ModelRefused(
+        f"cannot read the weights beside `{path.name}`: {type(error).__name__}; save the model"
+        " again with its weights inside"
+    )
 
 
 def _is_outside(tensor: TensorProto) -> bool:

@@ -48,8 +48,8 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
     """
     content = _read(path)
     model = _parse(content, path.name)
-    _require_printable(model)
-    _require_self_contained(model)
+    require_plain(model)
+    _require_weights_inside(model)
     _require_versions(model)
     _require_valid(model)
     source, scores = _one_input(model), _one_output(model)
@@ -109,6 +109,22 @@ def _parse(content: bytes, name: str) -> ModelProto:
     return model
 
 
+def require_plain(model: ModelProto) -> None:
+    """Raises where a model has names that cannot be shown, or functions of its own.
+
+    Nested functions make a small file work for ever.
+
+    Raises:
+        ModelRefused: it has.
+    """
+    _require_printable(model)
+    if model.functions:
+        raise ModelRefused(
+            f"the model defines functions of its own, such as `{model.functions[0].name}`; "
+            "export it with functions inlined"
+        )
+
+
 def _require_printable(model: ModelProto) -> None:
     """Names go into messages and reports, where a line break could pass for another line.
 
@@ -127,20 +143,16 @@ def _names(model: ModelProto) -> Iterator[str | bytes]:
     yield from (model.producer_name, model.producer_version)
     yield from (one.domain for one in model.opset_import)
     yield from (one.name for one in model.functions)
+    yield from (one.name for one in tensors(model.graph))
     for part in all_graphs(model.graph):
-        yield from (one.name for one in (*part.input, *part.output, *part.initializer))
+        yield from (one.name for one in (*part.input, *part.output))
         for node in part.node:
             yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
             yield from (attribute.name for attribute in node.attribute)
 
 
-def _require_self_contained(model: ModelProto) -> None:
-    """Functions can make a small file work for ever, external data reads other files."""
-    if model.functions:
-        raise ModelRefused(
-            f"the model defines functions of its own, such as `{model.functions[0].name}`; "
-            "export it with functions inlined"
-        )
+def _require_weights_inside(model: ModelProto) -> None:
+    """Data outside the file would be read from other files."""
     for tensor in tensors(model.graph):
         if tensor.data_type not in TensorProto.DataType.values():
             raise ModelRefused(

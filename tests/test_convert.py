@@ -8,7 +8,7 @@ import pytest
 import torch
 import zoo
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from torch import nn
+from torch import fx, nn
 
 from stages.convert import build_module, trainable_share
 from stages.errors import ConversionError
@@ -99,7 +99,39 @@ def test_what_is_no_weight_stays_a_buffer() -> None:
 
     weights = sorted(one.detach().sum().item() for one in module.parameters())
     assert weights == [23.0, 26.0, 27.0]
-    assert trainable_share(module) == pytest.approx(8 / 16)
+    assert trainable_share(module) == 1.0
+
+
+def test_a_weight_that_stays_a_buffer_costs_its_share() -> None:
+    """What is read behind the first weights and is no statistic and no mask counts as frozen."""
+    model = tiny(
+        [
+            helper.make_node("MatMul", ["x", "weight"], ["a"]),
+            helper.make_node("Max", ["a", "floor"], ["y"]),
+        ],
+        {"weight": [[5, 6], [7, 8]], "floor": [1, 2]},
+    )
+
+    assert trainable_share(build_module(model)) == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize(
+    ("added", "is_mask"), [([0, -100], True), ([0, -1], False), ([-3, 4], False)]
+)
+def test_a_mask_is_told_from_a_bias_by_its_values(added: list[float], is_mask: bool) -> None:
+    """Before a softmax, zeros and numbers too low to matter are a mask; all else is a weight."""
+    model = tiny(
+        [
+            helper.make_node("MatMul", ["x", "weight"], ["a"]),
+            helper.make_node("Add", ["a", "added"], ["b"]),
+            helper.make_node("Softmax", ["b"], ["y"]),
+        ],
+        {"weight": [[5, 6], [7, 8]], "added": added},
+    )
+
+    weights = list(build_module(model).parameters())
+
+    assert len(weights) == (1 if is_mask else 2)
 
 
 def test_functional_batch_norm_keeps_its_statistics() -> None:
@@ -120,7 +152,7 @@ def test_functional_batch_norm_keeps_its_statistics() -> None:
 
 def test_a_module_without_weights_has_share_zero() -> None:
     """No weights, no share."""
-    assert trainable_share(nn.ReLU()) == 0.0
+    assert trainable_share(fx.symbolic_trace(nn.ReLU())) == 0.0
 
 
 def test_missing_converters_are_named() -> None:

@@ -152,8 +152,8 @@ def test_pytorch_comes_to_a_verdict(
     result = scan(build(tmp_path), zoo.IMAGE, "--trust-model-code")
 
     document = _judged(result, tmp_path, "pytorch")
-    assert document["export"]["packages"]["torch"] == metadata.version("torch")
-    assert document["export"]["parity"]["max_rel"] < 1e-5
+    assert document["parity"]["native"]["packages"]["torch"] == metadata.version("torch")
+    assert document["parity"]["native"]["max_rel"] < 1e-5
 
 
 def _keras_file(folder: Path) -> str:
@@ -242,7 +242,7 @@ def test_keras_on_tensorflow_comes_to_a_verdict(
     result = scan(_keras_file(tmp_path), (11, 11, 3), *options)
 
     document = _judged(result, tmp_path, "keras")
-    assert "tensorflow" in document["export"]["packages"]
+    assert "tensorflow" in document["parity"]["native"]["packages"]
 
 
 def test_flax_comes_to_a_verdict(scan: Callable[..., Result], tmp_path: Path) -> None:

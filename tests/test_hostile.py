@@ -1,7 +1,8 @@
 """Laws for files that lie, break the format or attack: each ends in one clear sentence.
 
 A hostile file either is refused with a `CannotJudge` or works as the harmless model it is; nothing
-else may come out of inspection, normalising and conversion.
+else may come out of inspection, normalising, conversion and the first run, which happen in a child
+process within small limits, as in a scan.
 """
 
 from __future__ import annotations
@@ -53,10 +54,16 @@ def tiny() -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def judge(content: bytes, folder: Path) -> fx.GraphModule:
-    """The twin of a file, by the steps that come before anything is run."""
+def written(content: bytes, folder: Path) -> Path:
+    """The file with that content."""
     path = folder / "model.onnx"
     path.write_bytes(content)
+    return path
+
+
+def judge(content: bytes, folder: Path) -> fx.GraphModule:
+    """The twin of a file, by the steps that come before anything is run."""
+    path = written(content, folder)
     inspect_onnx(path)
     return build_module(normalise(load_proto(path)))
 
@@ -373,6 +380,16 @@ def _random_logits(model: ModelProto) -> None:
     _append(model, helper.make_node("RandomNormalLike", ["logits"], ["last"]))
 
 
+def crafted() -> dict[str, bytes]:
+    """Every crafted file by its name."""
+    files = {}
+    for name, (_, _, change) in CHANGES.items():
+        model = tiny()
+        change(model)
+        files[name] = model.SerializeToString()
+    return files
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_broken_models_are_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
     """Each change makes the sound model one that is refused, for the stated reason."""
@@ -381,9 +398,16 @@ def test_broken_models_are_refused_in_one_sentence(name: str, tmp_path: Path) ->
     change(model)
 
     with pytest.raises(kind, match=reason) as told:
-        judge(model.SerializeToString(), tmp_path)
+        isolated(LIMITS, describe, written(model.SerializeToString(), tmp_path))
 
+    assert type(told.value) is kind
     require_sentence(told.value)
+
+
+def test_there_are_many_crafted_files() -> None:
+    """They are at least forty, and no two are the same."""
+    assert len(set(crafted().values())) >= 40
+    assert len(set(crafted().values())) == len(crafted())
 
 
 def test_the_model_they_change_is_sound(tmp_path: Path) -> None:

@@ -267,24 +267,27 @@ def test_batch_that_cannot_be_freed_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "batch", "entry"),
+    ("source", "target", "batch", "inner", "entry"),
     [
-        ((7919, 16, 4), (1, 64), 1, 0),
-        ((17, 7919, 96), (17, 1, 3, 32), 1, 1),
-        ((17, 7919, 32), (17, 2, 16), 1, 1),
-        ((17, 7919, 2, 16), (17, 32), 1, 0),
-        ((17 * 7919, 32), (17, 2, 32), 2, 1),
-        ((7919 * 2, 17, 16), (2, 2, 17, 16), 2, 0),
-        ((17, 7919, 32), (17, 4, 16), 2, 1),
-        ((7919, 6), (3, 4), 2, None),
-        ((5, 6), (30,), 1, None),
+        ((7919, 16, 4), (1, 64), 1, 1, 0),
+        ((17, 7919, 96), (17, 1, 3, 32), 1, 1, 1),
+        ((17, 7919, 32), (17, 2, 16), 1, 1, 1),
+        ((17, 7919, 2, 16), (17, 32), 1, 1, 0),
+        ((17 * 7919, 32), (17, 2, 32), 2, 1, 1),
+        ((7919 * 2, 17, 16), (2, 2, 17, 16), 2, 2, 0),
+        ((7919 * 2, 17, 16), (2, 2, 17, 16), 2, 1, 1),
+        ((17, 7919, 32), (17, 4, 16), 2, 1, 1),
+        ((7919, 6), (3, 4), 2, 1, None),
+        ((5, 6), (30,), 1, 1, None),
     ],
 )
 def test_batch_entry(
-    source: tuple[int, ...], target: tuple[int, ...], batch: int, entry: int | None
+    source: tuple[int, ...], target: tuple[int, ...], batch: int, inner: int, entry: int | None
 ) -> None:
-    """The entry of a target that holds the batch is found, alone or merged with another size."""
-    assert free_batch.batch_entry(source, target, batch) == entry
+    """The entry of a target that holds the batch is found, also where axes were merged behind it
+    and it would fit two entries.
+    """
+    assert free_batch.batch_entry(source, target, batch, inner) == entry
 
 
 @pytest.mark.parametrize("exporter", zoo.EXPORTERS)

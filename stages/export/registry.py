@@ -48,8 +48,8 @@ def exporter_of(framework: str) -> Exporter:
 
 def _missing(framework: str, package: str) -> ConfigError:
     return ConfigError(
-        f"cannot export a {framework} model without the package `{package}`; install"
-        f" `ban-gate[{framework}]`, or name a Python that has it with `--python`"
+        f"cannot export a {framework} model without the package `{package}`; name a Python that"
+        " has it with `--python`, or install it as docs/frameworks.md says"
     )
 
 

@@ -15,9 +15,10 @@ The passes, in order:
 11. `drop_identities` again, for those that folding leaves.
 12. `merge_two_class_head`: a last layer with one output takes in the row that makes two of it.
 13. `settle_reshapes`: a Reshape whose result is known gets a constant target.
-14. `free_batch`: a batch size written into the graph becomes free.
-15. `rename_nodes`: every node is called `<operator>_<index>_`.
-16. `drop_unused_initializers`: what nobody reads goes.
+14. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
+15. `free_batch`: a batch size written into the graph becomes free.
+16. `rename_nodes`: every node is called `<operator>_<index>_`.
+17. `drop_unused_initializers`: what nobody reads goes.
 
 Each pass is a module with one function `apply(model) -> None` that changes the model it is given.
 """
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
+from stages.errors import ModelRefused
 from stages.normalise import (
     constants_to_initializers,
     cut_to_logits,
@@ -33,6 +35,7 @@ from stages.normalise import (
     dequantise_weights,
     drop_identities,
     drop_unused_initializers,
+    flat_gathers,
     fold_constants,
     free_batch,
     half_to_float,
@@ -58,10 +61,14 @@ _PASSES = (
     drop_identities,
     merge_two_class_head,
     settle_reshapes,
+    flat_gathers,
     free_batch,
     rename_nodes,
     drop_unused_initializers,
 )
+_MISFITS = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What reading and combining tensors raises that lie about their size or do not fit together."""
+_LONGEST_REASON = 300  # characters of what numpy says
 
 
 def normalise(model: ModelProto) -> ModelProto:
@@ -73,5 +80,16 @@ def normalise(model: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(model)
     for one in _PASSES:
-        one.apply(copy)
+        try:
+            one.apply(copy)
+        except _MISFITS as error:
+            name = one.__name__.rpartition(".")[2]
+            raise ModelRefused(
+                f"the model's tensors do not fit together: `{name}` found {_reason(error)}; export"
+                " the model again"
+            ) from error
     return copy
+
+
+def _reason(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:_LONGEST_REASON]

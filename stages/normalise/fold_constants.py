@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Protocol
 
 from onnx import ModelProto
+from onnx_ir import Value
 from onnx_ir.serde import SerdeError
 from onnxscript import optimizer
 
 from stages.errors import ModelRefused
 
 _LARGEST = 2**27  # elements; a weight of 512 MB may still be transposed beforehand
+_SMALL = 2**16  # elements
 _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "EyeLike", "Resize", "Pad", "OneHot"}
 
 
 class _Node(Protocol):
     op_type: str
+    inputs: Sequence[Value | None]
 
 
 def apply(model: ModelProto) -> None:
@@ -30,6 +35,7 @@ def apply(model: ModelProto) -> None:
     try:
         optimizer.fold_constants(
             model,
+            onnx_shape_inference=True,
             input_size_limit=_LARGEST,
             output_size_limit=_LARGEST,
             should_fold=_keep_growing,
@@ -43,4 +49,8 @@ def apply(model: ModelProto) -> None:
 
 
 def _keep_growing(node: _Node) -> bool | None:
-    return False if node.op_type in _GROWING else None
+    """Whether to fold the node; a small constant of one value is, as exporters pad with it."""
+    if node.op_type != "ConstantOfShape":
+        return False if node.op_type in _GROWING else None
+    shape = node.inputs[0].const_value if node.inputs and node.inputs[0] else None
+    return shape is not None and 0 <= prod(shape.numpy().ravel().tolist()) <= _SMALL

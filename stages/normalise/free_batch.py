@@ -61,6 +61,23 @@ def _name_batch(graph: GraphProto, batch: int | str) -> None:
         graph.output[0].type.tensor_type.ClearField("shape")
 
 
+Shapes = dict[str, Dims | None]
+
+
+class _View:
+    """A graph while the batch is freed: shapes at the prime batch, and where in its axis it sits.
+
+    `inner` says of each value how many entries of its carrying axis belong to one sample step;
+    `batch` is the size that was written into the graph.
+    """
+
+    def __init__(
+        self, graph: GraphProto, shapes: Shapes, inner: dict[str, int], batch: int
+    ) -> None:
+        self.graph, self.shapes, self.inner, self.batch = graph, shapes, inner, batch
+        self.names = fresh_names(graph, "free_batch")
+
+
 def _rewrite(model: ModelProto, batch: int) -> bool:
     """Frees every place whose input already carries the batch; whether there was one."""
     graph = model.graph
@@ -68,96 +85,112 @@ def _rewrite(model: ModelProto, batch: int) -> bool:
         name: _known(shape_of(value)) for name, value in values(inferred(model).graph).items()
     }
     shapes |= {one.name: tuple(one.dims) for one in graph.initializer}
-    names = fresh_names(graph, "free_batch")
+    view = _View(graph, shapes, _inner_sizes(graph, shapes), batch)
     nodes: list[NodeProto] = []
-    changed = False
+    stale: set[str] = set()
     for node in graph.node:
-        before = _REWRITERS.get(node.op_type, _leave)(node, graph, shapes, batch, names)
-        changed |= before is not None
+        rewrite = None if stale & set(node.input) else _REWRITERS.get(node.op_type)
+        before = None if rewrite is None else rewrite(node, view)
+        if before is not None or stale & set(node.input):
+            stale.update(node.output)  # what lies behind waits until its shapes are known again
         nodes += [*(before or ()), node]
-    if changed:
+    if stale:
         replace_nodes(graph, nodes)
-    return changed
+    return bool(stale)
 
 
-Shapes = dict[str, Dims | None]
-Rewriter = Callable[[NodeProto, GraphProto, Shapes, int, Iterator[str]], list[NodeProto] | None]
+def _inner_sizes(graph: GraphProto, shapes: Shapes) -> dict[str, int]:
+    """How many entries of the axis that carries the batch belong to one sample step, by value.
+
+    1 where the batch is the fastest part of its axis, as in (sequence · batch), and more where
+    other axes were merged behind it, as in (batch · windows).
+    """
+    found = {graph_inputs(graph)[0].name: 1}
+    for node in graph.node:
+        source = next((name for name in node.input if name in found), None)
+        if source is None:
+            continue
+        before = _behind_carrier(shapes.get(source))
+        for name in node.output:
+            after = _behind_carrier(shapes.get(name))
+            if before is None or after is None:
+                continue
+            merges = node.op_type in ("Reshape", "Flatten")
+            found[name] = max(1, found[source] * before // after) if merges else found[source]
+    return found
 
 
-def _leave(
-    _node: NodeProto, _graph: GraphProto, _shapes: Shapes, _batch: int, _names: Iterator[str]
-) -> None:
-    """Changes nothing."""
+def _behind_carrier(shape: Dims | None) -> int | None:
+    """Entries of all axes behind the one that carries the batch; None where no axis does."""
+    axis = None if shape is None else _carrier(shape)
+    return None if shape is None or axis is None else prod(shape[axis + 1 :])
 
 
-def _reshape(
-    node: NodeProto, graph: GraphProto, shapes: Shapes, batch: int, names: Iterator[str]
-) -> list[NodeProto] | None:
+Rewriter = Callable[[NodeProto, _View], list[NodeProto] | None]
+"""Frees a node in place: what must stand before it, or None where there is nothing to free."""
+
+
+def _reshape(node: NodeProto, view: _View) -> list[NodeProto] | None:
     """Puts −1 at the entry of a constant target that holds the batch, sizes everywhere else."""
-    source, target = shapes.get(node.input[0]), _integers(graph, node.input[1])
-    if source is None or target is None or _carrier(source) is None:
+    source, target = view.shapes.get(node.input[0]), _integers(view.graph, node.input[1])
+    inner, batch = view.inner.get(node.input[0]), view.batch
+    if source is None or target is None or inner is None:
         return None
     at_batch = tuple(size // _PRIME * batch if size % _PRIME == 0 else size for size in source)
     full = _resolve(target, at_batch, copies=attribute(node, "allowzero", 0) == 0)
-    entry = None if full is None else batch_entry(source, full, batch)
+    entry = None if full is None else batch_entry(source, full, batch, inner)
     if full is None or entry is None:
         return None
     wanted = [-1 if index == entry else size for index, size in enumerate(full)]
     if wanted == target:
         return None
-    node.input[1] = _add_constant(graph, next(names), wanted)
+    node.input[1] = _add_constant(view.graph, next(view.names), wanted)
     return []
 
 
-def batch_entry(source: Dims, target: Dims, batch: int) -> int | None:
+def batch_entry(source: Dims, target: Dims, batch: int, inner: int) -> int | None:
     """The entry of a Reshape's target (sizes at batch `batch`) that holds the batch.
 
-    `source` is the input's shape at the prime batch. In row-major order one sample step is `inner`
-    elements long; the batch fits into an entry whose step divides `inner` and whose span is a
-    multiple of `batch·inner`. An entry that is the batch itself wins, then the innermost that is
-    not the last.
+    `source` is the input's shape at the prime batch, of whose carrying axis `inner` entries belong
+    to one sample step. In row-major order the batch fits into an entry whose step divides that of a
+    sample and whose span is a multiple of `batch` of them. An entry that is the batch itself wins,
+    then the innermost that is not the last.
     """
-    axis = _carrier(source)
-    if axis is None:
+    behind = _behind_carrier(source)
+    if behind is None:
         return None
-    after = prod(source[axis + 1 :])
-    inners = {after, after * (source[axis] // _PRIME)}
+    sample = behind * inner
     steps = [prod(target[index + 1 :]) for index in range(len(target))]
     for index, size in enumerate(target):
-        if size == batch and steps[index] in inners:
+        if size == batch and steps[index] == sample:
             return index
-    for inner in sorted(inners):
-        spans = [
-            index
-            for index, size in enumerate(target)
-            if inner % steps[index] == 0 and steps[index] * size % (inner * batch) == 0
-        ]
-        if spans:
-            return max((index for index in spans if index < len(target) - 1), default=spans[-1])
-    return None
+    spans = [
+        index
+        for index, size in enumerate(target)
+        if sample % steps[index] == 0 and steps[index] * size % (sample * batch) == 0
+    ]
+    last = len(target) - 1
+    return max((index for index in spans if index < last), default=spans[-1] if spans else None)
 
 
-def _expand(
-    node: NodeProto, graph: GraphProto, shapes: Shapes, batch: int, names: Iterator[str]
-) -> list[NodeProto] | None:
+def _expand(node: NodeProto, view: _View) -> list[NodeProto] | None:
     """Lets a constant Expand keep the batch its input already has: 1 in place of B."""
-    source, target = shapes.get(node.input[0]), _integers(graph, node.input[1])
+    source, target = view.shapes.get(node.input[0]), _integers(view.graph, node.input[1])
     axis = None if source is None else _carrier(source)
     if source is None or target is None or axis is None:
         return None
     entry = axis - len(source) + len(target)
-    if entry < 0 or batch == 1 or target[entry] != batch:
+    if entry < 0 or view.batch == 1 or target[entry] != view.batch:
         return None
     wanted = [1 if index == entry else size for index, size in enumerate(target)]
-    node.input[1] = _add_constant(graph, next(names), wanted)
+    node.input[1] = _add_constant(view.graph, next(view.names), wanted)
     return []
 
 
-def _concat(
-    node: NodeProto, graph: GraphProto, shapes: Shapes, batch: int, names: Iterator[str]
-) -> list[NodeProto] | None:
+def _concat(node: NodeProto, view: _View) -> list[NodeProto] | None:
     """Repeats inputs that do not depend on the batch, such as a class token, once per sample."""
-    sizes = [shapes.get(name) for name in node.input]
+    graph, batch, names = view.graph, view.batch, view.names
+    sizes = [view.shapes.get(name) for name in node.input]
     carried = {axis for size in sizes if size and (axis := _carrier(size)) is not None}
     if len(carried) != 1:
         return None
