@@ -35,6 +35,7 @@ from stages.parity import ParityConfig
 from stages.types import CleanSamples
 
 Change = Callable[[ModelProto, Random], None]
+Work = Callable[[Path], object]
 
 TESTS = Path(__file__).parents[1] / "tests"
 LIMITS = IsolationConfig(seconds=10, memory_mb=2048)
@@ -334,11 +335,11 @@ def add_function(model: ModelProto, random: Random) -> None:
 
 def nest(model: ModelProto, random: Random) -> None:
     """A value goes through an If in an If in an If."""
-    graph = _parsed("w = Relu(v)")
+    graph = parse_bomb("w = Relu(v)")
     for level in range(random.choice((1, 3, 8, 30))):
         del graph.initializer[:], graph.input[:]
         inner = GraphProto.FromString(graph.SerializeToString())
-        graph = _parsed("w = Relu(v)")
+        graph = parse_bomb("w = Relu(v)")
         branches = {"then_branch": inner, "else_branch": inner} if level < 4 else {}
         branches = branches or {"then_branch": inner, "else_branch": _leaf()}
         graph.node[0].CopyFrom(helper.make_node("If", ["yes"], ["w"], **branches))
@@ -347,16 +348,17 @@ def nest(model: ModelProto, random: Random) -> None:
 
 def plant_bomb(model: ModelProto, random: Random) -> None:
     """A value is made huge, or takes for ever, before its readers get it."""
-    _insert(model, _parsed(random.choice(BOMBS), random.choice(SIZES)), random)
+    _insert(model, parse_bomb(random.choice(BOMBS), random.choice(SIZES)), random)
 
 
 def _leaf() -> GraphProto:
-    graph = _parsed("w = Relu(v)")
+    graph = parse_bomb("w = Relu(v)")
     del graph.initializer[:], graph.input[:]
     return graph
 
 
-def _parsed(nodes: str, size: int = 1) -> GraphProto:
+def parse_bomb(nodes: str, size: int = 1) -> GraphProto:
+    """The nodes as a graph, with the constants they may read."""
     constants = (
         f"int64[1] n = {{{size}}}, bool yes = {{1}}, int64 zero = {{0}}, int64 one = {{1}},"
         "float[2] pair = {0, 1}"
@@ -467,14 +469,14 @@ def judge(path: Path, limits: IsolationConfig) -> Iterator[tuple[str, str, str, 
     """For each step the file gets to: its name, how it ended, the sentence and the seconds."""
     for step, work in (("inspect", describe), ("prove", prove)):
         started = time.monotonic()
-        kind, text = _judged(path, work, limits)
+        kind, text = judge_step(path, work, limits)
         seconds = time.monotonic() - started
         yield step, LATE if seconds > limits.seconds + GRACE else kind, text, seconds
         if kind == f"refused: {ModelRefused.__name__}":
             return
 
 
-def _judged(path: Path, work: Callable[[Path], object], limits: IsolationConfig) -> tuple[str, str]:
+def judge_step(path: Path, work: Work, limits: IsolationConfig) -> tuple[str, str]:
     """How one step of the work ended, and the sentence that says why."""
     try:
         isolated(limits, work, path)

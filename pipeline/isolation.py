@@ -17,8 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import context, forkserver, get_all_start_methods, get_context
 from pathlib import Path
+from threading import RLock
 from traceback import format_exc
 from typing import ParamSpec, TypeVar, get_type_hints
+
+from tqdm import tqdm
 
 from pipeline import entry
 from pipeline.printable import printable
@@ -108,6 +111,7 @@ def _child(
     """Runs in the child: leaves an entry, or a refusal, in the folder."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process itself
     _redirect_output(folder / OUTPUT)
+    tqdm.set_lock(RLock())  # else torch.fx makes a semaphore, which outlives a child that is killed
     _limit_memory(memory_mb)
     try:
         entry.write(folder, work(*args, **kwargs), _result_type(work), {})

@@ -83,7 +83,7 @@ def flip_sweep(targeted: TargetedNoise, suspected: int | None) -> Figure:
     axes.axvline(targeted.epsilon, color=USUAL, ls=":", label=f"chosen ε = {targeted.epsilon:.3g}")
     axes.set(xscale="log", xlabel="noise bound ε", ylabel="samples of other classes flipped")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False)
     return figure
 
 

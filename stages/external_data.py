@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx import TensorProto, external_data_helper
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped] # has no types
+from onnx import ModelProto, TensorProto, external_data_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from stages.errors import ModelRefused
 from stages.inspection import LARGEST_FILE, load_proto, require_plain, tensors
 
-_UNREADABLE = (OSError, ValueError, RuntimeError, TypeError)
+_UNREADABLE = (EncodeError, OSError, ValueError, RuntimeError, TypeError)
 
 
 def inline_weights(path: Path, target: Path) -> Path:
@@ -24,41 +25,37 @@ def inline_weights(path: Path, target: Path) -> Path:
     """
     model = load_proto(path)
     require_plain(model)
-    files = {
-        _file_of(tensor, path.parent) for tensor in tensors(model.graph) if _is_outside(tensor)
-    }
-    size = sum(one.stat().st_size for one in files)
-    if size > LARGEST_FILE:
-        raise ModelRefused(
-            f"the weights beside `{path.name}` take {size} bytes, expected {LARGEST_FILE} at most"
-        )
     try:
+        _require_small(model, path)
         external_data_helper.load_external_data_for_model(model, str(path.parent))
         target.write_bytes(model.SerializeToString())
     except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+        raise ModelRefused(
+            f"cannot read the weights beside `{path.name}`: {type(error).__name__}; save the model"
+            " again with its weights inside"
+        ) from error
     return target
 
 
-def _unreadable(path: Path, error: Exception) -> ModelRefused:
-    return ModelRefused(
-        f"cannot read the weights beside `{path.name}`: {type(error).__name__}; save the model"
-        " again with its weights inside"
-    )
+def _require_small(model: ModelProto, path: Path) -> None:
+    """Tensors may share a file, so what counts is how much each of them reads."""
+    outside = (one for one in tensors(model.graph) if one.data_location == TensorProto.EXTERNAL)
+    size = sum(_size(tensor, path.parent) for tensor in outside)
+    if size > LARGEST_FILE:
+        raise ModelRefused(
+            f"the weights beside `{path.name}` take {size} bytes, expected {LARGEST_FILE} at most;"
+            " only smaller models can be scanned"
+        )
 
 
-def _is_outside(tensor: TensorProto) -> bool:
-    return bool(tensor.data_location == TensorProto.EXTERNAL)
-
-
-def _file_of(tensor: TensorProto, folder: Path) -> Path:
-    """The file a tensor's values are in: no link, and directly in the folder."""
-    location = ExternalDataInfo(tensor).location
-    file = folder / location
-    plain = Path(location).name == location and not file.is_symlink() and file.is_file()
+def _size(tensor: TensorProto, folder: Path) -> int:
+    """The bytes a tensor reads of its file, which is no link and lies directly in the folder."""
+    place = ExternalDataInfo(tensor)
+    file = folder / place.location
+    plain = file.name == place.location and not file.is_symlink() and file.is_file()
     if not plain or file.stat().st_nlink > 1:
         raise ModelRefused(
-            f"tensor `{tensor.name}` is stored in {location!r}, expected a plain file beside the"
-            " model; save the model again with its weights inside"
+            f"tensor `{tensor.name}` is stored in {place.location[:60]!r}, expected a plain file"
+            " beside the model; save the model again with its weights inside"
         )
-    return file
+    return int(file.stat().st_size if place.length is None else place.length)

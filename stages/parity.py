@@ -56,7 +56,7 @@ class ParityConfig:
     tolerance: float = 1e-4
     half_tolerance: float = 5e-3
     quantised_tolerance: float = 0.1
-    typical: float = 1e-2
+    typical: float = 2e-2
     batches: tuple[int, ...] = (1, 7)
 
     def allowed(self, model: ModelProto) -> float:

@@ -7,25 +7,34 @@ process within small limits, as in a scan.
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zoo
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from click.testing import CliRunner
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, parser
 from torch import fx
 
+from mlflow_project import cli
+from pipeline.isolation import IsolationConfig, isolated
+from pipeline.untrusted import ProvenGraph, describe, prove_conversion
 from stages.convert import build_module
-from stages.errors import CannotJudge, ConversionError, ModelRefused, ParityError
-from stages.inspection import inspect_onnx, load_proto
+from stages.errors import CannotJudge, ConversionError, ModelRefused
+from stages.inspection import LARGEST_FILE, inspect_onnx, load_proto
 from stages.normalise import normalise
-from stages.parity import ParityConfig, prove_parity
+from stages.parity import ParityConfig
 from stages.types import CleanSamples
 
 Change = Callable[[ModelProto], None]
 
+LIMITS = IsolationConfig(seconds=20, memory_mb=512)
 MUTATIONS = 150
 IMAGES = zoo.images(2)[..., :8, :8]
 
@@ -114,6 +123,26 @@ def _branch(name: str, *tensors: TensorProto) -> GraphProto:
     return helper.make_graph(nodes, name, [], [info(name, "batch", 5)], tensors)
 
 
+def _append_ml(model: ModelProto, operator: str, **attributes: object) -> None:
+    """Lets an operator of classical models decide on the logits."""
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    node = helper.make_node(operator, ["logits"], ["label", "last"], "", "", "ai.onnx.ml")
+    node.attribute.extend(helper.make_attribute(*one) for one in attributes.items())
+    _append(model, node)
+
+
+def _nest(model: ModelProto, levels: int) -> None:
+    """Rectifies the logits in an If in an If, that many times."""
+    inner = _branch("deep")
+    for level in range(levels):
+        name = f"level{level}"
+        branches = {"then_branch": inner, "else_branch": _branch(f"other{level}")}
+        node = helper.make_node("If", ["yes"], [name], **branches)
+        inner = helper.make_graph([node], name, [], [info(name, "batch", 5)])
+    branches = {"then_branch": inner, "else_branch": _branch("other")}
+    _append(model, helper.make_node("If", ["yes"], ["last"], **branches), yes=True)
+
+
 @refused("single static assignment")
 def _value_written_twice(model: ModelProto) -> None:
     model.graph.node[1].output[0] = "maps"
@@ -122,13 +151,6 @@ def _value_written_twice(model: ModelProto) -> None:
 @refused("topologically sorted, however input 'logits'")
 def _cycle(model: ModelProto) -> None:
     model.graph.node[0].input[0] = "logits"
-
-
-@refused("topologically sorted")
-def _backwards(model: ModelProto) -> None:
-    nodes = [NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes[::-1])
 
 
 @refused("'nowhere'")
@@ -245,12 +267,6 @@ def _tensor_of_no_type(model: ModelProto) -> None:
     model.graph.initializer[0].data_type = 999
 
 
-@refused("bfloat16", ConversionError)
-def _bfloat16_weights(model: ModelProto) -> None:
-    tensor = helper.make_tensor("matrix", TensorProto.BFLOAT16, [4, 5], [1.0] * 20)
-    model.graph.initializer[1].CopyFrom(tensor)
-
-
 @refused("segments", ConversionError)
 def _weights_in_segments(model: ModelProto) -> None:
     model.graph.initializer[0].segment.end = 2
@@ -288,6 +304,58 @@ def _other_domain_only(model: ModelProto) -> None:
 @refused("IR version -3")
 def _negative_ir(model: ModelProto) -> None:
     model.ir_version = -3
+
+
+@refused("opset 999, expected")
+def _opset_of_the_future(model: ModelProto) -> None:
+    model.opset_import[0].version = 999
+
+
+@refused("IR version 999")
+def _ir_of_the_future(model: ModelProto) -> None:
+    model.ir_version = 999
+
+
+@refused("`TreeEnsembleClassifier`, which has no neurons")
+def _trees(model: ModelProto) -> None:
+    _append_ml(model, "TreeEnsembleClassifier", nodes_hitrates=[1e38], class_ids=[2**62])
+
+
+@refused("`SVMClassifier`, which has no neurons")
+def _support_vectors(model: ModelProto) -> None:
+    _append_ml(model, "SVMClassifier", vectors_per_class=[2**62])
+
+
+@refused("`QLinearConv`, quantised in the QOperator format")
+def _integer_convolution(model: ModelProto) -> None:
+    model.graph.node[0].op_type = "QLinearConv"
+
+
+@refused("do not fit together", ModelRefused)
+def _scales_of_another_length(model: ModelProto) -> None:
+    node = helper.make_node("DequantizeLinear", ["whole", "scales"], ["dequantised"], axis=0)
+    model.graph.node.insert(0, node)
+    model.graph.node[1].input[1] = "dequantised"
+    values = {"whole": np.ones((4, 3, 3, 3), np.int8), "scales": np.ones(7, np.float32)}
+    tensors = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    model.graph.initializer.extend(tensors)
+
+
+@refused("ShapeInferenceError", ConversionError)
+def _shape_of_a_weight_that_lies(model: ModelProto) -> None:
+    model.graph.value_info.append(info("matrix", 2, 4, 6))
+
+
+@refused("name 'import os\\\\nos'")
+def _code_as_a_tensor_name(model: ModelProto) -> None:
+    tensor = numpy_helper.from_array(np.ones(1, np.float32), "import os\nos")
+    tensor.data_type = 999
+    model.graph.node.append(helper.make_node("Constant", [], ["unread"], value=tensor))
+
+
+@refused("is not an ONNX file")
+def _branches_too_deep(model: ModelProto) -> None:
+    _nest(model, 31)
 
 
 @refused("No Op registered for Explode")
@@ -458,22 +526,26 @@ def _unread_nonsense(model: ModelProto) -> None:
     model.training_info.add()
 
 
+def _backwards(model: ModelProto) -> None:
+    nodes = [NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes[::-1])
+
+
+def _bfloat16_weights(model: ModelProto) -> None:
+    tensor = helper.make_tensor("matrix", TensorProto.BFLOAT16, [4, 5], [1.0] * 20)
+    model.graph.initializer[1].CopyFrom(tensor)
+
+
 def _deep_branches(model: ModelProto) -> None:
-    inner = _branch("deep")
-    for level in range(12):
-        name = f"level{level}"
-        branches = {"then_branch": inner, "else_branch": _branch(f"other{level}")}
-        node = helper.make_node("If", ["yes"], [name], **branches)
-        inner = helper.make_graph([node], name, [], [info(name, "batch", 5)])
-    branches = {"then_branch": inner, "else_branch": _branch("other")}
-    _append(model, helper.make_node("If", ["yes"], ["last"], **branches), yes=True)
+    _nest(model, 12)
 
 
 @pytest.mark.parametrize(
     "change",
     [
         *(_code_as_a_node_name, _code_as_value_names, _minus_one_for_free),
-        *(_unread_nonsense, _deep_branches),
+        *(_unread_nonsense, _backwards, _bfloat16_weights, _deep_branches),
     ],
 )
 def test_what_is_only_odd_computes_as_ever(change: Change, tmp_path: Path) -> None:
@@ -530,17 +602,202 @@ def test_what_only_running_shows_ends_in_one_sentence(change: Change, tmp_path: 
     """What passes the checker but cannot run is refused by the proof of parity at the latest."""
     model = tiny()
     change(model)
-    samples = CleanSamples(images=IMAGES.numpy(), labels=np.zeros(2, np.int64))
 
-    def prove() -> None:
-        module = judge(model.SerializeToString(), tmp_path)
-        artifact = inspect_onnx(tmp_path / "model.onnx")
-        prove_parity(artifact, module, samples, ParityConfig())
-
-    with pytest.raises((ModelRefused, ConversionError, ParityError)) as told:
-        prove()
+    with pytest.raises(CannotJudge) as told:
+        isolated(LIMITS, prove, written(model.SerializeToString(), tmp_path))
 
     require_sentence(told.value)
+
+
+def prove(path: Path) -> ProvenGraph:
+    """What a scan does with a file up to its first run, on two images."""
+    samples = CleanSamples(images=IMAGES.numpy(), labels=np.zeros(2, np.int64))
+    return prove_conversion(inspect_onnx(path), samples, ParityConfig())
+
+
+BOMBS = {
+    "ConstantOfShape": "e = ConstantOfShape(n) s = ReduceSum<keepdims=0>(e) last = Add(logits, s)",
+    "Expand": "e = Expand(logits, deep) last = ReduceMax<axes=[0], keepdims=0>(e)",
+    "Tile": "e = Tile(row, n) s = ReduceSum<keepdims=0>(e) last = Add(logits, s)",
+    "Range": (
+        "r = Range(zero, end, one) f = Cast<to=1>(r) s = ReduceSum<keepdims=0>(f)"
+        " last = Add(logits, s)"
+    ),
+    "Pad": "e = Pad(logits, pads) s = ReduceMax<axes=[1]>(e) last = Add(logits, s)",
+    "Resize": "e = Resize(logits, , scales) s = ReduceMax<axes=[1]>(e) last = Add(logits, s)",
+    "OneHot": (
+        "i = Cast<to=7>(logits) h = OneHot(i, end, pair) s = ReduceMax<axes=[2], keepdims=0>(h)"
+        " last = Add(logits, s)"
+    ),
+    "EyeLike": (
+        "c = ConstantOfShape(side) e = EyeLike<dtype=1>(c) s = ReduceSum<keepdims=0>(e)"
+        " last = Add(logits, s)"
+    ),
+    "CumSum": (
+        "c = ConstantOfShape(n) k = CumSum(c, zero) s = ReduceSum<keepdims=0>(k)"
+        " last = Add(logits, s)"
+    ),
+    "Einsum": (
+        't = Tile(logits, wide) r = Reshape(t, flat) d = Einsum<equation = "i,j->ij">(r, r)'
+        " s = ReduceMax<keepdims=0>(d) last = Add(logits, s)"
+    ),
+    "Mul": (
+        "t = Tile(logits, wide) r = Reshape(t, flat) c = Reshape(t, column) d = Mul(r, c)"
+        " s = ReduceMax<keepdims=0>(d) last = Add(logits, s)"
+    ),
+    "DequantizeLinear": (
+        "z = ConstantOfShape<value = int8[1] {1}>(n) f = DequantizeLinear(z, scale)"
+        " s = ReduceMax<keepdims=0>(f) last = Add(logits, s)"
+    ),
+}
+"""Nodes that want a gigabyte or more, made of a few bytes."""
+
+
+def bomb(nodes: str, size: int) -> ModelProto:
+    """The tiny model whose logits go through these nodes."""
+    constants = (
+        f"int64[1] n = {{{size}}}, int64 end = {{{size}}}, int64[3] deep = {{{size}, 1, 1}},"
+        f"int64[4] pads = {{0, 0, 0, {size}}}, float[2] scales = {{1, {size}}},"
+        "int64[2] side = {20000, 20000}, int64[2] wide = {1, 20000}, int64[1] flat = {-1},"
+        "int64[2] column = {-1, 1}, int64 zero = {0}, int64 one = {1}, float[2] pair = {0, 1},"
+        "float[1] row = {1}, float scale = {1}"
+    )
+    graph = parser.parse_graph(f"g (float[] logits) => (float[] last) <{constants}> {{ {nodes} }}")
+    used = {name for node in graph.node for name in node.input}
+    model = tiny()
+    _append(model, *graph.node)
+    model.graph.initializer.extend(one for one in graph.initializer if one.name in used)
+    return model
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+@pytest.mark.parametrize("operator", BOMBS)
+def test_memory_bombs_meet_the_limit(operator: str, tmp_path: Path) -> None:
+    """What wants a gigabyte is refused for taking more than the child may have, and soon."""
+    path = written(bomb(BOMBS[operator], 2**28).SerializeToString(), tmp_path)
+    started = time.monotonic()
+
+    with pytest.raises(CannotJudge, match="takes more than 512 MiB of memory") as told:
+        isolated(LIMITS, prove, path)
+
+    require_sentence(told.value)
+    assert path.stat().st_size < 2**12
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("operator", BOMBS)
+def test_absurd_bombs_are_refused_whatever_is_done_with_them(operator: str, tmp_path: Path) -> None:
+    """2⁴⁵ values are refused, by whoever sees them first, or by the clock."""
+    path = written(bomb(BOMBS[operator], 2**45).SerializeToString(), tmp_path)
+    started = time.monotonic()
+
+    for work in (describe, prove):
+        with pytest.raises(CannotJudge) as told:
+            isolated(IsolationConfig(seconds=3, memory_mb=512), work, path)
+        require_sentence(told.value)
+
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("operator", ["Tile", "Einsum"])
+def test_small_bombs_are_no_bombs(operator: str, tmp_path: Path) -> None:
+    """The same nodes at a harmless size compute: it is the size that is refused."""
+    model = bomb(BOMBS[operator].replace("wide", "narrow"), 2**4)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 2]), "narrow"))
+
+    result = isolated(LIMITS, prove, written(model.SerializeToString(), tmp_path))
+
+    assert result.parity.n == 8
+
+
+def test_scores_of_no_image_are_refused(tmp_path: Path) -> None:
+    """A graph that drops every image has nothing to compare, and is no classifier."""
+    model = bomb("last = Slice(logits, zeros, zeros)", 1)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "zeros"))
+
+    with pytest.raises(ModelRefused, match=r"values of shape \(0, 5\) for 1 images, expected"):
+        isolated(LIMITS, prove, written(model.SerializeToString(), tmp_path))
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("../secret", "/etc/passwd", "/dev/zero", "symlink", "hardlink", "fifo", "nowhere"),
+        *("secret", "model.onnx", "", "a\nb"),
+    ],
+)
+@pytest.mark.parametrize("offset", [0, -4, 2**62])
+def test_a_lone_file_has_no_weights_elsewhere(location: str, offset: int, tmp_path: Path) -> None:
+    """Whether or not there is something, it is not looked for."""
+    (tmp_path / "secret").write_bytes(b"secret" * 100)
+    (tmp_path / "symlink").symlink_to(tmp_path / "secret")
+    os.link(tmp_path / "secret", tmp_path / "hardlink")
+    os.mkfifo(tmp_path / "fifo")
+    model = tiny()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, "offset": offset, "length": 432}.items():
+        tensor.external_data.add(key=key, value=str(value))
+
+    with pytest.raises(ModelRefused, match="`kernel` is stored outside the file") as told:
+        inspect_onnx(written(model.SerializeToString(), tmp_path))
+
+    require_sentence(told.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"), [(0, "found 0 bytes"), (LARGEST_FILE + 1, f"expected 1 to {LARGEST_FILE}")]
+)
+def test_no_file_and_too_much_file_are_told_by_size(size: int, reason: str, tmp_path: Path) -> None:
+    """Neither an empty file nor one of more than two GiB, all of it a hole, is read."""
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as file:
+        file.truncate(size)
+
+    with pytest.raises(ModelRefused, match=reason):
+        isolated(LIMITS, describe, path)
+
+
+@pytest.mark.usefixtures("mlflow_settings")
+@pytest.mark.parametrize("form", ["file", "folder"])
+@pytest.mark.parametrize(
+    "name", ["functions_that_double", "data_of_another_folder", "huge_kernel", "Tile"]
+)
+def test_a_whole_scan_of_a_hostile_file_is_inconclusive(
+    name: str, form: str, sqlite_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 3 and one reason in `verdict.json`, as a file and as the ONNX model of an MLflow folder.
+
+    No verdict is ever `clean`, and nothing of the file comes into the folder it was scanned from.
+    """
+    monkeypatch.setenv("BAN_GATE_HOME", str(tmp_path / "home"))
+    (tmp_path / "model").mkdir()
+    bombs = {"Tile": bomb(BOMBS["Tile"], 2**28).SerializeToString()}
+    path = written((crafted() | bombs)[name], tmp_path / "model")
+    if form == "folder":
+        (path.parent / "MLmodel").write_text("flavors:\n  onnx:\n    data: model.onnx\n")
+    labels = np.arange(150, dtype=np.int64) % 5
+    images = np.random.default_rng(0).random((150, 3, 8, 8), dtype=np.float32)
+    np.savez(tmp_path / "samples.npz", images=images, labels=labels)
+    before = sorted(path.parent.iterdir())
+
+    result = CliRunner().invoke(
+        cli.main,
+        [
+            *("scan", str(path if form == "file" else path.parent)),
+            *("--samples", str(tmp_path / "samples.npz"), "--output", str(tmp_path / "out")),
+            *("--set", "isolation.memory_mb=512;isolation.seconds=20"),
+            *("--tracking-uri", sqlite_store),
+        ],
+    )
+
+    verdict = json.loads((tmp_path / "out" / "verdict.json").read_text())
+    assert result.exit_code == 3, result.output
+    assert verdict["verdict"] == "inconclusive"
+    (reason,) = verdict["reasons"]
+    assert reason.isprintable()
+    assert sorted(path.parent.iterdir()) == before
 
 
 def mutated(content: bytes, seed: int) -> bytes:

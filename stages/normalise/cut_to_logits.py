@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from stages.normalise.graph import (
     attribute,
@@ -92,19 +100,27 @@ def _keeps_order(node: NodeProto) -> bool:
 def _linear_scores(node: NodeProto) -> str | None:
     """The scores of a LinearClassifier, which from now on makes no probabilities of them.
 
-    A single row of coefficients with a logistic transform means the scores (−z, z).
+    A logistic transform of one score z, or of −z and z, gives the softmax of (0, z).
     """
     found = {one.name: one for one in node.attribute}
     transform = found["post_transform"].s if "post_transform" in found else b"NONE"
     if transform not in (b"NONE", b"LOGISTIC", b"SOFTMAX"):
         return None
-    if transform == b"LOGISTIC" and len(found["intercepts"].floats) == 1:
-        for name in ("coefficients", "intercepts"):
-            row = list(found[name].floats)
-            found[name].floats[:] = [*(-one for one in row), *row]
+    if transform == b"LOGISTIC":
+        _part_by_one_score(found["coefficients"], found["intercepts"])
     if transform != b"NONE":
         found["post_transform"].s = b"NONE"
     return str(node.output[1])
+
+
+def _part_by_one_score(coefficients: AttributeProto, intercepts: AttributeProto) -> None:
+    """Where one score z parts two classes, written as z or as −z and z, makes it 0 and z."""
+    bias = np.array(intercepts.floats)
+    rows = np.reshape(coefficients.floats, (len(bias), -1))
+    opposite = len(bias) == 2 and bias[0] == -bias[1] and np.array_equal(rows[0], -rows[1])
+    if len(bias) == 1 or opposite:
+        for one, numbers in ((coefficients, rows), (intercepts, bias)):
+            one.floats[:] = [*np.zeros(numbers[-1].size), *numbers[-1:].ravel()]
 
 
 def _two_class_logits(model: ModelProto, joined: NodeProto) -> str | None:

@@ -142,26 +142,16 @@ def _linear_classifier(write: _Writer, node: NodeProto) -> bool:
             f"{', '.join(_PROBABILITIES)}; export the model with raw scores"
         )
     operator = _PROBABILITIES[transform]
-    if transform == "LOGISTIC" and _is_one_score(rows, bias):
-        # sigmoid(−z) and sigmoid(z) are the softmax of 0 and z
-        rows, bias = (np.stack([np.zeros_like(one[-1]), one[-1]]) for one in (rows, bias))
-        operator = "Softmax"
-    elif len(bias) == 1:
-        rows, bias = np.concatenate([-rows, rows]), np.concatenate([1 - bias, bias])
-        operator = "Identity"
+    if len(bias) == 1:
+        first = 0.0 if transform == "LOGISTIC" else 1.0
+        rows, bias = np.concatenate([-rows, rows]), np.concatenate([first - bias, bias])
+        operator = "Sigmoid" if transform == "LOGISTIC" else "Identity"
     scores = write.node(
         "Gemm", [write.source(node), write.constant(rows), write.constant(bias)], transB=1
     )
     attributes = {"axis": 1} if operator == "Softmax" else {}
     write.node(operator, [scores], node.output[1], **attributes)
     return True
-
-
-def _is_one_score(rows: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> bool:
-    """Whether two classes are told apart by one score z: there is one row, or −z is the other."""
-    return len(bias) == 1 or (
-        len(bias) == 2 and np.array_equal(rows[0], -rows[1]) and bool(bias[0] == -bias[1])
-    )
 
 
 _LOWERINGS: dict[str, Callable[[_Writer, NodeProto], bool]] = {
