@@ -53,6 +53,6 @@ def _copied(source: ModelSource, folder: Path, limits: IsolationConfig) -> Path:
     require_readable(source.path)
     target = folder / source.path.name
     if source.kind == "mlflow":
-        return isolated(limits, inline_weights, source.path, target)
+        return isolated(limits, inline_weights, source.path.resolve(), target)
     shutil.copyfile(source.path, target)
     return target

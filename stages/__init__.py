@@ -3,7 +3,9 @@
 A backdoored classifier holds neurons that push any input to the attacker's class once they are
 activated. A scan activates them without knowing the trigger:
 
-1. `inspection` refuses what is not an ONNX classifier or is not safe to open.
+0. `export` turns a native model of another framework into ONNX, in a process of its own.
+1. `inspection` refuses what is not an ONNX classifier or is not safe to open; `external_data` puts
+   weights that lie beside the file into it.
 2. `normalise` rewrites the graph into a plain form; `converters` and `convert` make it a torch
    module, with every weight a Parameter.
 3. `parity` proves that this module computes what the file computes. No verdict on a twin that is

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -585,6 +586,10 @@ def _weights_of_other_precision(model: ModelProto) -> None:
     model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.ones((4, 5)), "matrix"))
 
 
+def _terminal_code_in_an_attribute(model: ModelProto) -> None:
+    _set_attribute(model, "auto_pad", "\x1b[2J")
+
+
 def _weights_that_do_not_fit(model: ModelProto) -> None:
     model.graph.initializer[1].CopyFrom(
         numpy_helper.from_array(np.ones((7, 5), np.float32), "matrix")
@@ -595,7 +600,7 @@ def _weights_that_do_not_fit(model: ModelProto) -> None:
     "change",
     [
         *(_huge_fill, _huge_tile, _stride_of_zero, _pads_for_one_axis),
-        *(_weights_of_other_precision, _weights_that_do_not_fit),
+        *(_weights_of_other_precision, _weights_that_do_not_fit, _terminal_code_in_an_attribute),
     ],
 )
 def test_what_only_running_shows_ends_in_one_sentence(change: Change, tmp_path: Path) -> None:
@@ -697,6 +702,39 @@ def test_absurd_bombs_are_refused_whatever_is_done_with_them(operator: str, tmp_
         require_sentence(told.value)
 
     assert time.monotonic() - started < 15
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from pipeline.isolation import IsolationConfig, isolated
+from pipeline.untrusted import describe
+from stages.errors import CannotJudge
+
+if __name__ == "__main__":
+    try:
+        isolated(IsolationConfig(seconds=3, memory_mb=512), describe, Path(sys.argv[1]))
+    except CannotJudge as refusal:
+        print(refusal)
+"""
+
+
+def test_a_stopped_child_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The caller ends with its refusal alone: no resource is leaked, nothing is on stderr."""
+    path = written(bomb(BOMBS["Expand"], 2**45).SerializeToString(), tmp_path)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    root = str(Path(__file__).parents[1])
+
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+
+    assert "was stopped" in ended.stdout
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize("operator", ["Tile", "Einsum"])

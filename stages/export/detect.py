@@ -84,7 +84,7 @@ _FOLDERS: dict[str, Callable[[Path], bool]] = {
 
 def _of_archive(path: Path) -> tuple[str, str] | None:
     """Framework and kind of a zip archive by the members it has; None for other files."""
-    if not zipfile.is_zipfile(path):
+    if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would wait for ever
         return None
     with zipfile.ZipFile(path) as archive:
         names = {name.partition("/")[2] or name for name in archive.namelist()}
