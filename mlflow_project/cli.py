@@ -307,6 +307,7 @@ def _inspection_document(model: str, told: Description) -> dict[str, object]:
     return {
         "schema": 1,
         "model": {**asdict(told.artifact), "path": model},
+        "parity": {"max_rel": told.parity.max_rel, "tolerance": told.parity.tolerance},
         "twin": asdict(told.twin),
     }
 
@@ -321,6 +322,7 @@ def _inspection_lines(model: str, told: Description) -> list[str]:
         "parameters": f"{artifact.parameters:,}",
         "input": _spec(artifact.input.name, artifact.input.shape, artifact.input.dtype),
         "output": _spec(artifact.output.name, artifact.output.shape, artifact.output.dtype),
+        "parity": f"{told.parity.max_rel:.1g} of {told.parity.tolerance:g} allowed",
         **_twin_facts(told.twin),
     }
     lines = [f"{name:<12}{value}" for name, value in facts.items()]

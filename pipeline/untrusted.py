@@ -6,6 +6,7 @@ The caller gets plain values back and builds its own twin from the graph that wa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from stages.parity import ParityConfig, prove_parity
 from stages.twin import make_twin
 from stages.types import CleanSamples, OnnxArtifact, ParityResult
 
+LARGEST_IMAGE = 2**24
+"""Numbers in one image that is made up: a picture of 2365 × 2365 pixels in three colours."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProvenGraph:
@@ -29,11 +33,12 @@ class ProvenGraph:
     parity: ParityResult
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Description:
-    """What a file is, and what its twin looks like."""
+    """What a file is, how close its twin is on random images, and what the twin looks like."""
 
     artifact: OnnxArtifact
+    parity: ParityResult
     twin: TwinSummary
 
 
@@ -54,14 +59,17 @@ def describe(path: Path) -> Description:
     """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
 
     Raises:
-        CannotJudge: the file is refused or cannot become a twin.
+        CannotJudge: the file is refused, cannot become a twin, or its twin is not the model.
     """
     artifact = inspect_onnx(path)
-    noise = np.random.default_rng(0).random((3, *_image_shape(artifact)), dtype=np.float32)
-    samples = CleanSamples(images=noise, labels=np.zeros(3, dtype=np.int64))
+    config = ParityConfig()
+    shape = (sum(config.batches), *_image_shape(artifact))
+    noise = np.random.default_rng(0).random(shape, dtype=np.float32)
+    samples = CleanSamples(images=noise, labels=np.zeros(len(noise), dtype=np.int64))
     module = build_module(normalise(load_proto(path)))
+    parity = prove_parity(artifact, module, samples, config)
     twin = make_twin(artifact, module, samples, torch.device("cpu"))
-    return Description(artifact=artifact, twin=summarise(twin))
+    return Description(artifact=artifact, parity=parity, twin=summarise(twin))
 
 
 def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:
@@ -71,4 +79,10 @@ def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:
             f"the input `{artifact.input.name}` has {len(free)} free sizes beside the batch; only"
             " a scan with samples can tell where noise may enter"
         )
-    return tuple(size for size in artifact.input.shape[1:] if size is not None)
+    shape = tuple(size for size in artifact.input.shape[1:] if size is not None)
+    if prod(shape) > LARGEST_IMAGE:
+        raise CannotJudge(
+            f"an image of the input `{artifact.input.name}` has {prod(shape)} numbers, expected"
+            f" {LARGEST_IMAGE} at most; export the model for smaller images"
+        )
+    return shape

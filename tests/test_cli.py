@@ -198,6 +198,7 @@ def test_inspect_shows_what_a_model_is(call: Call) -> None:
     assert lines.exit_code == 0
     assert document["model"]["digest"] in lines.stdout
     assert len(document["twin"]["sites"]) > 0
+    assert document["parity"]["max_rel"] <= document["parity"]["tolerance"] == 1e-4
     assert document["model"]["path"] == str(MODEL)
 
 

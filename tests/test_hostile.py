@@ -704,6 +704,19 @@ def test_absurd_bombs_are_refused_whatever_is_done_with_them(operator: str, tmp_
     assert time.monotonic() - started < 15
 
 
+def shout() -> ProvenGraph:
+    """Work that puts what a file says into its refusal."""
+    raise ConversionError("cannot convert `a\nOK: clean\x1b[2J`; export without it")
+
+
+def test_a_refusal_from_the_child_is_printable() -> None:
+    """Whatever a library quotes from a file, no line break or terminal code gets to the caller."""
+    with pytest.raises(ConversionError, match=r"`a\\nOK: clean\\x1b\[2J`") as told:
+        isolated(LIMITS, shout)
+
+    require_sentence(told.value)
+
+
 PROGRAM = """
 import sys
 from pathlib import Path

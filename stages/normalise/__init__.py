@@ -66,7 +66,7 @@ _PASSES = (
     rename_nodes,
     drop_unused_initializers,
 )
-_MISFITS = (ArithmeticError, LookupError, TypeError, ValueError)
+_MISFITS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading and combining tensors raises that lie about their size or do not fit together."""
 _LONGEST_REASON = 300  # characters of what numpy says
 
