@@ -19,7 +19,7 @@ from stages.inspection import inspect_onnx, load_proto
 from stages.normalise import normalise
 from stages.parity import ParityConfig, prove_parity
 from stages.twin import make_twin
-from stages.types import CleanSamples, OnnxArtifact, ParityResult
+from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
 
 LARGEST_IMAGE = 2**24
 """Numbers in one image that is made up: a picture of 2365 × 2365 pixels in three colours."""
@@ -63,13 +63,20 @@ def describe(path: Path) -> Description:
     """
     artifact = inspect_onnx(path)
     config = ParityConfig()
-    shape = (sum(config.batches), *_image_shape(artifact))
-    noise = np.random.default_rng(0).random(shape, dtype=np.float32)
-    samples = CleanSamples(images=noise, labels=np.zeros(len(noise), dtype=np.int64))
+    images = _random_images(artifact, sum(config.batches))
+    samples = CleanSamples(images=images, labels=np.zeros(len(images), dtype=np.int64))
     module = build_module(normalise(load_proto(path)))
     parity = prove_parity(artifact, module, samples, config)
     twin = make_twin(artifact, module, samples, torch.device("cpu"))
     return Description(artifact=artifact, parity=parity, twin=summarise(twin))
+
+
+def _random_images(artifact: OnnxArtifact, count: int) -> Floats:
+    """Numbers in [0, 1), or bytes for a model that reads whole numbers."""
+    shape, random = (count, *_image_shape(artifact)), np.random.default_rng(0)
+    if "int" in artifact.input.dtype:
+        return random.integers(0, 256, shape).astype(artifact.input.dtype).astype(np.float32)
+    return random.random(shape, dtype=np.float32)
 
 
 def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:

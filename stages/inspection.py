@@ -24,7 +24,7 @@ OLDEST_OPSET = 7
 NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
 NEWEST_IR = min(13, onnx.IR_VERSION)
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-DTYPES = ("float32", "float16", "float64")
+DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
 """Types of the model's input; numpy has no bfloat16 to feed."""
 WITHOUT_NEURONS = frozenset(
     [

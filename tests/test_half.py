@@ -218,13 +218,15 @@ def test_inspection_accepts_other_precisions(kind: int, dtype: str, tmp_path: Pa
     assert artifact.parameters == 12
 
 
-@pytest.mark.parametrize("kind", [TensorProto.BFLOAT16, TensorProto.INT64])
+@pytest.mark.parametrize("kind", [TensorProto.BFLOAT16, TensorProto.UINT32])
 def test_inspection_refuses_other_inputs(kind: int, tmp_path: Path) -> None:
     """What numpy cannot feed or no noise can move is refused, with the types that are allowed."""
     path = tmp_path / "model.onnx"
     path.write_bytes(_throughout(kind).SerializeToString())
 
-    with pytest.raises(ModelRefused, match="expected float32, float16 or float64"):
+    with pytest.raises(
+        ModelRefused, match="expected float32, float16, float64, uint8, int8, int32 or int64"
+    ):
         inspect_onnx(path)
 
 

@@ -204,9 +204,9 @@ def _input_with_a_default(model: ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, 8, 8), np.float32), "x"))
 
 
-@refused("type int64, expected float32")
-def _integer_input(model: ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+@refused("type string, expected float32")
+def _text_input(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
 
 
 @refused("type unknown type 999")

@@ -169,8 +169,8 @@ def test_bad_models_are_refused(change: str, tmp_path: Path) -> None:
         (linear_model(opset=999), "opset 999, expected 7 to"),
         (linear_model(domain="evil.corp"), "operators of domain `evil.corp`"),
         (
-            linear_model(input_type=TensorProto.INT64),
-            "type int64, expected float32, float16 or float64",
+            linear_model(input_type=TensorProto.BOOL),
+            "type bool, expected float32, float16, float64, uint8, int8, int32 or int64",
         ),
         (linear_model(input_shape=(4,)), r"shape \(4\), expected \(batch"),
         (linear_model(classes=1), r"shape \(\?, 1\), expected two classes"),

@@ -7,6 +7,7 @@ and the twin scores, the logarithms of the file's are compared with the log-soft
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,12 @@ SMALLEST_SHARE = 0.99
 FRESH_BATCHES = (3, 5)
 _SAMPLES = 8  # a batch of 1 and one of 7
 _FLOOR = -60.0  # log-probabilities below are as good as none in float32
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_TYPES = {
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
 _QUANTISED = {"QuantizeLinear", "DynamicQuantizeLinear"}
 
 
@@ -59,9 +65,11 @@ def judge_file(path: Path, free: tuple[int, ...] = ()) -> Judgement:
     artifact = inspect_onnx(path)
     module = build_module(normalise(load_proto(artifact.path)))
     shape = fill(artifact.input, free)
-    samples = CleanSamples(images=_normal(_SAMPLES, shape, 1), labels=np.zeros(_SAMPLES, np.int64))
+    whole = _bytes if "int" in artifact.input.dtype else None
+    images = (whole or _normal)(_SAMPLES, shape, 1)
+    samples = CleanSamples(images=images, labels=np.zeros(_SAMPLES, np.int64))
     parity = prove_parity(artifact, module, samples, ParityConfig())
-    fresh = fresh_difference(path, artifact.output.name, module, shape)
+    fresh = fresh_difference(path, artifact.output.name, module, shape, whole)
     sites, no_sites = _count_sites(artifact, module, samples)
     return Judgement(
         parity=parity.max_rel,
@@ -81,11 +89,16 @@ def fill(source: TensorSpec, free: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def fresh_difference(
-    path: Path, output: str, module: fx.GraphModule, shape: tuple[int, ...]
+    path: Path,
+    output: str,
+    module: fx.GraphModule,
+    shape: tuple[int, ...],
+    draw: Callable[[int, tuple[int, ...], int], Floats] | None = None,
 ) -> float:
     """The largest relative difference of twin and file on images the gate has not seen.
 
-    The batches are one of standard normal images and one of images in [0, 1]. The difference is
+    The batches are one of standard normal images and one of images in [0, 1], or two that `draw`
+    gives. The difference is
     relative to max(1, largest absolute value); infinite where a value is not finite or a shape is
     another.
     """
@@ -93,11 +106,17 @@ def fresh_difference(
     rng = np.random.default_rng(20)
     first, second = FRESH_BATCHES
     batches = (_normal(first, shape, 19), rng.random((second, *shape), dtype=np.float32))
+    if draw is not None:
+        batches = (draw(first, shape, 19), draw(second, shape, 20))
     return max(_difference(session.run(batch), _twin(module, batch)) for batch in batches)
 
 
 def _normal(n: int, shape: tuple[int, ...], seed: int) -> Floats:
     return np.random.default_rng(seed).standard_normal((n, *shape), dtype=np.float32)
+
+
+def _bytes(n: int, shape: tuple[int, ...], seed: int) -> Floats:
+    return np.random.default_rng(seed).integers(0, 256, (n, *shape)).astype(np.float32)
 
 
 def _twin(module: fx.GraphModule, images: Floats) -> Floats:

