@@ -140,7 +140,7 @@ def as_transformers(folder: Path) -> None:
 
 
 WRITTEN: dict[Callable[[Path], None], tuple[str, str, str]] = {
-    as_onnx: ("onnx", "model.onnx", ""),
+    as_onnx: ("onnx", "model.onnx", "mlflow"),
     as_program: ("pytorch", "data/model.pt2", "program"),
     as_pickled_module: ("pytorch", "data/model.pth", "module"),
     as_torchscript: ("pytorch", "data/model.pth", "torchscript"),
