@@ -80,8 +80,8 @@ def _labelled(model: str, shape: tuple[int, ...], folder: Path, options: tuple[s
         done = CliRunner().invoke(main, [*command, *python])
         assert done.exit_code == 0, done.stderr
     given = exports.Export(path=target, images=images, scores=images, facts={})
-    batch = given.input_shape[0]
-    chunks = np.split(images, COUNT // batch) if isinstance(batch, int) else [images]
+    batch = given.model.graph.input[0].type.tensor_type.shape.dim[0].dim_value  # 0 if it is free
+    chunks = np.split(images, COUNT // batch) if batch else [images]
     labels = np.concatenate([given.run(chunk).argmax(axis=1) for chunk in chunks])
     np.savez(folder / "samples.npz", images=images, labels=labels)
     return folder / "samples.npz"
