@@ -719,22 +719,28 @@ def test_a_refusal_from_the_child_is_printable() -> None:
 
 PROGRAM = """
 import sys
+import time
 from pathlib import Path
 from pipeline.isolation import IsolationConfig, isolated
-from pipeline.untrusted import describe
+from pipeline.untrusted import Description, describe
 from stages.errors import CannotJudge
+
+def hang(path: Path) -> Description:
+    describe(path)
+    (path.parent / "described").touch()
+    time.sleep(600)
 
 if __name__ == "__main__":
     try:
-        isolated(IsolationConfig(seconds=3, memory_mb=512), describe, Path(sys.argv[1]))
+        isolated(IsolationConfig(seconds=12), hang, Path(sys.argv[1]))
     except CannotJudge as refusal:
         print(refusal)
 """
 
 
 def test_a_stopped_child_leaves_nothing_behind(tmp_path: Path) -> None:
-    """The caller ends with its refusal alone: no resource is leaked, nothing is on stderr."""
-    path = written(bomb(BOMBS["Expand"], 2**45).SerializeToString(), tmp_path)
+    """The caller ends with its refusal alone, also where the child had made locks of its own."""
+    path = written(zoo.exported("small_cnn", "legacy"), tmp_path)
     (tmp_path / "program.py").write_text(PROGRAM)
     root = str(Path(__file__).parents[1])
 
@@ -746,6 +752,7 @@ def test_a_stopped_child_leaves_nothing_behind(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": root},
     )
 
+    assert (tmp_path / "described").exists()
     assert "was stopped" in ended.stdout
     assert ended.stderr == ""
 
