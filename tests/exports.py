@@ -105,10 +105,16 @@ def ask(
     (folder / "request.json").write_text(child.request_of(source, images, shape))
 
 
+def run_foreign(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs another interpreter, which chooses its own backend of Keras."""
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 def answer(python: str, folders: list[Path]) -> None:
     """Exports what the requests in the folders ask for, all in one process of an interpreter."""
     command = [python, "-c", _START, str(stages.__file__), *map(str, folders)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_foreign(command)
     assert done.returncode == 0, done.stderr
 
 

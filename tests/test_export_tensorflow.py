@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import exports
@@ -214,7 +213,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of SavedModels, and of the images and scores of those to be exported."""
     folder = tmp_path_factory.mktemp("tensorflow")
     command = [exports.python_of("tensorflow"), "-c", NATIVE, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = exports.run_foreign(command)
     assert done.returncode == 0, done.stderr
     return folder
 
