@@ -6,7 +6,6 @@ and inherits no threads. It hands its result back as an `entry` folder, never as
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 from pipeline import entry
 from pipeline.printable import printable
-from stages import errors
+from stages import errors, refusal
 from stages.errors import BanGateError, CannotJudge
 
 Parameters = ParamSpec("Parameters")
@@ -33,7 +32,7 @@ Result = TypeVar("Result")
 
 FORKS = "forkserver" in get_all_start_methods()
 PRELOADED = ["pipeline.untrusted"]
-REFUSAL, OUTPUT = "refusal.json", "output.txt"
+OUTPUT = "output.txt"
 OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc", "Failed to allocate memory")
 _SHOWN_OUTPUT = 4000  # characters
 
@@ -116,8 +115,7 @@ def _child(
     try:
         entry.write(folder, work(*args, **kwargs), _result_type(work), {})
     except Exception as error:  # noqa: BLE001 (whatever a hostile file makes a library raise)
-        kind, message = _explained(error)
-        (folder / REFUSAL).write_text(json.dumps({"kind": kind, "message": message}))
+        refusal.leave(_explained(error, memory_mb), folder)
         print(format_exc(), file=sys.stderr)  # noqa: T201 (stderr is the file of the output)
 
 
@@ -141,14 +139,14 @@ def _limit_memory(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _explained(error: Exception) -> tuple[str, str]:
-    """Kind and text of the refusal for an exception."""
+def _explained(error: Exception, memory_mb: int) -> BanGateError:
+    """The refusal for an exception."""
     if any(_is_out_of_memory(one) for one in _chain(error)):
-        return "MemoryError", ""
+        return CannotJudge(_too_much(memory_mb))
     if isinstance(error, BanGateError):
-        return type(error).__name__, printable(str(error))
+        return type(error)(printable(str(error)))
     reason = (str(error).strip().splitlines() or [""])[0]
-    return "CannotJudge", (
+    return CannotJudge(
         f"the model makes its reader fail with {type(error).__name__}: {printable(reason)}; please"
         " report it, with what `-v` shows"
     )
@@ -167,19 +165,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _outcome(
     folder: Path, work: Callable[..., Result], code: int | None, limits: IsolationConfig
 ) -> Result:
-    if (folder / REFUSAL).exists():
-        raise _refusal(folder, limits)
+    if error := refusal.found_in(folder):
+        raise error
     if code != 0 or not (folder / entry.COMPLETE).exists():
         raise CannotJudge(_died(code, limits))
     return entry.read(folder, _result_type(work))
-
-
-def _refusal(folder: Path, limits: IsolationConfig) -> BanGateError:
-    told = json.loads((folder / REFUSAL).read_text())
-    if told["kind"] == "MemoryError":
-        return CannotJudge(_too_much(limits))
-    kind: type[BanGateError] = getattr(errors, told["kind"])
-    return kind(told["message"])
 
 
 def _too_long(limits: IsolationConfig) -> str:
@@ -189,9 +179,9 @@ def _too_long(limits: IsolationConfig) -> str:
     )
 
 
-def _too_much(limits: IsolationConfig) -> str:
+def _too_much(memory_mb: int) -> str:
     return (
-        f"reading and converting the model takes more than {limits.memory_mb} MiB of memory; if it"
+        f"reading and converting the model takes more than {memory_mb} MiB of memory; if it"
         " is a large model you know, raise `isolation.memory_mb`"
     )
 

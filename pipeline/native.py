@@ -17,6 +17,7 @@ import numpy as np
 
 import stages
 from pipeline.isolation import IsolationConfig, isolated
+from stages import refusal
 from stages.errors import CannotJudge, ConfigError, ConversionError
 from stages.export import child
 from stages.export.source import ModelSource
@@ -102,8 +103,8 @@ def _run(model: NativeModel, folder: Path, config: ExportConfig) -> None:
     ended = _ended(_command(model, folder), name, config.seconds)
     output = f"{ended.stdout}\n{ended.stderr}".strip()
     logger.debug("the exporting process said: %s", output[-_SHOWN_OUTPUT:])
-    if refusal := child.refusal_in(folder):
-        raise refusal
+    if error := refusal.found_in(folder):
+        raise error
     if ended.returncode != 0:
         last = (output.splitlines() or ["nothing"])[-1]
         raise ConversionError(

@@ -19,6 +19,7 @@ import onnxruntime
 import pytest
 
 import stages
+from stages import refusal
 from stages.errors import ModelRefused
 from stages.export import child
 from stages.export.source import ModelSource
@@ -120,9 +121,9 @@ def answer(python: str, folders: list[Path]) -> None:
 
 def result_in(folder: Path) -> Export:
     """What an export left in its folder; raises what it refused."""
-    refusal = child.refusal_in(folder)
-    if refusal is not None:
-        raise refusal
+    error = refusal.found_in(folder)
+    if error is not None:
+        raise error
     with np.load(folder / child.PROBE) as probe:
         return Export(
             path=folder / child.ONNX,

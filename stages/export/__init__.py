@@ -7,6 +7,6 @@
    `paddle` and `transformers`, each an `Exporter`.
 
 Loading a native model can run code that its author chose, so a caller must ask for the user's trust
-first. These modules import nothing of `stages` but `errors`, because another interpreter may have
-nothing but numpy and the framework.
+first. These modules import nothing of `stages` but `errors` and `refusal`, because another
+interpreter may have nothing but numpy and the framework.
 """

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from stages import errors
+from stages import refusal
 from stages.errors import BanGateError, ConfigError
 from stages.export.keras_backend import choose_backend
 from stages.export.registry import exporter_of, framework_of
 from stages.export.source import Floats, ModelSource
 
-ONNX, PROBE, FACTS, REFUSAL = "model.onnx", "probe.npz", "facts.json", "refusal.json"
+ONNX, PROBE, FACTS = "model.onnx", "probe.npz", "facts.json"
 PROBES = 8
 """How many images the native model is asked about."""
 
@@ -32,18 +32,8 @@ def main(request: Path, folder: Path) -> None:
     """Exports what the JSON file `request` asks for into `folder`."""
     try:
         _export(json.loads(request.read_text()), folder)
-    except BanGateError as refusal:
-        kind = type(refusal).__name__
-        (folder / REFUSAL).write_text(json.dumps({"kind": kind, "message": str(refusal)}))
-
-
-def refusal_in(folder: Path) -> BanGateError | None:
-    """What the child refused, as the error it raised; None where it did not."""
-    if not (folder / REFUSAL).exists():
-        return None
-    told = json.loads((folder / REFUSAL).read_text())
-    kind: type[BanGateError] = getattr(errors, told["kind"])
-    return kind(told["message"])
+    except BanGateError as error:
+        refusal.leave(error, folder)
 
 
 def request_of(source: ModelSource, images: Path | None, shape: tuple[int, ...] | None) -> str:

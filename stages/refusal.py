@@ -1,0 +1,29 @@
+"""A refusal handed from a child process to its caller, as a file in the folder they share.
+
+Like `errors`, it needs nothing but Python, because an exporter may run in another interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stages import errors
+from stages.errors import BanGateError
+
+FILE = "refusal.json"
+
+
+def leave(error: BanGateError, folder: Path) -> None:
+    """Writes the kind and the sentence of an error into the folder."""
+    told = {"kind": type(error).__name__, "message": str(error)}
+    (folder / FILE).write_text(json.dumps(told))
+
+
+def found_in(folder: Path) -> BanGateError | None:
+    """The error that was left in the folder; None where none was."""
+    if not (folder / FILE).exists():
+        return None
+    told = json.loads((folder / FILE).read_text())
+    kind: type[BanGateError] = getattr(errors, told["kind"])
+    return kind(told["message"])
