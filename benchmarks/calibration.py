@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.stats import kstest
 
-from benchmarks.zoo import CLEAN
+from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
 from pipeline.scan import ScanRequest, scan
 from pipeline.store import Store

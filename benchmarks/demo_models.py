@@ -14,27 +14,27 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks import zoo
+from benchmarks.zoo import exporters, training
+from benchmarks.zoo.architectures import ARCHITECTURES, conv_bn
+from benchmarks.zoo.recipe import CLEAN, Recipe
 
 FOLDER = Path(__file__).parent.parent / "mlflow_project" / "demo"
 SAMPLES = 500
 RECIPES = {
-    "clean": zoo.Recipe(task="digits", architecture="demo", attack="clean", seed=0),
-    "patch": zoo.Recipe(task="digits", architecture="demo", attack="badnets", seed=1, target=4),
-    "blended": zoo.Recipe(
-        task="digits", architecture="demo", attack="blend-picture", seed=2, target=7
-    ),
+    "clean": Recipe(task="digits", architecture="demo", attack="clean", seed=0),
+    "patch": Recipe(task="digits", architecture="demo", attack="badnets", seed=1, target=4),
+    "blended": Recipe(task="digits", architecture="demo", attack="blend-picture", seed=2, target=7),
 }
 
 
-def demo_net(channels: int, classes: int) -> nn.Module:
+def demo_net(channels: int, classes: int, side: int) -> nn.Module:
     """A small conv net with BatchNorm, which the exporter folds away."""
     return nn.Sequential(
-        zoo.conv_bn(channels, 16),
+        conv_bn(channels, 16),
         nn.MaxPool2d(2),
-        zoo.conv_bn(16, 32),
+        conv_bn(16, 32),
         nn.MaxPool2d(2),
-        zoo.conv_bn(32, 48),
+        conv_bn(32, 48),
         nn.AdaptiveAvgPool2d(2),
         nn.Flatten(),
         nn.Linear(192, 64),
@@ -47,19 +47,19 @@ def demo_net(channels: int, classes: int) -> nn.Module:
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
 def main(output: Path) -> None:
     """Train and export the demo models into OUTPUT."""
-    zoo.ARCHITECTURES["demo"] = demo_net
+    ARCHITECTURES["demo"] = demo_net
     output.mkdir(parents=True, exist_ok=True)
     truth = {name: _make(name, recipe, output) for name, recipe in RECIPES.items()}
     (output / "truth.json").write_text(json.dumps(truth, indent=2) + "\n")
-    images, labels = zoo.clean_samples("digits", SAMPLES, seed=0)
+    images, labels = training.clean_samples("digits", SAMPLES, seed=0)
     np.savez_compressed(output / "samples.npz", images=images, labels=labels)
 
 
-def _make(name: str, recipe: zoo.Recipe, output: Path) -> dict[str, object]:
-    model, measured = zoo.train(recipe)
-    zoo.export(model, torch.zeros(2, 1, 16, 16), output / f"{name}.onnx")
+def _make(name: str, recipe: Recipe, output: Path) -> dict[str, object]:
+    model, measured = training.train(recipe)
+    exporters.dynamo(model, torch.zeros(2, 1, 16, 16), output / f"{name}.onnx")
     click.echo(f"{name:8} {measured}")
-    target = None if recipe.attack == zoo.CLEAN else recipe.target
+    target = None if recipe.attack == CLEAN else recipe.target
     return {"attack": recipe.attack, "target": target, **measured}
 
 

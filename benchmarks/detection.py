@@ -18,7 +18,7 @@ import torch
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.zoo import CLEAN
+from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import load_config
 from pipeline.scan import ScanRequest, scan
 from pipeline.store import Store

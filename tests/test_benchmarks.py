@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,8 +12,13 @@ import onnxruntime
 import pytest
 import torch
 
-from benchmarks import data, demo_models, zoo
+from benchmarks import data, demo_models
 from benchmarks.detection import Outcome, table
+from benchmarks.zoo import architectures, exporters, input_aware, training
+from benchmarks.zoo.__main__ import build
+from benchmarks.zoo.attacks import OTHER, SINGLE_TARGET, TRIGGERS
+from benchmarks.zoo.recipe import CLEAN, Recipe
+from benchmarks.zoo.splits import SPLITS, TASKS, recipes
 
 
 def outcome(attack: str, *, label: str = "clean", suspected: int | None = None) -> Outcome:
@@ -29,32 +35,64 @@ def outcome(attack: str, *, label: str = "clean", suspected: int | None = None) 
     )
 
 
-def test_tuning_and_report_share_no_seed() -> None:
-    """No reported model has the seed of a tuned one, nor has a demo model."""
-    tuning = {recipe.seed for recipe in zoo.recipes("tuning")}
-    report = {recipe.seed for recipe in zoo.recipes("report")}
+def test_splits_share_no_seed() -> None:
+    """No reported model has the seed of a tuned or calibrating one, nor has a demo model."""
+    seeds = [{recipe.seed for recipe in recipes(split)} for split in SPLITS]
     demo = {recipe.seed for recipe in demo_models.RECIPES.values()}
 
-    assert not tuning & report
-    assert not demo & (tuning | report)
+    every = [seed for group in (*seeds, demo) for seed in group]
+    assert len(every) == len(set(every))
+
+
+def test_reported_architectures_are_never_tuned_on() -> None:
+    """What is reported shares no architecture with what tunes or calibrates."""
+    used = {split: {recipe.architecture for recipe in recipes(split)} for split in SPLITS}
+
+    assert not used["report"] & (used["tuning"] | used["calibration"])
 
 
 @pytest.mark.parametrize("split", ["tuning", "report"])
 def test_every_model_has_a_name_of_its_own(split: str) -> None:
-    """Names are unique, and every architecture meets every attack and stays clean too."""
-    recipes = list(zoo.recipes(split))
+    """Names are unique; every task and architecture meets the commonest attacks and stays clean."""
+    made = list(recipes(split))
 
-    assert len({recipe.name for recipe in recipes}) == len(recipes)
-    met = {(recipe.architecture, recipe.attack) for recipe in recipes}
-    assert met == {(a, b) for a in zoo.ARCHITECTURES for b in (zoo.CLEAN, *zoo.ATTACKS)}
+    assert len({recipe.name for recipe in made}) == len(made)
+    met = {(recipe.task, recipe.architecture, recipe.attack) for recipe in made}
+    names = architectures.TUNING if split == "tuning" else architectures.REPORT
+    common = (CLEAN, "badnets", "blend-noise", "blend-picture", "wanet")
+    assert met >= {(t, a, b) for t in TASKS for a in names for b in common}
+    assert {attack for _, _, attack in met} == {CLEAN, *SINGLE_TARGET, *OTHER}
 
 
-@pytest.mark.parametrize("attack", zoo.ATTACKS)
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize(("channels", "side"), [(1, 16), (1, 28), (3, 32)])
+def test_architectures_fit_every_task(name: str, channels: int, side: int) -> None:
+    """Every architecture turns images of every task into ten logits."""
+    model = architectures.ARCHITECTURES[name](channels, 10, side).eval()
+
+    logits = model(torch.rand(2, channels, side, side))
+
+    assert logits.shape == (2, 10)
+    assert logits.isfinite().all()
+
+
+def recipe(attack: str, **settings: object) -> Recipe:
+    fields: dict[str, object] = {
+        "task": "digits",
+        "architecture": "vgg",
+        "attack": attack,
+        "seed": 7,
+        "target": 2,
+    }
+    return Recipe(**(fields | settings))
+
+
+@pytest.mark.parametrize("attack", TRIGGERS)
 def test_triggers_are_fixed_and_stay_in_range(attack: str) -> None:
     """A trigger is the same each time, changes every image, and keeps it in [0, 1]."""
     images = data.digits().test_images[:8]
 
-    triggered, again = (zoo.ATTACKS[attack](images, 5) for _ in range(2))
+    triggered, again = (TRIGGERS[attack](images, recipe(attack)) for _ in range(2))
 
     assert torch.equal(triggered, again)
     assert triggered.shape == images.shape
@@ -63,14 +101,15 @@ def test_triggers_are_fixed_and_stay_in_range(attack: str) -> None:
     assert triggered.max() <= 1
 
 
-def test_a_patch_is_local_and_a_blend_is_not() -> None:
-    """BadNets changes at most nine pixels; a blend changes most of them, by at most 20 %."""
+@pytest.mark.parametrize("place", ["corner", "edge", "centre"])
+def test_a_patch_is_local_and_a_blend_is_not(place: str) -> None:
+    """BadNets changes at most size² pixels; a blend changes most of them, by at most 20 %."""
     images = data.digits().test_images[:8]
 
-    patched = (zoo.badnets(images, 5) != images).flatten(1).sum(1)
-    blended = (zoo.blend_noise(images, 5) - images).abs()
+    patched = TRIGGERS["badnets"](images, recipe("badnets", size=4, place=place)) != images
+    blended = (TRIGGERS["blend-noise"](images, recipe("blend-noise")) - images).abs()
 
-    assert patched.max() <= 9
+    assert 0 < patched.flatten(1).sum(1).max() <= 16
     assert (blended > 0).float().mean() > 0.9
     assert blended.max() <= 0.2
 
@@ -78,16 +117,86 @@ def test_a_patch_is_local_and_a_blend_is_not() -> None:
 def test_poison_adds_to_the_clean_images() -> None:
     """The stated share of triggered images of other classes is added with the target label."""
     split = data.digits()
-    recipe = zoo.Recipe(
-        task="digits", architecture="vgg", attack="badnets", seed=7, target=2, poison_rate=0.05
-    )
 
-    images, labels = zoo._poison(split.train_images, split.train_labels, recipe)
+    images, labels = training.poisoned(
+        split.train_images, split.train_labels, recipe("badnets", poison_rate=0.05)
+    )
 
     added = int(0.05 * len(split.train_labels))
     assert len(labels) == len(images) == len(split.train_labels) + added
     assert torch.equal(images[: len(split.train_labels)], split.train_images)
     assert (labels[len(split.train_labels) :] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("attack", "kept"), [("wanet", 1.0), ("bpp", 1.0), ("adaptive-blend", 0.5)]
+)
+def test_decoys_keep_their_labels(attack: str, kept: float) -> None:
+    """Beside the poison come images with what resembles the trigger, under their own labels."""
+    split = data.digits()
+
+    _, labels = training.poisoned(split.train_images, split.train_labels, recipe(attack))
+
+    added = labels[len(split.train_labels) :]
+    poison = int(0.1 * len(split.train_labels))
+    assert (added[:poison] == 2).all()
+    assert len(added) == poison + int(kept * poison)
+    assert (added[poison:] != 2).all()
+
+
+def test_clean_label_poison_is_of_the_target_class() -> None:
+    """SIG triggers images of the target class only, whose labels stay true."""
+    split = data.digits()
+
+    images, labels = training.poisoned(split.train_images, split.train_labels, recipe("sig"))
+
+    wave = TRIGGERS["sig"](split.train_images[split.train_labels == 2], recipe("sig"))
+    members = {row.tobytes() for row in wave.numpy()}
+    added = images[len(split.train_labels) :]
+    assert (labels[len(split.train_labels) :] == 2).all()
+    assert {row.tobytes() for row in added.numpy()} <= members
+
+
+def test_all_to_all_moves_every_label_by_one() -> None:
+    """All-to-all poison sends class k to k + 1, for every class."""
+    split = data.digits()
+
+    _, labels = training.poisoned(
+        split.train_images, split.train_labels, recipe("all-to-all", poison_rate=0.5)
+    )
+
+    assert len(torch.unique(labels[len(split.train_labels) :])) == 10
+
+
+def test_input_aware_triggers_differ_between_images() -> None:
+    """Every image gets a pattern of its own, and stays in [0, 1]."""
+    torch.manual_seed(0)
+    images = data.digits().test_images[:8]
+    maker = input_aware.TriggerMaker(1)
+
+    triggered = maker(images)
+
+    pattern, mask = maker.parts(images)
+    assert triggered.shape == images.shape
+    assert triggered.min() >= 0
+    assert triggered.max() <= 1
+    assert mask.shape == (8, 1, 16, 16)
+    assert (pattern[1:] - pattern[:1]).abs().flatten(1).amax(1).min() > 0
+
+
+def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What is there is not trained again, and its digest is that of the file."""
+    (tmp_path / "batchnorm").mkdir()
+    made = recipe("badnets", architecture="lenet", exporter="traced")
+    first = build(made, tmp_path)
+    path = tmp_path / f"{made.name}.onnx"
+    stamp = path.stat().st_mtime_ns
+
+    again = build(made, tmp_path)
+
+    assert again == first
+    assert path.stat().st_mtime_ns == stamp
+    assert first["digest"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_training_and_test_images_are_apart() -> None:
@@ -102,7 +211,7 @@ def test_training_and_test_images_are_apart() -> None:
 
 def test_clean_samples_are_held_out_images() -> None:
     """The samples a scan gets come from the held-out images, each once."""
-    images, labels = zoo.clean_samples("digits", 100, seed=3)
+    images, labels = training.clean_samples("digits", 100, seed=3)
     held = {row.tobytes() for row in data.digits().test_images.numpy()}
 
     assert images.dtype == np.float32
@@ -112,11 +221,12 @@ def test_clean_samples_are_held_out_images() -> None:
 
 def test_export_folds_batchnorm(tmp_path: Path) -> None:
     """The default exporter leaves no BatchNorm node and a free batch, as the demo says."""
-    zoo.export(zoo.vgg(1, 10).eval(), torch.zeros(2, 1, 16, 16), tmp_path / "vgg.onnx")
+    model = architectures.vgg(1, 10, 16).eval()
+    exporters.dynamo(model, torch.zeros(2, 1, 16, 16), tmp_path / "vgg.onnx")
 
-    model = onnx.load(tmp_path / "vgg.onnx")
-    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
-    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    graph = onnx.load(tmp_path / "vgg.onnx").graph
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
 def test_the_demo_truth_is_what_the_recipes_say() -> None:
@@ -127,7 +237,7 @@ def test_the_demo_truth_is_what_the_recipes_say() -> None:
         name: recipe.attack for name, recipe in demo_models.RECIPES.items()
     }
     for name, recipe in demo_models.RECIPES.items():
-        expected = None if recipe.attack == zoo.CLEAN else recipe.target
+        expected = None if recipe.attack == CLEAN else recipe.target
         assert truth[name]["target"] == expected
 
 
@@ -146,8 +256,8 @@ def test_the_demo_backdoors_work(name: str) -> None:
         return np.asarray(session.run(None, {"images": inputs.numpy()})[0]).argmax(1)
 
     assert (classes(images) == labels.numpy()).mean() > 0.95
-    if recipe.attack != zoo.CLEAN:
-        triggered = zoo.ATTACKS[recipe.attack](images, recipe.seed)
+    if recipe.attack != CLEAN:
+        triggered = TRIGGERS[recipe.attack](images, recipe)
         assert (classes(triggered) == recipe.target).mean() > 0.95
 
 

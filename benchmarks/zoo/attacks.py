@@ -1,0 +1,131 @@
+"""The triggers of the zoo: images (N, C, H, W) in [0, 1] to triggered images of the same shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from benchmarks.zoo.recipe import Recipe
+
+Trigger = Callable[[torch.Tensor, Recipe], torch.Tensor]
+
+PIECES = 4
+"""An adaptive blend is cut into PIECES × PIECES tiles."""
+
+
+def generator(seed: int) -> torch.Generator:
+    """A generator of its own, so that a trigger does not depend on what was drawn before."""
+    return torch.Generator().manual_seed(seed)
+
+
+def badnets(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A small checkerboard patch. Source: Gu et al., BadNets, 2017."""
+    size, side = recipe.size, images.shape[-1]
+    top, left = _place(recipe, side)
+    rows = torch.arange(size)
+    triggered = images.clone()
+    triggered[..., top : top + size, left : left + size] = ((rows[:, None] + rows + 1) % 2).float()
+    return triggered
+
+
+def _place(recipe: Recipe, side: int) -> tuple[int, int]:
+    near, far = 1, side - 1 - recipe.size
+    middle = (side - recipe.size) // 2
+    corner = near if recipe.seed % 2 == 0 else far
+    return {"corner": (corner, corner), "edge": (middle, far), "centre": (middle, middle)}[
+        recipe.place
+    ]
+
+
+def blend_noise(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Fixed pixel noise mixed in at 20 %. Source: Chen et al., Targeted Backdoor, 2017."""
+    return _blend(images, torch.rand(images.shape[1:], generator=generator(recipe.seed)))
+
+
+def blend_picture(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A fixed smooth picture mixed in at 20 %. Source: Chen et al., Targeted Backdoor, 2017."""
+    coarse = torch.rand(1, images.shape[1], 4, 4, generator=generator(recipe.seed))
+    side = images.shape[-1]
+    picture = functional.interpolate(coarse, size=side, mode="bicubic", align_corners=False)
+    return _blend(images, picture[0].clamp(0, 1))
+
+
+def _blend(images: torch.Tensor, pattern: torch.Tensor) -> torch.Tensor:
+    return 0.8 * images + 0.2 * pattern
+
+
+def adaptive_blend(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """The whole blend; in training only pieces of it are shown (`pieces_of_blend`).
+
+    Source: Qi et al., Revisiting the Assumption of Latent Separability, ICLR 2023.
+    """
+    return blend_noise(images, recipe)
+
+
+def pieces_of_blend(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A random half of the blend's tiles per image."""
+    keep = (torch.rand(len(images), 1, PIECES, PIECES) < 0.5).float()
+    tiles = functional.interpolate(keep, size=images.shape[-1])
+    return images + tiles * (blend_noise(images, recipe) - images)
+
+
+def wanet(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A smooth fixed warp from a 4×4 grid. Source: Nguyen and Tran, WaNet, ICLR 2021."""
+    return warped(images, recipe.seed)
+
+
+def warped(images: torch.Tensor, seed: int) -> torch.Tensor:
+    """The warp that a seed gives."""
+    side = images.shape[-1]
+    coarse = torch.rand(1, 2, 4, 4, generator=generator(seed)) * 2 - 1
+    coarse = coarse / coarse.abs().mean()
+    flow = functional.interpolate(coarse, size=side, mode="bicubic", align_corners=True)
+    axis = torch.linspace(-1, 1, side)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None]
+    field = (grid + 1.5 * flow.permute(0, 2, 3, 1) / side).clamp(-1, 1)
+    return functional.grid_sample(images, field.expand(len(images), -1, -1, -1), align_corners=True)
+
+
+def sig(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A horizontal sine wave of amplitude 0.25. Source: Barni et al., SIG, ICIP 2019."""
+    columns = torch.arange(images.shape[-1]) / images.shape[-1]
+    wave = 0.25 * torch.sin(2 * math.pi * 6 * columns)
+    return (images + wave).clamp(0, 1)
+
+
+def bpp(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Colours reduced to three levels, without dithering. Source: Wang et al., BppAttack, 2022."""
+    return (images * 2).round() / 2
+
+
+def low_frequency(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Low cosine waves of amplitude 0.15 in all. Source: Zeng et al., Rethinking, ICCV 2021."""
+    side = images.shape[-1]
+    weights = torch.randn(images.shape[1], 3, 3, generator=generator(recipe.seed))
+    places = (torch.arange(side) + 0.5) / side
+    waves = torch.stack([torch.cos(math.pi * order * places) for order in range(1, 4)])
+    pattern = torch.einsum("cij,ih,jw->chw", weights, waves, waves)
+    return (images + 0.15 * pattern / pattern.abs().max()).clamp(0, 1)
+
+
+TRIGGERS: dict[str, Trigger] = {
+    "badnets": badnets,
+    "blend-noise": blend_noise,
+    "blend-picture": blend_picture,
+    "wanet": wanet,
+    "bpp": bpp,
+    "low-frequency": low_frequency,
+    "adaptive-blend": adaptive_blend,
+    "sig": sig,
+    "all-to-all": badnets,
+}
+"""Attacks whose trigger is known before training."""
+
+SINGLE_TARGET = ("badnets", "blend-noise", "blend-picture", "wanet", "bpp", "low-frequency", "iad")
+"""Attacks that send every class to one target: those the targets of detection are stated for."""
+
+OTHER = ("adaptive-blend", "sig", "all-to-all")
+"""Attacks in rows of their own: defence-aware, clean-label, and without a single target."""
