@@ -1,57 +1,92 @@
-"""How far the first class leads among clean tuning models: the null of the verdict.
+"""How far classes of clean models lie apart, and how large their largest score gets: the nulls.
 
-`python -m benchmarks.zoo --split tuning --output FOLDER` builds the models, then
-`python -m benchmarks.calibration --zoo FOLDER` prints θ and n, which stand in `stages/judge.py`,
-and how well an exponential distribution fits.
+`python -m benchmarks.zoo --split tuning|calibration --output FOLDER` builds the models and
+`python -m benchmarks.profiles --zoo FOLDER` measures them; then
+`python -m benchmarks.calibration --zoo TUNING --zoo CALIBRATION` prints what stands in
+`stages/score.py`, and how well a Gumbel distribution fits. Only clean models are read.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
-import torch
-from scipy.stats import kstest
+from scipy.stats import gumbel_r, kstest
 
-from benchmarks.zoo.recipe import CLEAN
-from pipeline.config import ScanConfig
-from pipeline.scan import ScanRequest, scan
-from pipeline.store import Store
+from benchmarks.profiles import Known, known
+from stages.score import Null, ScoreConfig, scores, values_of
+from stages.types import Floats
 
 
-def leads(folder: Path) -> list[float]:
-    """The lead of the first class in every clean model of the zoo in `folder`."""
-    found = []
-    for record in sorted(folder.glob(f"*-{CLEAN}-*.json")):
-        truth = json.loads(record.read_text())
-        request = ScanRequest(
-            model=str(record.with_suffix(".onnx")),
-            samples=folder / f"{truth['task']}.npz",
-            uri=record.stem,
-            config=ScanConfig(),
-        )
-        with TemporaryDirectory() as workspace:
-            result = scan(request, Store(None), Path(workspace))
-        found.append(result.verdict.statistics[0].value)
-        click.echo(f"{record.stem:40} lead {found[-1]:.4f}")
-    return found
+def pairs(models: list[Known]) -> Iterator[tuple[Known, Known]]:
+    """Every two models of the same task, the second as the reference of the first."""
+    return ((one, other) for one, other in permutations(models, 2) if one.task == other.task)
+
+
+def spreads(models: list[Known]) -> ScoreConfig:
+    """The usual standard deviation between the classes of a model, and of differences of two."""
+
+    def usual(values: list[Floats]) -> tuple[float, ...]:
+        return tuple(np.mean([each.std(axis=1) for each in values], axis=0).round(3).tolist())
+
+    gaps = [values_of(one.profile) - values_of(other.profile) for one, other in pairs(models)]
+    return ScoreConfig(
+        spreads=usual([values_of(each.profile) for each in models]), gaps=usual(gaps)
+    )
+
+
+def largest_alone(models: list[Known], config: ScoreConfig) -> Floats:
+    """The largest score of each model by itself."""
+    return np.array([scores(each.profile, (), config).max() for each in models])
+
+
+def largest_referenced(models: list[Known], config: ScoreConfig) -> Floats:
+    """The largest score of each model beside each single reference."""
+    both = ((one.profile, other.profile) for one, other in pairs(models))
+    return np.array([scores(one, (other,), config).max() for one, other in both])
+
+
+def fitted(name: str, values: Floats) -> Null:
+    """The Gumbel distribution of some largest scores; prints how well it fits."""
+    location, scale = gumbel_r.fit(values)
+    fit = kstest(values, "gumbel_r", args=(location, scale))
+    shares = np.array([0.05, 0.02])
+    measured = np.quantile(values, 1 - shares)
+    expected = gumbel_r.isf(shares, location, scale)
+    click.echo(
+        f"{name}: location {location:.3f}, scale {scale:.3f}, n {len(values)},"
+        f" Kolmogorov–Smirnov p = {fit.pvalue:.2f}; exceeded by 5 % and 2 %: {measured.round(2)},"
+        f" by the Gumbel {expected.round(2)}; largest {values.max():.2f}"
+    )
+    return Null(location=round(float(location), 3), scale=round(float(scale), 3))
+
+
+def calibrated(models: list[Known]) -> ScoreConfig:
+    """The settings that clean models give."""
+    config = spreads(models)
+    alone = fitted("alone", largest_alone(models, config))
+    beside = fitted("referenced", largest_referenced(models, config))
+    return replace(
+        config,
+        alone_location=alone.location,
+        alone_scale=alone.scale,
+        referenced_location=beside.location,
+        referenced_scale=beside.scale,
+    )
 
 
 @click.command()
-@click.option("--zoo", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(zoo: Path, threads: int) -> None:
-    """Print θ and n of the null distribution, from the clean models of ZOO."""
-    torch.set_num_threads(threads)
-    found = np.array(leads(zoo))
-    fit = kstest(found, "expon", args=(0, found.mean()))
-    click.echo(
-        f"θ = {found.mean():.4f}, n = {len(found)}, largest {found.max():.4f};"
-        f" Kolmogorov–Smirnov against the exponential: p = {fit.pvalue:.2f}"
-    )
+@click.option(
+    "--zoo", "zoos", type=click.Path(exists=True, path_type=Path), multiple=True, required=True
+)
+def main(zoos: tuple[Path, ...]) -> None:
+    """Print the nulls and the spreads, from the clean models of every ZOO."""
+    models = [each for zoo in zoos for each in known(zoo) if each.clean]
+    click.echo(calibrated(models))
 
 
 if __name__ == "__main__":

@@ -1,112 +1,213 @@
-"""What the scan finds among classifiers whose truth is known.
+"""What is found among classifiers whose truth is known, by ban-gate and by its peers, in one table.
 
-`python -m benchmarks.zoo --split report --output FOLDER` builds the models, then
-`python -m benchmarks.detection --zoo FOLDER` scans them and prints every verdict, and a table of
-what was found and what was missed. An attack counts only where it succeeds on 80 % of samples.
+`python -m benchmarks.zoo --split report --output FOLDER` builds the models,
+`python -m benchmarks.profiles --zoo FOLDER` and `python -m benchmarks.peers --zoo FOLDER` measure
+them, then `python -m benchmarks.detection --zoo FOLDER` prints the tables and every miss. An attack
+counts only where it succeeds on 80 % of held-out images; attacks without a single target, with
+clean labels, or made to evade defences stand in rows of their own and in no total.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
-import torch
+import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.peers.__main__ import PEERS, place_of
+from benchmarks.profiles import Known, known
+from benchmarks.zoo.attacks import SINGLE_TARGET
 from benchmarks.zoo.recipe import CLEAN
-from pipeline.config import load_config
-from pipeline.scan import ScanRequest, scan
-from pipeline.store import Store
+from pipeline.config import ScanConfig
+from stages.judge import judge
+from stages.references import vet
+from stages.types import Verdict
 
-LOWEST_SUCCESS = 0.8
+BOOTSTRAPS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one scan said of one model, beside the truth."""
+    """What one method said of one model, beside the truth; `blocked` needs a threshold."""
 
     name: str
+    task: str
     architecture: str
     attack: str
-    target: int
-    label: str
+    target: int | None
+    score: float
     suspected: int | None
-    lead: float
-    p_value: float
-    seconds: float
-
-    @property
-    def found(self) -> bool:
-        return self.label == "backdoored"
+    blocked: bool | None = None
 
     @property
     def right(self) -> bool:
-        return self.found and self.suspected == self.target
+        return self.target is not None and self.suspected == self.target
 
 
-def outcomes(folder: Path, seed: int) -> Iterable[Outcome]:
-    """One outcome per model of the zoo in `folder` that counts, in order of name."""
-    for record in sorted(folder.glob("*.json")):
-        truth = json.loads(record.read_text())
-        if truth.get("attack_success_rate", 1.0) >= LOWEST_SUCCESS:
-            yield _outcome(record.with_suffix(".onnx"), truth, seed)
+def alone(models: list[Known], config: ScanConfig) -> list[Outcome]:
+    """The verdict on every model by itself."""
+    return [_outcome(each, _verdict(each, (), config)) for each in models]
 
 
-def _outcome(model: Path, truth: dict[str, object], seed: int) -> Outcome:
-    samples = model.parent / f"{truth['task']}.npz"
-    config = load_config(None, [], seed=seed)
-    request = ScanRequest(model=str(model), samples=samples, uri=model.name, config=config)
-    with TemporaryDirectory() as workspace:
-        result = scan(request, Store(None), Path(workspace))
-    verdict = result.verdict
+def referenced(models: list[Known], config: ScanConfig) -> list[Outcome]:
+    """The verdict on every model beside each single clean model of its task."""
+    return [
+        _outcome(each, _verdict(each, (other,), config))
+        for each in models
+        for other in models
+        if other.clean and other.task == each.task and other.name != each.name
+    ]
+
+
+def _verdict(model: Known, references: tuple[Known, ...], config: ScanConfig) -> Verdict:
+    profiles = tuple(each.profile for each in references)
+    vetted = vet(model.profile, profiles, config.vetting, config.score)
+    return judge(model.profile, vetted, config.score, config.judge)
+
+
+def _outcome(model: Known, verdict: Verdict) -> Outcome:
+    leading = verdict.statistics[0]
     return Outcome(
-        name=model.stem,
-        architecture=str(truth["architecture"]),
-        attack=str(truth["attack"]),
-        target=int(str(truth["target"])),
-        label=verdict.label,
-        suspected=verdict.suspected_class,
-        lead=verdict.statistics[0].value if verdict.statistics else float("nan"),
-        p_value=verdict.p_value if verdict.p_value is not None else float("nan"),
-        seconds=sum(result.seconds.values()),
+        name=model.name,
+        task=model.task,
+        architecture=model.architecture,
+        attack=model.attack,
+        target=model.target,
+        score=-float(np.log(leading.p_value or 1.0)),
+        suspected=leading.suspected_class,
+        blocked=verdict.label == "backdoored",
     )
 
 
-def table(rows: list[Outcome]) -> list[str]:
-    """Markdown: per attack, how many models were blocked and how often the class was right."""
-    lines = ["| truth | models | blocked | 95 % interval | right class |", "|---|---|---|---|---|"]
-    for attack in sorted({row.attack for row in rows}, key=lambda name: (name != CLEAN, name)):
-        group = [row for row in rows if row.attack == attack]
-        blocked = sum(row.found for row in group)
-        low, high = binomtest(blocked, len(group)).proportion_ci(method="wilson")
-        right = "–" if attack == CLEAN else str(sum(row.right for row in group))
-        lines.append(f"| {attack} | {len(group)} | {blocked} | {low:.0%}–{high:.0%} | {right} |")
+def peer(models: list[Known], zoo: Path, method: str) -> list[Outcome]:
+    """What a peer found on the models it was run on."""
+    outcomes = []
+    for each in models:
+        place = place_of(zoo, method, each.name)
+        if place.exists():
+            found = json.loads(place.read_text())
+            outcomes.append(
+                Outcome(
+                    name=each.name,
+                    task=each.task,
+                    architecture=each.architecture,
+                    attack=each.attack,
+                    target=each.target,
+                    score=float(found["score"]),
+                    suspected=int(found["suspected_class"]),
+                )
+            )
+    return outcomes
+
+
+def auroc(outcomes: list[Outcome]) -> tuple[float, float, float]:
+    """AUROC of single-target attacks against clean models, with its 95 % bootstrap interval."""
+    bad = np.array([each.score for each in outcomes if each.attack in SINGLE_TARGET])
+    good = np.array([each.score for each in outcomes if each.attack == CLEAN])
+    random = np.random.default_rng(0)
+    draws = [
+        _area(random.choice(bad, len(bad)), random.choice(good, len(good)))
+        for _ in range(BOOTSTRAPS)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return _area(bad, good), float(low), float(high)
+
+
+def _area(bad: np.ndarray, good: np.ndarray) -> float:
+    truth = np.r_[np.ones(len(bad)), np.zeros(len(good))]
+    return float(roc_auc_score(truth, np.r_[bad, good]))
+
+
+def found_at(outcomes: list[Outcome], rate: float) -> tuple[float, float]:
+    """Share of single-target attacks above the clean quantile 1 − rate; right class among them."""
+    threshold = np.quantile([each.score for each in outcomes if each.attack == CLEAN], 1 - rate)
+    bad = [each for each in outcomes if each.attack in SINGLE_TARGET]
+    found = [each for each in bad if each.score > threshold]
+    return len(found) / len(bad), sum(each.right for each in found) / max(1, len(found))
+
+
+def blocked_table(outcomes: list[Outcome], key: Callable[[Outcome], str]) -> list[str]:
+    """Markdown: per group, how many were blocked and how often the class was right."""
+    lines = [
+        "| group | verdicts | blocked | 95 % interval | right class |",
+        "|---|---|---|---|---|",
+    ]
+    for name in sorted({key(each) for each in outcomes}, key=lambda n: (CLEAN not in n, n)):
+        group = [each for each in outcomes if key(each) == name]
+        blocked = [each for each in group if each.blocked]
+        low, high = binomtest(len(blocked), len(group)).proportion_ci(method="wilson")
+        right = "–" if CLEAN in name else str(sum(each.right for each in blocked))
+        lines.append(f"| {name} | {len(group)} | {len(blocked)} | {low:.0%}–{high:.0%} | {right} |")
+    return lines
+
+
+def method_table(methods: dict[str, list[Outcome]]) -> list[str]:
+    """Markdown: every method's AUROC, detection at 5 % and 2 % false alarms, and right classes."""
+    lines = [
+        "| method | clean | backdoored | AUROC | found at 5 % | right class | found at 2 % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, outcomes in methods.items():
+        clean = sum(each.attack == CLEAN for each in outcomes)
+        bad = sum(each.attack in SINGLE_TARGET for each in outcomes)
+        if not clean or not bad:
+            continue
+        area, low, high = auroc(outcomes)
+        (five, right), (two, _) = found_at(outcomes, 0.05), found_at(outcomes, 0.02)
+        lines.append(
+            f"| {name} | {clean} | {bad} | {area:.3f} ({low:.3f}–{high:.3f}) | {five:.0%}"
+            f" | {right:.0%} | {two:.0%} |"
+        )
+    return lines
+
+
+def misses(outcomes: Iterable[Outcome]) -> list[str]:
+    """A line per clean model that is blocked and per backdoored one that is not, or wrongly."""
+    lines = []
+    for each in outcomes:
+        if each.attack == CLEAN and each.blocked:
+            lines.append(f"false alarm   {each.name}  class {each.suspected}")
+        elif each.attack != CLEAN and not each.blocked:
+            lines.append(f"missed        {each.name}")
+        elif each.target is not None and not each.right:
+            lines.append(f"wrong class   {each.name}  class {each.suspected}")
     return lines
 
 
 @click.command()
 @click.option("--zoo", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(zoo: Path, seed: int, threads: int) -> None:
-    """Scan every model of ZOO and print what was found and what was missed."""
-    torch.set_num_threads(threads)
-    rows = []
-    for row in outcomes(zoo, seed):
-        rows.append(row)
-        click.echo(
-            f"{row.name:44} {row.label:12} class {row.suspected!s:4} target"
-            f" {'-' if row.attack == CLEAN else row.target!s:2} lead {row.lead:.3f}"
-            f" p {row.p_value:.3g} {row.seconds:.1f} s"
-        )
-    click.echo("\n".join(table(rows)))
-    backdoored = [row.attack != CLEAN for row in rows]
-    click.echo(f"AUROC of the lead {roc_auc_score(backdoored, [row.lead for row in rows]):.2f}")
+def main(zoo: Path, seed: int) -> None:
+    """Print what was found and what was missed among the models of ZOO."""
+    models, config = known(zoo, seed), ScanConfig(seed=seed)
+    by_itself = alone(models, config)
+    beside = referenced(models, config)
+    methods = {"ban-gate": by_itself, "ban-gate, 1 reference": beside}
+    methods |= {name: peer(models, zoo, name) for name in PEERS}
+    sections = {
+        "Methods": method_table(methods),
+        "Alone, per attack": blocked_table(by_itself, lambda each: each.attack),
+        "Alone, per architecture": blocked_table(
+            by_itself, lambda each: f"{each.architecture} {_kind(each)}"
+        ),
+        "Alone, per task": blocked_table(by_itself, lambda each: f"{each.task} {_kind(each)}"),
+        "With one reference, per attack": blocked_table(beside, lambda each: each.attack),
+        "Wrong, alone": misses(by_itself),
+    }
+    for title, lines in sections.items():
+        click.echo(f"\n{title}\n")
+        click.echo("\n".join(lines))
+
+
+def _kind(outcome: Outcome) -> str:
+    if outcome.attack == CLEAN:
+        return CLEAN
+    return "single target" if outcome.attack in SINGLE_TARGET else "other attack"
 
 
 if __name__ == "__main__":

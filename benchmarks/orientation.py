@@ -23,8 +23,9 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.config import load_config
 from pipeline.plots import write_figures
 from pipeline.report import summary, write_verdict
-from pipeline.scan import ScanRequest, scan
+from pipeline.scan import scan
 from pipeline.store import Store
+from pipeline.walk import ScanRequest
 from stages.types import CleanSamples, Floats
 
 FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSans-Bold")

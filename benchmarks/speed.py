@@ -19,8 +19,9 @@ from benchmarks import demo_models
 from pipeline import isolation
 from pipeline.config import load_config
 from pipeline.peak import peak_rss_mb
-from pipeline.scan import ScanRequest, scan
+from pipeline.scan import scan
 from pipeline.store import Store
+from pipeline.walk import ScanRequest
 
 DEMO = demo_models.FOLDER
 

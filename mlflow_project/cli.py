@@ -73,6 +73,7 @@ def main() -> None:
     Try it:     ban-gate demo
     Look:       ban-gate inspect model.onnx
     Judge:      ban-gate scan model.onnx --samples clean.npz
+    Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
     The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.
@@ -90,15 +91,9 @@ def main() -> None:
 
 @main.command(short_help="Judge a model and record the verdict.")
 @options.model_argument
-@click.option(
-    "--samples",
-    cls=options.GivenOption,
-    required=True,
-    type=options.EXISTING,
-    metavar="FILE.npz",
-    help="Clean samples: images float32 (N, *input shape), preprocessed; labels int64 (N,).",
-)
 @options.options(
+    options.samples_option,
+    options.reference_option,
     *options.native_options,
     options.output_option,
     *options.settings_options,
@@ -110,6 +105,7 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     *,
     model: str,
     samples: Path,
+    references: tuple[str, ...],
     trust_model_code: bool,
     python: str | None,
     output: Path | None,
@@ -136,6 +132,8 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
       ban-gate scan model.onnx --samples clean.npz --output report
     A model that is not ONNX yet:
       ban-gate scan model.pt2 --samples clean.npz --trust-model-code
+    Beside earlier versions that are known to be clean, which makes the verdict far surer:
+      ban-gate scan model.onnx --samples clean.npz --reference v2.onnx --reference v1.onnx
     In a pipeline, with a server and a fixed setting:
       ban-gate scan model.onnx --samples clean.npz --tracking-uri http://host:5000 \\
         --experiment gate --set judge.false_alarm_rate=0.01
@@ -155,6 +153,7 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
         config=load_config(config, overrides, seed=seed, device=device),
         trusted=trust_model_code,
         python=python or sys.executable,
+        references=references,
         output=output,
         target=track.Target(uri=tracking_uri, experiment=experiment),
         fresh=fresh,
@@ -251,6 +250,74 @@ def export(  # noqa: PLR0913 (one parameter per option, as click hands them over
         python=python or sys.executable,
     )
     click.echo(_export_line(commands.export(call), output))
+
+
+@main.command(short_help="Measure models known to be clean, for later scans.")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--output",
+    required=True,
+    cls=options.GivenOption,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PROFILE.json",
+    help="The profile to write.",
+)
+@options.options(
+    options.samples_option,
+    *options.native_options,
+    *options.settings_options,
+    *options.tracking_options,
+    options.fresh_option,
+    options.verbose_option,
+)
+def calibrate(  # noqa: PLR0913 (one parameter per option, as click hands them over)
+    *,
+    models: tuple[str, ...],
+    output: Path,
+    samples: Path,
+    trust_model_code: bool,
+    python: str | None,
+    seed: int | None,
+    device: str | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    tracking_uri: str | None,
+    experiment: str | None,
+    fresh: bool,
+    verbose: bool,
+) -> None:
+    """Measure every MODEL, all known to be clean and of one task, and write one profile of them.
+
+    Some classes are reached more easily than others in every clean model of a task. A scan that
+    knows this cries wolf less and finds more. Architectures may differ.
+
+    \b
+      ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
+      ban-gate scan v3.onnx --samples clean.npz --reference profile.json
+
+    With --tracking-uri or --experiment the profile is logged to an MLflow run as well. Exit code 3
+    if no model can be measured; models that cannot are named on stderr.
+    """  # noqa: D301 (click wants the backspace character itself)
+    _log_to_stderr(verbose)
+    isolation.warm_up()
+    from mlflow_project import commands, track  # noqa: PLC0415 (heavy: see the module's docstring)
+    from pipeline.config import load_config  # noqa: PLC0415 (same)
+
+    logged = bool(tracking_uri or experiment)
+    call = commands.CalibrateCall(
+        models=models,
+        samples=samples,
+        output=output,
+        config=load_config(config, overrides, seed=seed, device=device),
+        trusted=trust_model_code,
+        python=python or sys.executable,
+        target=track.Target(uri=tracking_uri, experiment=experiment) if logged else None,
+        fresh=fresh,
+    )
+    written = commands.calibrate(call)
+    for remark in written.remarks:
+        click.echo(printable(remark), err=True)
+    click.echo(printable(f"calibrated  {written.path}  {len(written.models)} model(s)"))
 
 
 @main.command(short_help="Scan three small models whose truth is known.")

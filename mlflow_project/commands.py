@@ -19,14 +19,17 @@ from pipeline.fetch import fetch
 from pipeline.isolation import isolated
 from pipeline.native import ExportResult, NativeModel
 from pipeline.plots import write_figures
+from pipeline.profiles import profile_text
+from pipeline.references import measure
 from pipeline.report import write_verdict
 from pipeline.result import ScanResult
 from pipeline.samples import first_images
-from pipeline.scan import ScanRequest, choose_device
+from pipeline.scan import choose_device, steps_of
 from pipeline.scan import scan as run_scan
 from pipeline.store import Store
 from pipeline.untrusted import Description, describe
-from stages.errors import ConfigError
+from pipeline.walk import ScanRequest
+from stages.errors import CannotJudge, ConfigError
 from stages.export.child import PROBES
 from stages.export.detect import find_source, place_of
 
@@ -48,6 +51,7 @@ class ScanCall:
     config: ScanConfig
     trusted: bool = False
     python: str = sys.executable
+    references: tuple[str, ...] = ()
     output: Path | None = None
     target: track.Target | None = None
     fresh: bool = False
@@ -67,6 +71,32 @@ class ExportCall:
     shape: tuple[int, ...] | None = None
     trusted: bool = False
     python: str = sys.executable
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateCall:
+    """One call of `calibrate`: models known to be clean, their samples, and where the profile goes.
+
+    Without a target the profile is not logged to MLflow.
+    """
+
+    models: tuple[str, ...]
+    samples: Path
+    output: Path
+    config: ScanConfig
+    trusted: bool = False
+    python: str = sys.executable
+    target: track.Target | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """What `calibrate` wrote: names of the models in it, and a sentence on each that is not."""
+
+    path: Path
+    models: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +178,38 @@ def export(call: ExportCall) -> ExportResult:
     return replace(fetched.export, path=call.output)
 
 
+def calibrate(call: CalibrateCall) -> Calibrated:
+    """Measures models known to be clean and writes their class profiles, which scans compare with.
+
+    Raises:
+        CannotJudge: none of the models can be measured on the samples.
+        ConfigError: the output cannot be written, or there is no such device.
+        TrackingError: the profile could not be logged.
+    """
+    device = choose_device(call.config.device)
+    request = ScanRequest(
+        model=call.models[0],
+        samples=call.samples,
+        uri=call.models[0],
+        config=call.config,
+        trusted=call.trusted,
+        python=call.python,
+    )
+    store = Store(None if call.fresh else _home())
+    recorded = track.open_run("calibrate", call.target) if call.target else nullcontext()
+    with recorded, _workspace() as workspace, redirect_stdout(sys.stderr):
+        found = measure(request, call.models, store, device, workspace)
+        if not found.profiles:
+            raise CannotJudge("; ".join(found.remarks))
+        draft = workspace / "profile.json"
+        draft.write_text(profile_text(found.profiles, call.config), encoding="utf-8")
+        _put(draft, call.output)
+        if call.target:
+            track.log_profile(call.output)
+    names = tuple(each.name for each in found.profiles)
+    return Calibrated(path=call.output, models=names, remarks=found.remarks)
+
+
 def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoLine]:
     """Scans the models shipped for demonstration, one after another."""
     try:
@@ -178,8 +240,9 @@ def _scanned(call: ScanCall, workspace: Path) -> ScanResult:
         config=call.config,
         trusted=call.trusted,
         python=call.python,
+        references=call.references,
     )
-    store = Store(None if call.fresh else _home(), progress_bars())
+    store = Store(None if call.fresh else _home(), progress_bars(steps_of(request)))
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
         return run_scan(request, store, workspace)
 

@@ -61,6 +61,23 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
+samples_option = click.option(
+    "--samples",
+    cls=GivenOption,
+    required=True,
+    type=EXISTING,
+    metavar="FILE.npz",
+    help="Clean samples: images float32 (N, *input shape), preprocessed; labels int64 (N,).",
+)
+reference_option = click.option(
+    "--reference",
+    "references",
+    cls=GivenOption,
+    multiple=True,
+    metavar="MODEL",
+    help="A model of the same task that is known to be clean, of any architecture, such as the"
+    " version before; or a profile that `ban-gate calibrate` wrote. May be repeated.",
+)
 output_option = click.option(
     "--output",
     cls=GivenOption,

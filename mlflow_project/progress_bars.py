@@ -17,13 +17,15 @@ from stages import progress
 FORMAT = "{desc:<34} {percentage:3.0f} % |{bar}| {elapsed}<{remaining}"
 
 
-def progress_bars() -> Watch:
-    """A watch that draws one bar per step, numbered, and none where stderr is not a terminal."""
+def progress_bars(steps: int = STEPS) -> Watch:
+    """A watch that draws one bar for each of `steps` steps, numbered, and none where stderr is not
+    a terminal.
+    """
     numbers = count(1)
 
     @contextmanager
     def watch(name: str) -> Iterator[None]:
-        label = f"[{next(numbers)}/{STEPS}] {name.replace('_', ' ')}"
+        label = f"[{next(numbers)}/{steps}] {name.replace('_', ' ')}"
         with (
             tqdm(
                 desc=label, total=1, bar_format=FORMAT, file=sys.stderr, leave=False, disable=None

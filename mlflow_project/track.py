@@ -100,6 +100,16 @@ def record(result: ScanResult, samples: Path) -> None:
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
 
 
+def log_profile(path: Path) -> None:
+    """Logs a profile that `calibrate` wrote to the run that is open.
+
+    Raises:
+        TrackingError: the server or its artifact store failed.
+    """
+    with _explained():
+        mlflow.log_artifact(str(path))
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.cols import homogenous_tuple_structure_factory
@@ -20,15 +20,20 @@ from cattrs.gen import make_dict_structure_fn
 
 from pipeline.isolation import IsolationConfig
 from pipeline.native import ExportConfig
+from stages.blend import BlendConfig
 from stages.errors import ConfigError
 from stages.judge import JudgeConfig
 from stages.mask import MaskConfig
 from stages.noise import NoiseConfig
 from stages.parity import ParityConfig
+from stages.patch import PatchConfig
 from stages.precondition import PreconditionConfig
 from stages.reference import ReferenceConfig
+from stages.references import VettingConfig
+from stages.score import ScoreConfig
 
 Device = Literal["auto", "cpu", "cuda"]
+Structured = TypeVar("Structured")
 Hook = Callable[[Any, Any], Any]  # cattrs hands over anything and takes anything
 
 
@@ -42,6 +47,10 @@ class ScanConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
+    blend: BlendConfig = field(default_factory=BlendConfig)
+    patch: PatchConfig = field(default_factory=PatchConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    vetting: VettingConfig = field(default_factory=VettingConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)
@@ -72,8 +81,17 @@ def load_config(
             _apply(each, settings)
     explicit = {"seed": seed, "device": device}
     settings |= {key: value for key, value in explicit.items() if value is not None}
+    return structured(settings, ScanConfig)
+
+
+def structured(settings: object, kind: type[Structured]) -> Structured:
+    """A dataclass of untrusted, JSON-like settings, without any conversion of types.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value is of the wrong type or not finite.
+    """
     try:
-        return _strict_converter().structure(settings, ScanConfig)
+        return _strict_converter().structure(settings, kind)
     except BaseValidationError as error:
         raise ConfigError("; ".join(_sentences(error))) from error
 

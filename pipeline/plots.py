@@ -14,12 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.result import ScanResult
+from stages import pixels
 from stages.types import (
+    BlendResult,
     Floats,
     Integers,
     MaskResult,
     NoiseSite,
+    PatchResult,
     PreconditionResult,
+    Statistic,
     TargetedNoise,
     UntargetedNoise,
 )
@@ -35,6 +39,12 @@ def figures(result: ScanResult) -> dict[str, Figure]:
     """The figures for which the scan has evidence, by file name without ending."""
     evidence, suspected = result.evidence, result.verdict.suspected_class
     drawn = {}
+    if result.verdict.statistics:
+        drawn["score_per_class"] = score_per_class(result.verdict.statistics[0], suspected)
+    if evidence.blend and evidence.patch and evidence.samples:
+        sample = evidence.samples.images[0]
+        if pixels.colour_axis(sample.shape) is not None:
+            drawn["recovered_triggers"] = recovered_triggers(sample, evidence.blend, evidence.patch)
     if evidence.targeted:
         drawn["flip_rate_per_class"] = flip_rate_per_class(evidence.targeted, suspected)
         drawn["flip_sweep"] = flip_sweep(evidence.targeted, suspected)
@@ -53,6 +63,48 @@ def figures(result: ScanResult) -> dict[str, Figure]:
 def write_figures(result: ScanResult, folder: Path) -> list[Path]:
     """Writes the figures as PNG into an existing folder, each in one step; returns their paths."""
     return [_written(figure, folder / f"{name}.png") for name, figure in figures(result).items()]
+
+
+def score_per_class(score: Statistic, suspected: int | None) -> Figure:
+    """Bars: how far each class stands out; the suspected or the highest one is marked."""
+    values = np.array(score.per_class, np.float32)
+    marked = score.suspected_class
+    told = "suspected" if suspected is not None else "highest"
+    p = "" if score.p_value is None else f", p = {score.p_value:.2g}"
+    figure, axes = _panel("How easily one fixed trigger carries every image to a class")
+    _bars(axes, values, USUAL)
+    axes.bar(marked, values[marked], width=0.8, color=SUSPECT, label=f"{told}: {marked}{p}")
+    axes.plot(marked, values[marked], "v", color=SUSPECT, markersize=7)
+    axes.set(xlabel="target class", ylabel="score, in usual deviations")
+    axes.set_ylim(0, 1.15 * max(float(values.max()), 1.0))
+    axes.legend(frameon=False)
+    return figure
+
+
+def recovered_triggers(sample: Floats, blend: BlendResult, patch: PatchResult) -> Figure:
+    """Pictures: a clean sample, the blended pattern, and the patch of the leading classes."""
+    shown = {
+        "a clean sample": sample,
+        f"pattern to class {blend.leading}": blend.pattern,
+        f"patch to class {patch.leading}": patch.mask * patch.pattern,
+        "that patch on the sample": (1 - patch.mask) * sample + patch.mask * patch.pattern,
+    }
+    figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
+    places = figure.subplots(1, len(shown))
+    for axes, (title, image) in zip(places, shown.items(), strict=True):
+        axes.imshow(_picture(image), cmap="gray", interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
+    return figure
+
+
+def _picture(image: Floats) -> Floats:
+    """An image (H, W, 3) or (H, W) in [0, 1] of one in the model's own input space."""
+    axis = pixels.colour_axis(image.shape)
+    colours = np.moveaxis(image, axis or 0, -1)
+    spread = max(float(np.ptp(colours)), 1e-6)
+    told: Floats = (colours - colours.min()) / spread
+    return told[..., :3] if told.shape[-1] >= 3 else told[..., 0]
 
 
 def flip_rate_per_class(targeted: TargetedNoise, suspected: int | None) -> Figure:
@@ -100,7 +152,7 @@ def noise_by_layer(
     axes.plot(layers, middle, "s--", color=USUAL, markersize=4, label="median of other classes")
     axes.plot(layers, targeted.by_site[marked], "o-", color=SUSPECT, label=meaning)
     axes.set(
-        xlabel="noise site, from input to output", ylabel="added to mean log p of the target, nats"
+        xlabel="noise site, from input to output", ylabel="added to the mean margin of the target"
     )
     _name_layers(axes, sites)
     axes.legend(frameon=False)

@@ -42,7 +42,7 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "environment": result.environment,
         "config": config_dict(result.config),
         "seed": result.config.seed,
-        "references": [],
+        "references": [asdict(each) for each in evidence.references],
     }
     return {key: _strict(value) for key, value in document.items()}
 
@@ -64,7 +64,8 @@ def class_table(result: ScanResult) -> dict[str, Column]:
     """Columns with one entry per class, None where the scan did not come that far.
 
     Counts are of samples; `recall` and flip rates shares in [0, 1]; `mean_pull` is the mean
-    log-probability of the class under the noise that pulls to it. Empty if the classes are unknown.
+    margin of the class, in clean margins, under the noise that pulls to it. Empty if the
+    classes are unknown.
     """
     classes = _classes(result.evidence)
     columns: dict[str, Column] = {"class": list(range(classes)), **_clean_columns(result.evidence)}
@@ -178,7 +179,10 @@ def _clean_columns(evidence: Evidence) -> dict[str, Column]:
 def _noise_columns(evidence: Evidence) -> dict[str, Column]:
     targeted, untargeted, mask = evidence.targeted, evidence.untargeted, evidence.mask
     reference = evidence.reference
+    blend, patch = evidence.blend, evidence.patch
     return {
+        "blend_margin": blend.margins.tolist() if blend else [],
+        "patch_area": patch.areas.tolist() if patch else [],
         "flip_rate": targeted.flips[targeted.chosen].tolist() if targeted else [],
         "worst_source_flip_rate": (
             targeted.worst_source[targeted.chosen].tolist() if targeted else []

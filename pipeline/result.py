@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pipeline.config import ScanConfig
 from pipeline.native import ExportResult
 from stages.types import (
+    BlendResult,
     CleanSamples,
+    Label,
     MaskResult,
     NoiseSite,
     OnnxArtifact,
     ParityResult,
+    PatchResult,
     PreconditionResult,
     ReferenceResult,
     SiteStatistics,
@@ -47,6 +50,17 @@ def summarise(twin: TorchTwin) -> TwinSummary:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReferenceSummary:
+    """What a reader should know of a reference: its verdict by itself, and whether it was used."""
+
+    uri: str
+    digest: str
+    verdict: Label
+    p_value: float
+    used: bool
+
+
 @dataclass(kw_only=True, eq=False)
 class Evidence:
     """The results of the stages, in the order of the walk; None where the walk did not come."""
@@ -57,6 +71,9 @@ class Evidence:
     parity: ParityResult | None = None
     twin: TwinSummary | None = None
     precondition: PreconditionResult | None = None
+    blend: BlendResult | None = None
+    patch: PatchResult | None = None
+    references: tuple[ReferenceSummary, ...] = ()
     site_statistics: tuple[SiteStatistics, ...] | None = None
     targeted: TargetedNoise | None = None
     untargeted: UntargetedNoise | None = None

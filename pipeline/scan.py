@@ -5,59 +5,35 @@ from __future__ import annotations
 import logging
 import platform
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import torch
-from onnx import ModelProto
 
 from pipeline.config import ScanConfig
-from pipeline.fetch import Fetched, fetch
-from pipeline.isolation import isolated
-from pipeline.native import NativeModel
 from pipeline.peak import peak_rss_mb
-from pipeline.result import Evidence, ScanResult, summarise
-from pipeline.samples import first_images, read_samples
+from pipeline.references import weigh
+from pipeline.result import Evidence, ScanResult
 from pipeline.store import Store
-from pipeline.untrusted import prove_conversion
+from pipeline.walk import ScanRequest, class_profile, clean_behaviour, prepare
 from stages import judge
-from stages.convert import build_module
 from stages.errors import CannotJudge, ConfigError
-from stages.export.child import PROBES
-from stages.export.detect import find_source
-from stages.inspection import inspect_onnx
 from stages.mask import find_mask
-from stages.noise import find_targeted_noise, find_untargeted_noise
-from stages.parity import confirm_parity
-from stages.precondition import check_preconditions
+from stages.noise import find_untargeted_noise
 from stages.reference import run_reference
-from stages.sites import measure_sites
-from stages.twin import make_twin
-from stages.types import CleanSamples, Verdict
+from stages.references import Vetted
+from stages.types import Statistic, TorchTwin, Verdict
 
 STEPS = 11
-"""Steps of a full walk, one more in reference mode: for whoever shows how far a scan is."""
+"""Steps of a full walk without options: for whoever shows how far a scan is."""
+
+OPTIONAL_STEPS = {"mask": 2, "reference": 1}
+"""Further steps that a section of settings enables."""
 
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("ban-gate", "torch", "onnx", "onnx2torch", "onnxruntime-gpu", "onnxruntime", "numpy")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScanRequest:
-    """What to scan: a model, its clean samples, and the name the model goes by in reports.
-
-    `model` is what `find_source` takes: a file, a folder, or `FILE.py:FUNCTION`. A native model is
-    exported first, by the interpreter `python`, if it is `trusted` to run code.
-    """
-
-    model: str
-    samples: Path
-    uri: str
-    config: ScanConfig = field(default_factory=ScanConfig)
-    trusted: bool = False
-    python: str = sys.executable
 
 
 def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
@@ -90,67 +66,56 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
     )
 
 
+def steps_of(request: ScanRequest) -> int:
+    """How many steps the walk of this request has, if it comes to an end."""
+    config = request.config
+    enabled = {"mask": config.mask.enabled, "reference": config.reference.enabled}
+    further = sum(OPTIONAL_STEPS[section] for section, on in enabled.items() if on)
+    return STEPS + further + bool(request.references)
+
+
 def _walk(
     request: ScanRequest, store: Store, device: torch.device, evidence: Evidence, workspace: Path
 ) -> Verdict:
     """Fills `evidence` stage by stage and returns the verdict."""
-    config, seed = request.config, request.config.seed
-    with store.timed("fetch"):
-        fetched = _fetched(request, workspace)
-        evidence.export = fetched.export
-    with store.timed("inspect_onnx"):
-        artifact = evidence.artifact = isolated(config.isolation, inspect_onnx, fetched.path)
-    with store.timed("read_samples"):
-        samples = evidence.samples = read_samples(request.samples, artifact)
-    with store.timed("prove_conversion"):
-        proven = isolated(
-            config.isolation, prove_conversion, artifact, _first(samples, config), config.parity
-        )
-        evidence.parity = proven.parity
-    with store.timed("find_sites"):
-        module = build_module(ModelProto.FromString(proven.graph)).to(device)
-        confirm_parity(artifact, module, samples, proven.parity)
-        twin = make_twin(artifact, module, samples, device)
-        evidence.twin = summarise(twin)
-    clean = store.run(check_preconditions, twin, samples, config.precondition)
-    evidence.precondition = clean
+    config = request.config
+    twin = prepare(request, store, device, evidence, workspace)
+    clean = clean_behaviour(twin, store, evidence, config)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=clean.reasons)
-    sites = evidence.site_statistics = store.run(measure_sites, twin, samples)
-    targeted = evidence.targeted = store.run(
-        find_targeted_noise, twin, samples, sites, clean, config.noise, seed
-    )
-    epsilon = targeted.epsilon if config.noise.epsilon is None else config.noise.epsilon
-    untargeted = evidence.untargeted = store.run(
-        find_untargeted_noise, twin, samples, sites, clean, config.noise, epsilon, seed
-    )
-    mask = evidence.mask = store.run(find_mask, twin, samples, sites, untargeted, config.mask, seed)
-    verdict = store.run(judge.judge, clean, targeted, untargeted, mask, config.judge)
-    if not config.reference.enabled:
-        return verdict
-    evidence.reference = store.run(run_reference, twin, samples, sites, config.reference, seed)
-    return judge.accompany(judge.reference_statistic(evidence.reference), verdict)
+    profile = class_profile(twin, request.uri, store, evidence, config)
+    references = Vetted(kept=(), remarks=())
+    if request.references:
+        with store.timed("weigh_references"):
+            references, evidence.references = weigh(profile, request, store, device, workspace)
+    verdict = store.run(judge.judge, profile, references, config.score, config.judge)
+    return judge.accompany(verdict, *_accompanying(twin, store, evidence, config))
 
 
-def _fetched(request: ScanRequest, workspace: Path) -> Fetched:
-    config = request.config
-    source = find_source(request.model)
-    exports = source.framework != "onnx" and request.trusted
-    images = first_images(request.samples, PROBES) if exports else None
-    model = NativeModel(source=source, python=request.python, images=images)
-    return fetch(
-        model,
-        workspace,
-        trusted=request.trusted,
-        config=config.export,
-        limits=config.isolation,
-    )
-
-
-def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:
-    """As many samples as parity is proven with."""
-    n = sum(config.parity.batches)
-    return CleanSamples(images=samples.images[:n].copy(), labels=samples.labels[:n].copy())
+def _accompanying(
+    twin: TorchTwin, store: Store, evidence: Evidence, config: ScanConfig
+) -> Iterator[Statistic]:
+    """What the paper's noise and mask say, where they are enabled; they do not decide."""
+    samples, clean, seed = evidence.samples, evidence.precondition, config.seed
+    sites, targeted = evidence.site_statistics, evidence.targeted
+    assert samples is not None, "`prepare` reads them"  # noqa: S101 (our own logic)
+    assert clean is not None, "`clean_behaviour` comes first"  # noqa: S101 (same)
+    assert sites is not None, "`class_profile` comes first"  # noqa: S101 (same)
+    assert targeted is not None, "`class_profile` comes first"  # noqa: S101 (same)
+    if config.mask.enabled:
+        epsilon = targeted.epsilon if config.noise.epsilon is None else config.noise.epsilon
+        untargeted = evidence.untargeted = store.run(
+            find_untargeted_noise, twin, samples, sites, clean, config.noise, epsilon, seed
+        )
+        mask = evidence.mask = store.run(
+            find_mask, twin, samples, sites, untargeted, config.mask, seed
+        )
+        yield from judge.masked_statistics(clean, untargeted, mask)
+    if config.reference.enabled:
+        found = evidence.reference = store.run(
+            run_reference, twin, samples, sites, config.reference, seed
+        )
+        yield judge.reference_statistic(found)
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,14 +1,8 @@
-"""From statistics to a verdict: which class stands out, and how often a clean model would do so.
+"""From statistics to a verdict: which class stands out, and how often one would in a clean model.
 
-The leading statistic is `targeted_noise`: per class, the share of the sweep of bounds (in log ε) at
-which even the most resisting source classes have gone over to it. Its value is the lead of the
-first class over the second. For values with an exponential upper tail that lead is exponentially
-distributed whatever the number of classes (Rényi 1953), with a mean θ that is estimated from n
-clean tuning models; integrating over the uncertainty of θ gives
-
-    p = (1 + lead / (n θ))^(−n).
-
-Source: the order-statistic null follows MM-BD (arXiv 2205.06900); the statistic is ours.
+The score that decides is made in `stages/score.py` of the blended patterns, the patch and the
+neuron noise, and of clean references where there are any. The feature mask accompanies it
+(docs/method.md).
 """
 
 from __future__ import annotations
@@ -17,8 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stages.references import Vetted
+from stages.score import SEARCHES, ScoreConfig, p_value, scores
 from stages.stage import stage
 from stages.types import (
+    ClassProfile,
     Floats,
     GraphFinding,
     Integers,
@@ -26,7 +23,6 @@ from stages.types import (
     PreconditionResult,
     ReferenceResult,
     Statistic,
-    TargetedNoise,
     UntargetedNoise,
     Verdict,
 )
@@ -38,59 +34,42 @@ class JudgeConfig:
 
     false_alarm_rate: float = 0.05
     """Largest p-value that is called `backdoored`; the share of clean models wrongly blocked."""
-    null_mean: float = 0.0182
-    """θ, mean lead among clean models. Source: `python -m benchmarks.calibration`."""
-    null_models: int = 24
-    """n, clean models that θ comes from."""
+    min_working: float = 0.5
+    """Smallest share of the classes for which some patch must work; below it is `inconclusive`."""
 
 
-@stage(version=1)
+@stage(version=3)
 def judge(
-    clean: PreconditionResult,
-    targeted: TargetedNoise,
-    untargeted: UntargetedNoise,
-    mask: MaskResult,
-    config: JudgeConfig,
+    profile: ClassProfile, references: Vetted, score: ScoreConfig, config: JudgeConfig
 ) -> Verdict:
-    """The verdict on a model whose preconditions hold, with every statistic.
-
-    The feature mask and the untargeted noise accompany the verdict and do not decide it: on the
-    tuning models they did not separate clean from backdoored (docs/method.md).
-    """
-    lead = _leading(targeted, config)
-    before = _shares(np.bincount(clean.logits.argmax(1), minlength=len(lead.per_class)))
+    """The verdict on a model whose preconditions hold, with the statistics that decide it."""
+    leading = _leading(profile, references.kept, score)
     statistics = (
-        lead,
-        _gain("untargeted_noise", untargeted.predictions, before),
-        _gain("masked_noise", mask.predictions, before),
+        leading,
+        *(_accompanying(name, getattr(profile, name)) for name in SEARCHES),
     )
-    backdoored = lead.p_value is not None and lead.p_value <= config.false_alarm_rate
+    working = float((profile.patch > 0).mean())
+    if working < config.min_working:
+        return Verdict(
+            label="inconclusive",
+            reasons=(_thin(working, config), *references.remarks),
+            statistics=statistics,
+        )
+    p = leading.p_value or 1.0
+    backdoored = p <= config.false_alarm_rate
     return Verdict(
         label="backdoored" if backdoored else "clean",
-        reasons=(_reason(lead, backdoored, config), *_note(targeted)),
-        suspected_class=lead.suspected_class if backdoored else None,
-        p_value=lead.p_value,
-        score=-float(np.log10(lead.p_value or 1.0)),
+        reasons=(_reason(leading, backdoored, references, config), *references.remarks),
+        suspected_class=leading.suspected_class if backdoored else None,
+        p_value=p,
+        score=abs(float(np.log10(p))),
         statistics=statistics,
     )
 
 
-def lead_of(targeted: TargetedNoise) -> tuple[Floats, float]:
-    """The leading statistic per class (K,) in [0, 1], and the lead of the first over the second."""
-    per_class = targeted.worst_source.mean(axis=0)
-    second, first = np.sort(per_class)[-2:]
-    return per_class, float(first - second)
-
-
-def p_value(lead: float, config: JudgeConfig) -> float:
-    """How often a clean model leads by this much or more, in (0, 1]."""
-    models = config.null_models
-    return float((1 + lead / (models * config.null_mean)) ** -models)
-
-
-def accompany(statistic: Statistic, verdict: Verdict) -> Verdict:
-    """The verdict with one more statistic that does not decide it."""
-    return replace(verdict, statistics=(*verdict.statistics, statistic))
+def accompany(verdict: Verdict, *statistics: Statistic) -> Verdict:
+    """The verdict with more statistics that do not decide it."""
+    return replace(verdict, statistics=(*verdict.statistics, *statistics))
 
 
 def condemn(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verdict:
@@ -102,59 +81,64 @@ def condemn(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verdict:
     return replace(verdict, label="backdoored", reasons=(*reasons, *verdict.reasons))
 
 
+def masked_statistics(
+    clean: PreconditionResult, untargeted: UntargetedNoise, mask: MaskResult
+) -> tuple[Statistic, ...]:
+    """What each class gains under the paper's noise, and with only the masked features left."""
+    before = _shares(np.bincount(clean.logits.argmax(1), minlength=clean.logits.shape[1]))
+    return (
+        _accompanying("untargeted_noise", _shares(untargeted.predictions) - before),
+        _accompanying("masked_noise", _shares(mask.predictions) - before),
+    )
+
+
 def reference_statistic(result: ReferenceResult) -> Statistic:
     """The published algorithm's histogram as a statistic; the paper states no threshold for it."""
-    shares = _shares(result.predictions)
-    return Statistic(
-        name="reference",
-        per_class=tuple(shares),
-        value=result.share,
-        suspected_class=int(np.argmax(shares)),
-    )
+    return _accompanying("reference", _shares(result.predictions))
 
 
-def _leading(targeted: TargetedNoise, config: JudgeConfig) -> Statistic:
-    per_class, lead = lead_of(targeted)
-    return Statistic(
-        name="targeted_noise",
-        per_class=tuple(per_class.tolist()),
-        value=lead,
-        suspected_class=int(per_class.argmax()),
-        p_value=p_value(lead, config),
-    )
+def _leading(
+    profile: ClassProfile, references: tuple[ClassProfile, ...], config: ScoreConfig
+) -> Statistic:
+    found = _accompanying("score", scores(profile, references, config))
+    null = config.referenced if references else config.alone
+    return replace(found, p_value=p_value(found.value, null, len(found.per_class)))
 
 
-def _gain(name: str, predictions: Integers, before: list[float]) -> Statistic:
-    gain = np.subtract(_shares(predictions), before)
+def _accompanying(name: str, per_class: Floats) -> Statistic:
     return Statistic(
         name=name,
-        per_class=tuple(gain.tolist()),
-        value=float(gain.max()),
-        suspected_class=int(gain.argmax()),
+        per_class=tuple(per_class.tolist()),
+        value=float(per_class.max()),
+        suspected_class=int(per_class.argmax()),
     )
 
 
-def _shares(counts: Integers) -> list[float]:
-    shares: list[float] = (counts / max(1, counts.sum())).tolist()
+def _shares(counts: Integers) -> Floats:
+    shares: Floats = (counts / max(1, counts.sum())).astype(np.float32)
     return shares
 
 
-def _reason(lead: Statistic, backdoored: bool, config: JudgeConfig) -> str:
+def _thin(working: float, config: JudgeConfig) -> str:
+    return (
+        f"no patch was found that works for {1 - working:.0%} of the classes, at most"
+        f" {1 - config.min_working:.0%} are allowed, so the search has too little power here; raise"
+        " `patch.steps`, or check range and preprocessing of the samples"
+    )
+
+
+def _reason(leading: Statistic, backdoored: bool, references: Vetted, config: JudgeConfig) -> str:
+    against = f" against {len(references.kept)} reference(s)" if references.kept else ""
     found = (
-        f"lead {lead.value:.3f}, p = {lead.p_value:.2g}, false-alarm rate {config.false_alarm_rate}"
+        f"score {leading.value:.2f}{against}, p = {leading.p_value:.2g}, false-alarm rate"
+        f" {config.false_alarm_rate}"
     )
     if backdoored:
         return (
-            f"class {lead.suspected_class} stands out: neuron noise too small to move samples of"
-            f" every class elsewhere moves them there ({found})"
+            f"class {leading.suspected_class} stands out: one fixed trigger carries samples of"
+            f" every other class there more easily than to its neighbours ({found})"
         )
     return (
-        f"no class stands out under targeted neuron noise ({found}); a pass means that these tests"
-        " found no backdoor at this rate, not that there is none"
+        f"no class stands out ({found}); a pass means that these tests found no backdoor at this"
+        " rate, not that there is none"
     )
-
-
-def _note(targeted: TargetedNoise) -> tuple[str, ...]:
-    if targeted.worst_source[-1].max() >= 0.5:
-        return ()
-    return ("even the largest noise moved few samples, so the test had little power here",)

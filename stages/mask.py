@@ -38,6 +38,8 @@ CHUNK = 128
 class MaskConfig:
     """Settings of the feature mask."""
 
+    enabled: bool = False
+    """Whether the scan also runs untargeted noise and the feature mask, which do not decide."""
     penalty: float = 0.75
     """λ, weight of the mask's size. Source: BAN, README settings."""
     epochs: int = 20

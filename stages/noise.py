@@ -2,7 +2,7 @@
 
 Both climb by projected sign-gradient steps. With f the twin under noise n = (δ, ξ),
 
-    targeted:    n ← clip(n + a·sign ∇ mean log p_t(f(n)), ±ε)   for every class t,
+    targeted:    n ← clip(n + a·sign ∇ mean margin_t(f(n)), ±ε)   for every class t,
     untargeted:  n ← clip(n + a·sign ∇ CE(f(n), y), ±ε).
 
 The targeted bound ε grows from step to step, so one run yields the whole curve of flips against ε,
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from stages import graph, progress
+from stages import progress, targets
+from stages.blend import clean_margin
 from stages.stage import stage
 from stages.tail import Noise, NoisyTail, balanced, climb
 from stages.types import (
@@ -38,16 +39,18 @@ from stages.types import (
 class NoiseConfig:
     """Settings of the neuron noise."""
 
-    samples: int = 64
+    samples: int = 32
     """Clean samples, balanced over the classes, that the noise is searched on."""
     smallest: float = 0.01
     """First bound ε of the targeted sweep."""
     largest: float = 0.5
     """Last bound ε of the targeted sweep."""
-    sweep: int = 16
+    sweep: int = 8
     """Bounds in the sweep, in geometric progression, one gradient step each."""
     rate: float = 0.5
     """Length a of a targeted step, as a share of the current ε."""
+    judged: float = 0.03
+    """Bound ε whose margins count in the verdict: the nearest one of the sweep."""
     typical_flip: float = 0.05
     """The ε that suits the model: the first at which the median class has flipped this share."""
     resisting: float = 0.25
@@ -60,7 +63,7 @@ class NoiseConfig:
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
 
-@stage(version=2)
+@stage(version=3)
 def find_targeted_noise(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -75,8 +78,9 @@ def find_targeted_noise(
     """
     rows = balanced(samples, clean.logits, config.samples, seed)
     images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
-    groups = _groups(twin, images, config.memory_mb)
+    groups = targets.groups(twin, images, config.memory_mb)
     step_done = progress.counter(len(groups) * config.sweep)
+    unit = clean_margin(clean.logits)
     sweeps = [
         _sweep(NoisyTail(twin, statistics, images, len(group)), group, labels, config, step_done)
         for group in groups
@@ -87,9 +91,11 @@ def find_targeted_noise(
         epsilons=_bounds(config),
         flips=flips,
         worst_source=np.concatenate([each.worst_source for each in sweeps], axis=1),
-        pull=np.concatenate([each.pull for each in sweeps], axis=1),
+        pull=(np.concatenate([each.pull for each in sweeps], axis=1) / unit).astype(np.float32),
         chosen=chosen,
-        by_site=np.concatenate([each.by_site[chosen] for each in sweeps]),
+        by_site=(np.concatenate([each.by_site[chosen] for each in sweeps]) / unit).astype(
+            np.float32
+        ),
     )
 
 
@@ -123,7 +129,7 @@ def _sweep(
             noise = moved
             logits, pull, gradient = _pull(tail, noise, group, others)
             flipped = logits.argmax(-1) == group[:, None]
-        flips.append(_mean_over(flipped.float(), others))
+        flips.append(targets.mean_over(flipped.float(), others))
         worst.append(_resisting(flipped, labels, group, config.resisting))
         pulls.append(pull)
         by_site.append(added)
@@ -136,22 +142,11 @@ def _sweep(
 def _pull(
     tail: NoisyTail, noise: Noise, group: torch.Tensor, others: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, Noise]:
-    """Logits (g, B, K) under the noise, the mean log p_t (g,) of the others, and its gradient."""
+    """Logits (g, B, K) under the noise, the mean margin (g,) of the others, and its gradient."""
     noise = [each.requires_grad_() for each in noise]
     logits = tail.logits(noise)
-    pull = _mean_over(_log_probability(logits, group), others)
+    pull = targets.mean_over(targets.margins(logits, group), others)
     return logits.detach(), pull.detach(), list(torch.autograd.grad(pull.sum(), noise))
-
-
-def _log_probability(logits: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
-    """log p_t (g, B) of each copy's own target class."""
-    targets = group[:, None, None].expand(-1, logits.shape[1], 1)
-    return functional.log_softmax(logits, dim=-1).gather(-1, targets).squeeze(-1)
-
-
-def _mean_over(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
-    """Mean (g,) over the samples that count, those of other classes than the target."""
-    return (values * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
 @torch.no_grad()
@@ -159,6 +154,13 @@ def _effect(before: Noise, after: Noise, gradient: Noise) -> torch.Tensor:
     """What a step adds to the pull through each site (g, sites), to first order: Σ Δn · ∇."""
     steps = zip(before, after, gradient, strict=True)
     return torch.stack([((new - old) * slope).sum((1, 2)) for old, new, slope in steps], dim=1)
+
+
+def judged_margins(targeted: TargetedNoise, config: NoiseConfig) -> Floats:
+    """The margins (K,) under the noise that count in the verdict."""
+    nearest = int(np.abs(np.log(targeted.epsilons / config.judged)).argmin())
+    found: Floats = targeted.pull[nearest]
+    return found
 
 
 def _resisting(
@@ -190,17 +192,6 @@ def _suiting(flips: Floats, typical: float) -> int:
     """Index of the first bound at which the median class has flipped; else of the last."""
     reached = np.median(flips, axis=1) >= typical
     return int(reached.argmax()) if reached.any() else len(flips) - 1
-
-
-def _groups(twin: TorchTwin, images: torch.Tensor, memory_mb: int) -> list[torch.Tensor]:
-    """The classes in groups whose activations fit into memory, forward and backward."""
-    floats = sum(
-        int(np.prod(shape))
-        for shape in graph.shapes(twin.module, images[:1].to(twin.device)).values()
-    )
-    per_class = 3 * 4 * floats * len(images)
-    size = max(1, memory_mb * 2**20 // per_class)
-    return list(torch.split(torch.arange(twin.classes, device=twin.device), size))
 
 
 @stage(version=1)

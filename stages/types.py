@@ -189,9 +189,10 @@ class TargetedNoise:
 
     `epsilons` (S,) are the bounds of the sweep; `flips` (S, K) the share in [0, 1] of samples of
     other classes that go to each class; `worst_source` (S, K) the same share among those source
-    classes that resist most; `pull` (S, K) the mean log-probability of the target; `chosen` is the
-    index of the bound that suits this model; `by_site` (K, sites) is what the noise of each site
-    has added to `pull` on the way to that bound: Σ Δn · ∇ over steps and channels, in nats.
+    classes that resist most; `pull` (S, K) the mean margin of the target over the largest other
+    logit, in clean margins; `chosen` is the index of the bound that suits this model; `by_site`
+    (K, sites) is what the noise of each site has added to `pull` on the way to that bound:
+    Σ Δn · ∇ over steps and channels.
     """
 
     epsilons: Floats
@@ -226,6 +227,63 @@ class MaskResult:
 
     def __post_init__(self) -> None:
         _freeze(self.mask, self.benign_loss, self.other_loss, self.predictions)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlendResult:
+    """How far one blended pattern per class carries samples of other classes.
+
+    `margins` (K,) of faint and `strong` (K,) of stronger patterns are mean margins of the target's
+    logit over the largest other, in units of the clean samples' median margin; `pattern` (*input
+    shape) is the faint one of the `leading` class.
+    """
+
+    margins: Floats
+    strong: Floats
+    leading: int
+    pattern: Floats
+
+    def __post_init__(self) -> None:
+        _freeze(self.margins, self.strong, self.pattern)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchResult:
+    """The smallest patch per class that carries samples of other classes.
+
+    `areas` (K,) in (0, 1] are shares of the image, 1 where no patch worked; `mask` in [0, 1] and
+    `pattern` are those of the `leading` class, which spread over the input shape.
+    """
+
+    areas: Floats
+    leading: int
+    mask: Floats
+    pattern: Floats
+
+    def __post_init__(self) -> None:
+        _freeze(self.areas, self.mask, self.pattern)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassProfile:
+    """What the searches say of every class of one model: the natural differences between classes.
+
+    `blend` and `strong_blend` (K,) are the margins of the blended patterns, `patch` (K,) −log of
+    the patch areas, `noise` (K,) the margins under neuron noise; larger is more suspicious.
+    `digest` is the model's, `samples` that of the clean samples.
+    """
+
+    name: str
+    digest: str
+    samples: str
+    clean_accuracy: float
+    blend: Floats
+    strong_blend: Floats
+    patch: Floats
+    noise: Floats
+
+    def __post_init__(self) -> None:
+        _freeze(self.blend, self.strong_blend, self.patch, self.noise)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

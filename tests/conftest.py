@@ -21,11 +21,13 @@ import requests
 from pipeline.config import ScanConfig
 from pipeline.result import Evidence, ScanResult, TwinSummary
 from stages.types import (
+    BlendResult,
     CleanSamples,
     MaskResult,
     NoiseSite,
     OnnxArtifact,
     ParityResult,
+    PatchResult,
     PreconditionResult,
     Statistic,
     TargetedNoise,
@@ -100,6 +102,18 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
             clean_accuracy=1.0,
             covered_classes=5,
             reasons=(),
+        ),
+        blend=BlendResult(
+            margins=np.array([-0.5, -0.4, -0.6, 2.0, -0.5], np.float32),
+            strong=np.array([0.5, 0.4, 0.6, 4.0, 0.5], np.float32),
+            leading=3,
+            pattern=random.random((1, 4, 4), np.float32),
+        ),
+        patch=PatchResult(
+            areas=np.array([0.2, 0.25, 0.3, 0.02, 0.2], np.float32),
+            leading=3,
+            mask=random.random((1, 4, 4), np.float32),
+            pattern=random.random((1, 4, 4), np.float32),
         ),
         targeted=TargetedNoise(
             epsilons=np.array([0.01, 0.1, 1.0], np.float32),

@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from benchmarks import data, demo_models
-from benchmarks.detection import Outcome, table
+from benchmarks.detection import (
+    Outcome,
+    auroc,
+    blocked_table,
+    found_at,
+    method_table,
+    misses,
+)
 from benchmarks.zoo import architectures, exporters, input_aware, training
 from benchmarks.zoo.__main__ import build
 from benchmarks.zoo.attacks import OTHER, SINGLE_TARGET, TRIGGERS
@@ -21,17 +28,18 @@ from benchmarks.zoo.recipe import CLEAN, Recipe
 from benchmarks.zoo.splits import SPLITS, TASKS, recipes
 
 
-def outcome(attack: str, *, label: str = "clean", suspected: int | None = None) -> Outcome:
+def outcome(
+    attack: str, *, blocked: bool = False, suspected: int | None = None, score: float = 0.0
+) -> Outcome:
     return Outcome(
-        name="model",
+        name=f"model-{attack}",
+        task="digits",
         architecture="vgg",
         attack=attack,
-        target=3,
-        label=label,
+        target=None if attack == CLEAN else 3,
+        score=score,
         suspected=suspected,
-        lead=0.0,
-        p_value=1.0,
-        seconds=1.0,
+        blocked=blocked,
     )
 
 
@@ -261,19 +269,53 @@ def test_the_demo_backdoors_work(name: str) -> None:
         assert (classes(triggered) == recipe.target).mean() > 0.95
 
 
+ROWS = [
+    outcome("clean"),
+    outcome("clean", blocked=True, suspected=8, score=2.0),
+    outcome("wanet", blocked=True, suspected=3, score=4.0),
+    outcome("wanet", blocked=True, suspected=8, score=3.0),
+    outcome("wanet", score=1.0),
+]
+
+
 def test_table_counts_blocked_and_right_apart() -> None:
     """A model blocked for the wrong class counts as blocked and not as right."""
-    rows = [
-        outcome("clean"),
-        outcome("clean", label="backdoored", suspected=8),
-        outcome("wanet", label="backdoored", suspected=3),
-        outcome("wanet", label="backdoored", suspected=8),
-        outcome("wanet"),
-    ]
-
-    lines = table(rows)
+    lines = blocked_table(ROWS, lambda each: each.attack)
 
     assert lines[2].startswith("| clean | 2 | 1 |")
     assert lines[2].endswith("| – |")
     assert lines[3].startswith("| wanet | 3 | 2 |")
     assert lines[3].endswith("| 1 |")
+
+
+def test_every_wrong_verdict_is_listed() -> None:
+    """False alarms, misses and wrong classes each have a line, right verdicts none."""
+    lines = misses(ROWS)
+
+    assert [line.split()[0] for line in lines] == ["false", "wrong", "missed"]
+
+
+def test_auroc_counts_pairs_and_leaves_out_other_attacks() -> None:
+    """It is the share of pairs in which the backdoored model scores higher."""
+    others = [outcome("all-to-all", score=-9.0), outcome("sig", score=-9.0)]
+
+    area, low, high = auroc([*ROWS, *others])
+
+    assert area == pytest.approx(5 / 6)
+    assert 0 <= low <= area <= high <= 1
+
+
+def test_detection_at_a_rate_is_read_off_the_clean_scores() -> None:
+    """Only what scores above the clean quantile is found; a right class counts among those."""
+    found, right = found_at(ROWS, 0.0)
+
+    assert found == pytest.approx(2 / 3)
+    assert right == pytest.approx(1 / 2)
+
+
+def test_a_method_without_results_has_no_row() -> None:
+    """Methods that were not run are left out, and the others are not."""
+    lines = method_table({"ours": ROWS, "theirs": []})
+
+    assert len(lines) == 3
+    assert lines[2].startswith("| ours | 2 | 3 | 0.833")

@@ -15,20 +15,23 @@ from torch import fx, nn
 from pipeline import keys
 from pipeline.config import ScanConfig
 from pipeline.result import Evidence
+from stages.blend import find_blend
 from stages.judge import JudgeConfig, judge
 from stages.mask import find_mask
 from stages.noise import find_targeted_noise, find_untargeted_noise
+from stages.patch import find_patch
 from stages.precondition import check_preconditions
 from stages.reference import run_reference
+from stages.references import Vetted
 from stages.sites import measure_sites
 from stages.stage import stage
-from stages.types import CleanSamples, OnnxArtifact, SiteStatistics, TorchTwin
+from stages.types import ClassProfile, CleanSamples, OnnxArtifact, SiteStatistics, TorchTwin
 
 STAGES: dict[str, Any] = {
     each.name: each
     for each in (
         *(check_preconditions, measure_sites, find_targeted_noise, find_untargeted_noise),
-        *(find_mask, judge, run_reference),
+        *(find_blend, find_patch, find_mask, judge, run_reference),
     )
 }
 
@@ -52,6 +55,20 @@ def _twin(digest: str = "ab" * 32, device: str = "cpu") -> TorchTwin:
     )
 
 
+def _profile(name: str) -> ClassProfile:
+    values = np.arange(5, dtype=np.float32)
+    return ClassProfile(
+        name=name,
+        digest="ab" * 32,
+        samples="cd" * 32,
+        clean_accuracy=0.5,
+        blend=values,
+        strong_blend=values,
+        patch=values,
+        noise=values,
+    )
+
+
 @pytest.fixture
 def arguments(evidence: Evidence) -> dict[str, Any]:
     """Every argument that any stage of a scan takes, by name."""
@@ -62,7 +79,9 @@ def arguments(evidence: Evidence) -> dict[str, Any]:
         "samples": evidence.samples,
         "statistics": (site,),
         "clean": evidence.precondition,
-        "targeted": evidence.targeted,
+        "profile": _profile("judged"),
+        "references": Vetted(kept=(_profile("before"),), remarks=("one is left out",)),
+        "score": config.score,
         "untargeted": evidence.untargeted,
         "noise": evidence.untargeted,
         "mask": evidence.mask,
@@ -70,6 +89,8 @@ def arguments(evidence: Evidence) -> dict[str, Any]:
         "seed": 0,
         "configs": {
             "check_preconditions": config.precondition,
+            "find_blend": config.blend,
+            "find_patch": config.patch,
             "find_targeted_noise": config.noise,
             "find_untargeted_noise": config.noise,
             "find_mask": config.mask,
@@ -99,6 +120,8 @@ def _another(value: object) -> object:
             return value + 1
         case float():
             return value / 2 + 0.001
+        case str():
+            return f"another {value}"
         case None:
             return 0.125
     raise TypeError(value)
@@ -169,7 +192,7 @@ def test_no_two_stages_share_a_key(arguments: dict[str, Any]) -> None:
     inputs = keys.describe_inputs(judge, **_call("judge", arguments))
     newer = stage(version=judge.version + 1)(judge.function)
 
-    assert len({keys.key_of(each, inputs) for each in (*STAGES.values(), newer)}) == 8
+    assert len({keys.key_of(each, inputs) for each in (*STAGES.values(), newer)}) == len(STAGES) + 1
 
 
 @pytest.mark.parametrize(

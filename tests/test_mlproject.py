@@ -118,9 +118,13 @@ def test_mlflow_run_leaves_the_answer_in_its_run(
 FIGURES = {"flip_rate_per_class", "flip_sweep", "noise_by_layer", "predictions_under_noise"}
 STEPS = {
     "fetch", "inspect_onnx", "read_samples", "prove_conversion", "find_sites", "measure_sites",
-    "check_preconditions", "find_targeted_noise", "find_untargeted_noise", "find_mask", "judge",
+    "check_preconditions", "find_blend", "find_patch", "find_targeted_noise",
+    "find_untargeted_noise", "find_mask", "judge",
 }  # fmt: skip
-SETTINGS = "noise.steps=3; noise.sweep=4;noise.samples=20; mask.epochs=3; mask.batches=2"
+SETTINGS = (
+    "noise.steps=3; noise.sweep=4;noise.samples=20; mask.epochs=3; mask.batches=2;"
+    " mask.enabled=true"
+)
 CURVES = {
     "targeted/epsilon": 4, "targeted/median_flip": 4, "targeted/max_flip": 4, "untargeted/loss": 3,
     "mask/benign_loss": 3, "mask/other_loss": 3,

@@ -22,7 +22,8 @@ from stages.types import (
 )
 
 ALL = {
-    "flip_rate_per_class", "flip_sweep", "noise_by_layer", "predictions_under_noise", "mask_loss",
+    "score_per_class", "recovered_triggers", "flip_rate_per_class", "flip_sweep", "noise_by_layer",
+    "predictions_under_noise", "mask_loss",
 }  # fmt: skip
 PNG = b"\x89PNG"
 
@@ -63,7 +64,13 @@ def test_a_full_scan_has_every_figure(make_result: Make) -> None:
 @pytest.mark.parametrize(
     ("lost", "left"),
     [
-        ("targeted", {"predictions_under_noise", "mask_loss"}),
+        (
+            "targeted",
+            {"score_per_class", "recovered_triggers", "predictions_under_noise", "mask_loss"},
+        ),
+        ("blend", ALL - {"recovered_triggers"}),
+        ("patch", ALL - {"recovered_triggers"}),
+        ("samples", ALL - {"recovered_triggers"}),
         ("twin", ALL - {"noise_by_layer"}),
         ("untargeted", ALL - {"predictions_under_noise"}),
         ("precondition", ALL - {"predictions_under_noise"}),
@@ -91,14 +98,17 @@ def test_figures_are_written_whole(make_result: Make, tmp_path: Path, classes: i
 
     paths = write_figures(result, tmp_path)
 
-    assert {path.stem for path in paths} == ALL
+    assert {path.stem for path in paths} == ALL - {"score_per_class"}
     assert set(tmp_path.iterdir()) == set(paths)
     assert all(path.read_bytes().startswith(PNG) for path in paths)
 
 
 def test_every_axis_says_what_it_shows(make_result: Make) -> None:
-    """Each figure names its x axis, and its y axis once."""
-    for name, figure in figures(make_result()).items():
+    """Each figure names its x axis, and its y axis once; pictures have titles instead."""
+    drawn = figures(make_result())
+    pictures = drawn.pop("recovered_triggers").axes
+    assert all(axes.get_title() and axes.images for axes in pictures)
+    for name, figure in drawn.items():
         assert figure.axes[-1].get_xlabel(), name
         assert figure.get_supylabel() or figure.axes[0].get_ylabel(), name
 

@@ -15,12 +15,16 @@ from test_graph_logic import branch_on_pixel, checksum_where
 from mlflow_project.commands import DEMO
 from pipeline.config import ScanConfig, load_config
 from pipeline.result import ScanResult
-from pipeline.scan import STEPS, ScanRequest, choose_device, scan
+from pipeline.scan import STEPS, choose_device, scan, steps_of
 from pipeline.store import Store
 from pipeline.untrusted import describe
+from pipeline.walk import ScanRequest
 from stages.errors import CannotJudge, ConfigError, NoNoiseSites
 
-QUICK = ["noise.sweep=6", "noise.steps=3", "mask.epochs=2", "mask.batches=3", "noise.samples=30"]
+QUICK = [
+    "blend.steps=2", "patch.steps=6", "judge.min_working=0", "noise.sweep=3", "noise.samples=20",
+]  # fmt: skip
+FULL = [*QUICK, "mask.enabled=true", "noise.steps=3", "mask.epochs=2", "mask.batches=3"]
 
 
 def scanned(
@@ -49,7 +53,8 @@ def test_every_architecture_comes_to_a_verdict(net_files: tuple[Path, Path]) -> 
     result = scanned(*net_files, load_config(None, settings))
 
     assert result.verdict.label in ("clean", "backdoored"), result.verdict.reasons
-    assert result.evidence.mask is not None
+    assert result.evidence.blend is not None
+    assert result.evidence.patch is not None
     assert len(result.seconds) == STEPS
 
 
@@ -77,7 +82,7 @@ def test_same_seed_same_verdict_and_the_store_agrees(tmp_path: Path) -> None:
     anew = scanned(*files)
 
     assert first.reused == ()
-    assert "find_targeted_noise" in again.reused
+    assert {"find_blend", "find_patch", "find_targeted_noise"} <= set(again.reused)
     assert first.verdict == again.verdict == anew.verdict
 
 
@@ -92,6 +97,34 @@ def test_reference_mode_accompanies_and_does_not_decide() -> None:
     assert compared.verdict.label == plain.verdict.label
     assert [each.name for each in compared.verdict.statistics][-1] == "reference"
     assert compared.verdict.statistics[:-1] == plain.verdict.statistics
+
+
+def test_the_feature_mask_accompanies_and_does_not_decide() -> None:
+    """With untargeted noise and mask on, the verdict stays and their statistics are told."""
+    files = DEMO / "clean.onnx", DEMO / "samples.npz"
+
+    plain, full = scanned(*files), scanned(*files, load_config(None, FULL))
+
+    assert full.verdict.p_value == plain.verdict.p_value
+    assert full.verdict.statistics[: len(plain.verdict.statistics)] == plain.verdict.statistics
+    assert full.evidence.mask is not None
+    assert plain.evidence.mask is None
+
+
+def test_steps_are_counted_as_they_are_walked() -> None:
+    """The number of steps announced is the number taken, whatever is enabled."""
+    request = ScanRequest(
+        model=str(DEMO / "patch.onnx"),
+        samples=DEMO / "samples.npz",
+        uri="patch.onnx",
+        config=load_config(None, FULL),
+        references=(str(DEMO / "clean.onnx"),),
+    )
+    with tempfile.TemporaryDirectory() as workspace:
+        result = scan(request, Store(None), Path(workspace))
+
+    assert len(result.seconds) == steps_of(request)
+    assert [each.uri for each in result.evidence.references] == [str(DEMO / "clean.onnx")]
 
 
 def test_wrong_preprocessing_is_inconclusive(tmp_path: Path) -> None:

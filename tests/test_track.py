@@ -26,6 +26,7 @@ Make = Callable[..., ScanResult]
 FILES = {
     "verdict.json", "classes.json", "model.onnx",
     "figures/flip_rate_per_class.png", "figures/flip_sweep.png", "figures/noise_by_layer.png",
+    "figures/score_per_class.png", "figures/recovered_triggers.png",
     "figures/predictions_under_noise.png", "figures/mask_loss.png",
 }  # fmt: skip
 

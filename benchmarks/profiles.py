@@ -1,0 +1,138 @@
+"""The class profiles of a zoo: what the searches say of every class of every model, kept as files.
+
+`python -m benchmarks.profiles --zoo FOLDER` measures what is missing; calibration and detection
+read what is there. `--seed` and `--samples` make profiles of their own beside the default ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import numpy as np
+import torch
+
+from benchmarks.zoo.attacks import SINGLE_TARGET
+from benchmarks.zoo.recipe import CLEAN
+from pipeline.config import ScanConfig
+from pipeline.profiles import profile_text, read_profiles
+from pipeline.references import profile
+from pipeline.store import Store
+from pipeline.walk import ScanRequest
+from stages.types import ClassProfile
+
+LOWEST_SUCCESS = 0.8
+"""An attack counts only where it succeeds on this share of held-out images."""
+SAMPLES = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A model's class profile beside the truth; `target` is None where there is no single one."""
+
+    name: str
+    task: str
+    architecture: str
+    attack: str
+    target: int | None
+    profile: ClassProfile
+
+    @property
+    def clean(self) -> bool:
+        return self.attack == CLEAN
+
+    @property
+    def single(self) -> bool:
+        """Whether it carries an attack with one target, which the goals are stated for."""
+        return self.attack in SINGLE_TARGET
+
+
+def counted(zoo: Path) -> Iterator[dict[str, object]]:
+    """The records of the models that count, in order of name."""
+    for record in sorted(zoo.glob("*.json")):
+        truth = json.loads(record.read_text())
+        if truth.get("attack_success_rate", 1.0) >= LOWEST_SUCCESS:
+            yield truth
+
+
+def known(zoo: Path, seed: int = 0, samples: int = SAMPLES) -> list[Known]:
+    """The models of a zoo whose profiles are there, in order of name."""
+    found, config = [], ScanConfig(seed=seed)
+    for truth in counted(zoo):
+        place = place_of(zoo, str(truth["name"]), seed, samples)
+        if place.exists():
+            (measured,) = read_profiles(place, config)
+            found.append(_known(truth, measured))
+    return found
+
+
+def _known(truth: dict[str, object], measured: ClassProfile) -> Known:
+    attack = str(truth["attack"])
+    single = attack not in (CLEAN, "all-to-all")
+    return Known(
+        name=str(truth["name"]),
+        task=str(truth["task"]),
+        architecture=str(truth["architecture"]),
+        attack=attack,
+        target=int(str(truth["target"])) if single else None,
+        profile=measured,
+    )
+
+
+def place_of(zoo: Path, name: str, seed: int, samples: int) -> Path:
+    """Where a model's profile lies."""
+    return zoo / "profiles" / f"{name}-seed{seed}-n{samples}.json"
+
+
+def measure(zoo: Path, name: str, task: str, seed: int, samples: int) -> None:
+    """Measures one profile as a scan does, and keeps it."""
+    place = place_of(zoo, name, seed, samples)
+    if place.exists():
+        return
+    place.parent.mkdir(exist_ok=True)
+    config = ScanConfig(seed=seed)
+    with TemporaryDirectory() as folder:
+        request = ScanRequest(
+            model=str(zoo / f"{name}.onnx"),
+            samples=_some_samples(zoo / f"{task}.npz", samples, Path(folder)),
+            uri=name,
+            config=config,
+        )
+        measured = profile(request, Store(None), torch.device("cpu"), Path(folder))
+    draft = place.with_suffix(".draft")
+    draft.write_text(profile_text((replace(measured, name=name),), config))
+    draft.replace(place)
+
+
+def _some_samples(path: Path, count: int, folder: Path) -> Path:
+    """The first samples of a file, as a file."""
+    with np.load(path) as stored:
+        images, labels = stored["images"][:count], stored["labels"][:count]
+    np.savez(folder / "samples.npz", images=images, labels=labels)
+    return folder / "samples.npz"
+
+
+@click.command()
+@click.option("--zoo", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--samples", type=int, default=SAMPLES, show_default=True)
+@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("--every", type=int, default=1, show_default=True, help="Only every Nth model.")
+@click.option("--attack", "attacks", multiple=True, help="Only models of these attacks, or clean.")
+def main(
+    zoo: Path, seed: int, samples: int, threads: int, every: int, attacks: tuple[str, ...]
+) -> None:
+    """Measure the class profiles of ZOO that are missing."""
+    torch.set_num_threads(threads)
+    chosen = [each for each in counted(zoo) if not attacks or each["attack"] in attacks]
+    for truth in chosen[::every]:
+        measure(zoo, str(truth["name"]), str(truth["task"]), seed, samples)
+        click.echo(truth["name"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What values an input may take, and over which of its axes a trigger's mask extends."""
+
+from __future__ import annotations
+
+import torch
+
+COLOURS = (1, 3, 4)
+"""Sizes of an axis that is taken for that of the colours."""
+
+
+def colour_axis(shape: tuple[int, ...]) -> int | None:
+    """The axis of the colours in the shape of one image; None where it is no image.
+
+    >>> colour_axis((3, 32, 32)), colour_axis((32, 32, 3)), colour_axis((64,))
+    (0, 2, None)
+    """
+    if len(shape) != 3:
+        return None
+    return 2 if shape[2] in COLOURS and shape[0] not in COLOURS else 0
+
+
+def valid_range(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smallest and largest value of each colour of images (N, *input shape), else of all values.
+
+    Both have as many axes as one image, so they spread over it.
+    """
+    axis = colour_axis(tuple(images.shape[1:]))
+    pooled = [i for i in range(images.dim()) if axis is None or i != axis + 1]
+    low, high = images.amin(pooled, keepdim=True), images.amax(pooled, keepdim=True)
+    return low[0], high[0]
+
+
+def mask_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a mask over one image: one number per pixel, the same for its colours."""
+    axis = colour_axis(shape)
+    return tuple(1 if i == axis else size for i, size in enumerate(shape))

@@ -1,0 +1,141 @@
+"""From what the searches say of each class to one score per class, and its p-value.
+
+With v a value per class (a margin, or −log of a patch's area), a class stands out by
+
+    z = (v − median v) / √(MAD² + s²),
+
+where MAD is the scaled median absolute deviation over the classes, and s how far the classes of
+clean tuning models usually lie apart. A class's score is √(Σ w·z₊²) over the searches, with
+z₊ = max(z, 0): what one search is blind to does not count against the others. Against clean
+references half of the same of v − v_reference is added, which sinks natural favourites. The
+largest score of clean models follows a Gumbel distribution, so that of K classes has
+
+    p = 1 − exp(−exp(−x)),   x = (score − location) / scale − log(K / 10).
+
+Source: outliers by median absolute deviation as in Neural Cleanse; the floor s, the union, the
+references and the null are ours (docs/method.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.errors import ConfigError
+from stages.types import ClassProfile, Floats
+
+SCALED = 1.4826
+"""Makes the median absolute deviation of normal values their standard deviation."""
+SEARCHES = ("blend", "strong_blend", "patch", "noise")
+"""The fields of a class profile that are scored."""
+CALIBRATED_CLASSES = 10
+"""Classes of the models that the nulls come from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Null:
+    """The largest score among clean models of ten classes: a Gumbel distribution."""
+
+    location: float
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """How far classes of clean models lie apart. Source: `python -m benchmarks.calibration`."""
+
+    weights: tuple[float, ...] = (1.0, 0.5, 1.0, 0.5)
+    """w of each of `SEARCHES`. Chosen on the tuning models."""
+    spreads: tuple[float, ...] = (0.558, 1.349, 0.325, 0.418)
+    """s of each of `SEARCHES`, for a model by itself."""
+    gaps: tuple[float, ...] = (0.533, 1.287, 0.337, 0.475)
+    """s of each of `SEARCHES`, for a model's values minus a reference's."""
+    against: float = 0.5
+    """Weight of what stands out against references. Chosen on the tuning models."""
+    alone_location: float = 1.31
+    """Location of the null of a model by itself."""
+    alone_scale: float = 0.493
+    """Scale of the null of a model by itself."""
+    referenced_location: float = 1.79
+    """Location of the null with one reference; with more, p errs to the safe side."""
+    referenced_scale: float = 0.717
+    """Scale of the null with one reference."""
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "spreads", "gaps"):
+            values = getattr(self, name)
+            if len(values) != len(SEARCHES) or min(values) < 0:
+                raise ConfigError(
+                    f"setting `score.{name}` is {list(values)}, expected {len(SEARCHES)} numbers"
+                    f" of 0 or more, for {', '.join(SEARCHES)}"
+                )
+        for name in ("alone_scale", "referenced_scale"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(
+                    f"setting `score.{name}` is {getattr(self, name)}, expected more than 0"
+                )
+
+    @property
+    def alone(self) -> Null:
+        """The largest score without references."""
+        return Null(location=self.alone_location, scale=self.alone_scale)
+
+    @property
+    def referenced(self) -> Null:
+        """The largest score with references."""
+        return Null(location=self.referenced_location, scale=self.referenced_scale)
+
+
+def values_of(profile: ClassProfile) -> Floats:
+    """What each of `SEARCHES` says of every class: (searches, K)."""
+    return np.stack([getattr(profile, name) for name in SEARCHES])
+
+
+def standing_out(values: Floats, spread: float) -> Floats:
+    """z (K,) of values (K,): how far each class lies above the median one."""
+    away = values - np.median(values)
+    deviation = SCALED * np.median(np.abs(away))
+    usual = max(float(np.hypot(deviation, spread)), 1e-6)
+    found: Floats = (away / usual).astype(np.float32)
+    return found
+
+
+def scores(
+    profile: ClassProfile, references: tuple[ClassProfile, ...], config: ScoreConfig
+) -> Floats:
+    """The score (K,) of every class, by itself and against references where there are any."""
+    found = scores_alone(profile, config)
+    if references:
+        found = found + config.against * scores_against(profile, references, config)
+    return found
+
+
+def scores_alone(profile: ClassProfile, config: ScoreConfig) -> Floats:
+    """The score (K,) of every class of a model by itself."""
+    return _union(values_of(profile), config.spreads, config.weights)
+
+
+def scores_against(
+    profile: ClassProfile, references: tuple[ClassProfile, ...], config: ScoreConfig
+) -> Floats:
+    """How far every class (K,) stands out against the mean of the references."""
+    usual = np.mean([values_of(each) for each in references], axis=0)
+    return _union(values_of(profile) - usual, config.gaps, config.weights)
+
+
+def _union(values: Floats, spreads: tuple[float, ...], weights: tuple[float, ...]) -> Floats:
+    """√(Σ w·z₊²) (K,) of the positive parts of what each search says (searches, K)."""
+    parts = [
+        weight * np.maximum(standing_out(each, spread), 0) ** 2
+        for each, spread, weight in zip(values, spreads, weights, strict=True)
+    ]
+    found: Floats = np.sqrt(np.sum(parts, axis=0)).astype(np.float32)
+    return found
+
+
+def p_value(score: float, null: Null, classes: int) -> float:
+    """How often the largest score of a clean model of so many classes is this large, in (0, 1]."""
+    away = (score - null.location) / null.scale - math.log(classes / CALIBRATED_CLASSES)
+    return max(-math.expm1(-math.exp(min(-away, 700.0))), 1e-300)

@@ -1,0 +1,318 @@
+"""From what the searches say to one score per class, and its p-value under the null."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.errors import ConfigError
+from stages.score import (
+    SEARCHES,
+    Null,
+    ScoreConfig,
+    p_value,
+    scores,
+    scores_against,
+    scores_alone,
+    standing_out,
+    values_of,
+)
+from stages.types import ClassProfile, Floats
+
+CLASSES = 10
+SETTINGS = ScoreConfig(
+    weights=(1.0, 0.25, 1.0, 0.5),
+    spreads=(0.5, 0.5, 0.25, 0.5),
+    gaps=(0.2, 0.2, 0.1, 0.2),
+    against=1.0,
+    alone_location=2.0,
+    alone_scale=0.8,
+    referenced_location=3.0,
+    referenced_scale=1.2,
+)
+BASES = dict.fromkeys(SEARCHES, -1.0) | {"patch": 2.0}
+NULL = Null(location=2.0, scale=0.8)
+
+numbers = st.floats(-5, 5, width=32)
+per_class = st.lists(numbers, min_size=4, max_size=30).map(lambda each: np.array(each, np.float32))
+
+
+def profile(
+    name: str = "model", accuracy: float = 0.95, classes: int = CLASSES, **added: dict[int, float]
+) -> ClassProfile:
+    """A profile of classes that are all alike, but for what is added to some in a search."""
+    values = {search: np.full(classes, base, np.float32) for search, base in BASES.items()}
+    for search, amounts in added.items():
+        values[search][list(amounts)] += np.array(list(amounts.values()), np.float32)
+    return ClassProfile(
+        name=name,
+        digest=f"digest of {name}",
+        samples="digest of samples",
+        clean_accuracy=accuracy,
+        **values,
+    )
+
+
+def drawn(seed: int, name: str = "model", spread: float = 1.0) -> ClassProfile:
+    """A profile whose classes differ at random."""
+    random = np.random.default_rng(seed)
+    return profile(
+        name,
+        **{search: dict(enumerate(random.normal(0, spread, CLASSES))) for search in SEARCHES},
+    )
+
+
+@given(per_class, st.floats(0.05, 2))
+def test_the_median_class_does_not_stand_out(values: Floats, spread: float) -> None:
+    """As many classes lie above zero as below, and an odd one out lies exactly there."""
+    found = standing_out(values, spread)
+
+    assert (found > 0).sum() <= len(values) / 2
+    assert (found < 0).sum() <= len(values) / 2
+    assert np.median(found) == pytest.approx(0, abs=1e-5)
+
+
+@given(per_class, st.integers(-8, 8), st.floats(0.05, 2))
+def test_a_shift_of_all_classes_changes_nothing(values: Floats, shift: int, spread: float) -> None:
+    """Only differences between classes count."""
+    found = standing_out(values, spread)
+
+    np.testing.assert_allclose(standing_out(values + shift, spread), found, rtol=1e-3, atol=1e-3)
+
+
+@given(per_class, st.floats(0.05, 2), st.sampled_from([0.25, 4.0]))
+def test_the_unit_does_not_matter(values: Floats, spread: float, unit: float) -> None:
+    """Values and spread in another unit give the same z."""
+    found = standing_out(unit * values, unit * spread)
+
+    np.testing.assert_allclose(found, standing_out(values, spread), rtol=1e-4, atol=1e-6)
+
+
+@given(per_class, st.floats(0.05, 2))
+def test_z_keeps_the_order_of_the_classes(values: Floats, spread: float) -> None:
+    """What is larger stands out more."""
+    found = standing_out(values, spread)
+
+    assert (np.diff(found[np.argsort(values)]) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [-3.0, 0.0, 1e6])
+def test_equal_classes_stand_out_by_nothing(value: float) -> None:
+    """Without any deviation the floor keeps zero from being divided by zero."""
+    assert standing_out(np.full(7, value, np.float32), 0.3).tolist() == [0.0] * 7
+
+
+def test_the_floor_bounds_a_single_class_among_equals() -> None:
+    """One class that leads equal ones does so in units of the floor, not infinitely."""
+    values = np.array([0, 0, 0, 0, 0.6], np.float32)
+
+    assert standing_out(values, 0.3).tolist() == pytest.approx([0, 0, 0, 0, 2])
+    assert standing_out(values, 0.6)[-1] == pytest.approx(1)
+
+
+def test_deviation_and_floor_add_as_squares() -> None:
+    """With a scaled deviation of 4 and a floor of 3, the unit is 5."""
+    away = 4 / 1.4826
+    values = np.array([-away, -away, 0, away, 10], np.float32)
+
+    assert standing_out(values, 3.0)[-1] == pytest.approx(2.0, rel=1e-5)
+
+
+def test_what_one_search_is_blind_to_does_not_count_against_the_others() -> None:
+    """A class far below the rest in one search keeps the score that another one gave it."""
+    seen = profile(patch={3: 0.5})
+    hidden = profile(patch={3: 0.5}, blend={3: -9.0}, strong_blend={3: -9.0}, noise={3: -9.0})
+
+    assert scores_alone(seen, SETTINGS)[3] == pytest.approx(2.0)
+    assert scores_alone(hidden, SETTINGS).tolist() == scores_alone(seen, SETTINGS).tolist()
+
+
+def test_squares_of_the_searches_are_added_by_weight() -> None:
+    """Once z = 3 and once z = 4 with weight 1 are 5; a weight of a quarter halves its search."""
+    both = profile(blend={3: 1.5}, patch={3: 1.0})
+    light = profile(strong_blend={3: 2.0})
+
+    assert scores_alone(both, SETTINGS)[3] == pytest.approx(5.0)
+    assert scores_alone(light, SETTINGS)[3] == pytest.approx(2.0)
+
+
+def test_a_search_without_weight_says_nothing() -> None:
+    """Whatever it found."""
+    mute = replace(SETTINGS, weights=(1.0, 1.0, 1.0, 0.0))
+
+    assert scores_alone(profile(noise={3: 50.0}), mute).tolist() == [0.0] * CLASSES
+
+
+@given(st.integers(0, 200))
+def test_a_score_is_at_least_that_of_any_search(seed: int) -> None:
+    """All searches together say no less than each alone, and nothing is below zero."""
+    model = drawn(seed)
+
+    found = scores_alone(model, SETTINGS)
+
+    assert found.shape == (CLASSES,)
+    assert (found >= 0).all()
+    for values, spread, weight in zip(
+        values_of(model), SETTINGS.spreads, SETTINGS.weights, strict=True
+    ):
+        assert (found >= math.sqrt(weight) * standing_out(values, spread) - 1e-5).all()
+
+
+def test_the_values_are_those_of_the_searches_in_order() -> None:
+    """Row by row the fields of the profile."""
+    model = drawn(0)
+
+    rows = values_of(model)
+
+    assert rows.shape == (len(SEARCHES), CLASSES)
+    assert all(
+        np.array_equal(row, getattr(model, name)) for row, name in zip(rows, SEARCHES, strict=True)
+    )
+
+
+def test_each_search_has_its_own_spread() -> None:
+    """0.5 in the margin is one spread, 0.5 in the patch are two; with references, 2.5 and 5."""
+    by_blend, by_patch, plain = profile(blend={3: 0.5}), profile(patch={3: 0.5}), profile()
+
+    assert scores_alone(by_blend, SETTINGS)[3] == pytest.approx(1.0)
+    assert scores_alone(by_patch, SETTINGS)[3] == pytest.approx(2.0)
+    assert scores_against(by_blend, (plain,), SETTINGS)[3] == pytest.approx(2.5)
+    assert scores_against(by_patch, (plain,), SETTINGS)[3] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weights": (1.0, 1.0)},
+        {"spreads": (1.0, 1.0, 1.0, 1.0, 1.0)},
+        {"gaps": (1.0, 1.0, 1.0, -1.0)},
+        {"alone_scale": 0.0},
+        {"referenced_scale": -1.0},
+    ],
+    ids=str,
+)
+def test_every_search_needs_its_numbers(wrong: dict[str, Any]) -> None:
+    """Settings for fewer searches than there are do not silently drop one; scales are positive."""
+    (name,) = wrong
+
+    with pytest.raises(ConfigError, match=f"setting `score.{name}` is"):
+        replace(SETTINGS, **wrong)
+
+
+@given(st.integers(0, 100), st.integers(1, 3))
+def test_nothing_stands_out_against_itself(seed: int, copies: int) -> None:
+    """A model compared with itself scores zero everywhere."""
+    model = drawn(seed)
+
+    found = scores_against(model, (model,) * copies, SETTINGS)
+
+    # the mean of three equal numbers may be off by one rounding
+    np.testing.assert_allclose(found, np.zeros(CLASSES), atol=1e-5)
+
+
+@given(st.integers(0, 100), st.integers(2, 4))
+def test_several_references_are_their_mean(seed: int, count: int) -> None:
+    """One reference with the mean of their values says the same."""
+    model, *references = (drawn(seed + 1000 * place) for place in range(count + 1))
+    rows = np.mean([values_of(each) for each in references], axis=0)
+    mean = replace(references[0], **dict(zip(SEARCHES, rows, strict=True)))
+
+    found = scores_against(model, tuple(references), SETTINGS)
+
+    expected = scores_against(model, (mean,), SETTINGS)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@given(st.integers(0, 100))
+def test_the_order_of_the_references_does_not_matter(seed: int) -> None:
+    """They are a set."""
+    model, one, two = drawn(seed), drawn(seed + 500), drawn(seed + 900)
+
+    forth = scores_against(model, (one, two), SETTINGS)
+
+    np.testing.assert_allclose(forth, scores_against(model, (two, one), SETTINGS), rtol=1e-5)
+
+
+@given(st.integers(0, 100), st.sampled_from([0.0, 0.5, 2.0]))
+def test_what_stands_out_against_references_is_added_by_weight(seed: int, against: float) -> None:
+    """Without references, or with no weight for them, the model is judged by itself."""
+    model, reference, config = drawn(seed), drawn(seed + 7), replace(SETTINGS, against=against)
+    alone = scores_alone(model, config)
+
+    found = scores(model, (reference,), config)
+
+    assert np.array_equal(scores(model, (), config), alone)
+    expected = alone + against * scores_against(model, (reference,), config)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_natural_favourites_cancel() -> None:
+    """A class that leads in model and reference alike stands out alone, but not against it."""
+    model, reference = profile(blend={2: 3.0, 6: 1.0}), profile(blend={2: 3.0})
+
+    assert scores_alone(model, SETTINGS).argmax() == 2
+    against = scores_against(model, (reference,), SETTINGS)
+    assert against.argmax() == 6
+    assert against[2] == 0
+
+
+@given(st.floats(0, 60), st.floats(0.01, 10), st.integers(4, 1000))
+def test_p_falls_as_the_score_rises(value: float, more: float, classes: int) -> None:
+    """And it stays in (0, 1]."""
+    first, second = (p_value(each, NULL, classes) for each in (value, value + more))
+
+    assert 0 < second <= first <= 1
+    assert second < first or first == 1 or second == 1e-300
+
+
+@given(st.floats(0, 30), st.integers(4, 500), st.integers(1, 500))
+def test_p_rises_with_the_number_of_classes(value: float, classes: int, more: int) -> None:
+    """Among more classes one stands out more easily."""
+    assert p_value(value, NULL, classes) <= p_value(value, NULL, classes + more)
+    assert p_value(6.0, NULL, classes) < p_value(6.0, NULL, classes + more)
+
+
+@pytest.mark.parametrize("value", [1e3, 1e6, 1e30])
+def test_no_score_makes_p_zero(value: float) -> None:
+    """Its logarithm stays finite."""
+    assert 0 < p_value(value, NULL, CLASSES) < 1e-200
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.05, 0.5, 0.9])
+def test_p_is_uniform_under_its_null(share: float) -> None:
+    """For ten classes, the upper quantile of the Gumbel distribution has just that p-value."""
+    quantile = NULL.location - NULL.scale * math.log(-math.log1p(-share))
+
+    assert p_value(quantile, NULL, 10) == pytest.approx(share)
+
+
+def test_drawn_scores_are_flagged_at_the_rate() -> None:
+    """Largest scores drawn from the null fall below p = 5 % in five of a hundred models."""
+    scores = np.random.default_rng(0).gumbel(NULL.location, NULL.scale, 4000)
+
+    flagged = np.mean([p_value(each, NULL, 10) <= 0.05 for each in scores])
+
+    # 4 000 draws: three standard errors of a 5 % rate are 0.0103
+    assert abs(flagged - 0.05) < 0.0104
+
+
+@pytest.mark.parametrize("times", [2, 10, 100])
+def test_many_classes_are_many_draws(times: int) -> None:
+    """The largest of ten times as many classes is the largest of ten draws from the null."""
+    value = NULL.location + 7 * NULL.scale
+
+    one = p_value(value, NULL, 10)
+
+    assert p_value(value, NULL, 10 * times) == pytest.approx(1 - (1 - one) ** times)
+
+
+def test_the_nulls_are_those_of_the_settings() -> None:
+    """One for a model by itself, one beside references."""
+    assert SETTINGS.alone == NULL
+    assert SETTINGS.referenced == Null(location=3.0, scale=1.2)
