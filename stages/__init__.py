@@ -1,7 +1,7 @@
 """One step of the scan per file: numbers in, numbers out, nothing remembered and nothing printed.
 
-A backdoored classifier holds neurons that push any input to the attacker's class once they are
-activated. A scan activates them without knowing the trigger:
+A backdoored classifier has a class to which one fixed, small change carries samples of every other
+class. A scan looks for such a change without knowing the trigger:
 
 0. `export` turns a native model of another framework into ONNX, in a process of its own.
 1. `inspection` refuses what is not an ONNX classifier or is not safe to open; `external_data` puts
@@ -14,11 +14,13 @@ activated. A scan activates them without knowing the trigger:
    that swallowed their BatchNorm), where features end, and what the channels do on clean samples;
    `twin` puts it together.
 5. `precondition` asks whether model and samples fit at all.
-6. `noise` searches, for every class at once, the noise that drags clean samples to it, as the
-   bound on the noise grows (`tail` runs the network under noise), and the paper's untargeted noise.
-7. `mask` separates benign features from the rest.
+6. Three searches, each for every class at once: `blend` for a faint pattern, `patch` for a small
+   patch (both on a `canvas` of clean samples), `noise` for neuron noise as its bound grows (`tail`
+   runs the network under noise). `targets` and `pixels` hold what they share.
+7. `score` makes one score per class of them, beside `references` of models known to be clean.
 8. `judge` asks whether one class is reached too easily to be clean, and gives the verdict.
 
+`mask` and the untargeted half of `noise` are the paper's, off unless asked for.
 `reference` is the published algorithm, for comparison. Values are in `types`, failures in `errors`;
 `stage` marks a step, `progress` says how far it is, `graph` cuts and runs the twin's fx graph.
 
