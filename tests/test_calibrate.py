@@ -8,8 +8,10 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
+from onnx import helper, numpy_helper
 
 from mlflow_project import cli, commands
 
@@ -95,6 +97,41 @@ def test_a_broken_reference_is_left_out_and_the_scan_goes_on(call: Call, tmp_pat
 
     assert beside["p_value"] == alone["p_value"]
     assert "broken.onnx` is left out" in " ".join(beside["reasons"])  # type: ignore[arg-type]
+
+
+def _with_a_branch(model: Path, path: Path) -> Path:
+    """The model, whose image is replaced where the sum of all pixels exceeds a constant."""
+    planted = onnx.load(model)
+    graph = planted.graph
+    image = graph.input[0].name
+    for each in graph.node:
+        each.input[:] = ["chosen" if name == image else name for name in each.input]
+    constants = {
+        "limit": np.array(1e6, np.float32),
+        "other": np.zeros((1, 1, 16, 16), np.float32),
+        "axes": np.array([1, 2, 3]),
+    }
+    graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
+    logic = [
+        helper.make_node("ReduceSum", [image, "axes"], ["sum"], keepdims=1),
+        helper.make_node("Greater", ["sum", "limit"], ["yes"]),
+        helper.make_node("Where", ["yes", "other", image], ["chosen"]),
+    ]
+    for place, each in enumerate(logic):
+        graph.node.insert(place, each)
+    onnx.save(planted, path)
+    return path
+
+
+def test_a_reference_with_trigger_logic_is_left_out(call: Call, tmp_path: Path) -> None:
+    """What would be blocked itself vouches for nobody."""
+    planted = _with_a_branch(DEMO / "clean.onnx", tmp_path / "planted.onnx")
+
+    alone = _scan(call, tmp_path / "a", DEMO / "patch.onnx")
+    beside = _scan(call, tmp_path / "b", DEMO / "patch.onnx", "--reference", planted)
+
+    assert beside["p_value"] == alone["p_value"]
+    assert "logic that looks like a trigger" in " ".join(beside["reasons"])  # type: ignore[arg-type]
 
 
 def test_a_profile_of_other_settings_is_refused(call: Call, tmp_path: Path) -> None:
