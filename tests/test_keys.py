@@ -137,6 +137,8 @@ def _changes(value: Any) -> Iterator[Any]:
             brighter[0, 0, 0, 0] += 1
             yield CleanSamples(images=brighter, labels=value.labels)
             yield CleanSamples(images=value.images, labels=value.labels[::-1])
+        case (float(), *_):
+            yield (_another(value[0]), *value[1:])
         case tuple():
             if value:
                 yield (*value, *value)
