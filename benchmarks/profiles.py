@@ -16,7 +16,6 @@ import click
 import numpy as np
 import torch
 
-from benchmarks.zoo.attacks import SINGLE_TARGET
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
 from pipeline.profiles import profile_text, read_profiles
@@ -44,11 +43,6 @@ class Known:
     @property
     def clean(self) -> bool:
         return self.attack == CLEAN
-
-    @property
-    def single(self) -> bool:
-        """Whether it carries an attack with one target, which the goals are stated for."""
-        return self.attack in SINGLE_TARGET
 
 
 def counted(zoo: Path) -> Iterator[dict[str, object]]:

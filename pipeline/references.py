@@ -14,7 +14,7 @@ from pipeline.walk import ScanRequest, class_profile, clean_behaviour, prepare
 from stages.errors import CannotJudge
 from stages.references import Vetted, vet
 from stages.score import p_value, scores
-from stages.types import ClassProfile, GraphFinding
+from stages.types import ClassProfile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +60,9 @@ def profile(request: ScanRequest, store: Store, device: torch.device, folder: Pa
     clean = clean_behaviour(twin, quiet, evidence, request.config)
     if clean.reasons:
         raise CannotJudge("; ".join(clean.reasons))
-    if any(each.severity == "blocking" for each in findings_of(evidence)):
+    if any(each.severity == "blocking" for each in evidence.findings):
         raise CannotJudge("its graph holds logic that looks like a trigger")
     return class_profile(twin, request.uri, quiet, evidence, request.config)
-
-
-def findings_of(evidence: Evidence) -> tuple[GraphFinding, ...]:
-    """What inspection found in the graph."""
-    return evidence.artifact.findings if evidence.artifact else ()
 
 
 def weigh(

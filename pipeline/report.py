@@ -14,7 +14,7 @@ from pipeline.config import config_dict
 from pipeline.native import ExportResult
 from pipeline.printable import printable
 from pipeline.result import Evidence, ScanResult
-from stages.types import GraphFinding, OnnxArtifact, ParityResult, Statistic
+from stages.types import ParityResult, Statistic
 
 SCHEMA = 1
 VERDICT_FILE = "verdict.json"
@@ -36,7 +36,7 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "model": _model(result.model_uri, evidence),
         "samples": _samples(evidence),
         "parity": {**_parity(evidence.parity), "native": _native(evidence.export)},
-        "graph_findings": [asdict(finding) for finding in _findings(evidence.artifact)],
+        "graph_findings": [asdict(finding) for finding in evidence.findings],
         "seconds": result.seconds,
         "peak_rss_mb": result.peak_rss_mb,
         "environment": result.environment,
@@ -133,10 +133,6 @@ def _samples(evidence: Evidence) -> dict[str, object]:
 def _parity(parity: ParityResult | None) -> dict[str, object]:
     told = (item.name for item in fields(ParityResult) if item.name != "logits")
     return {name: getattr(parity, name, None) for name in told}
-
-
-def _findings(artifact: OnnxArtifact | None) -> tuple[GraphFinding, ...]:
-    return artifact.findings if artifact else ()
 
 
 def _strict(value: object) -> object:

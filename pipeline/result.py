@@ -10,6 +10,7 @@ from pipeline.native import ExportResult
 from stages.types import (
     BlendResult,
     CleanSamples,
+    GraphFinding,
     Label,
     MaskResult,
     NoiseSite,
@@ -79,6 +80,11 @@ class Evidence:
     untargeted: UntargetedNoise | None = None
     mask: MaskResult | None = None
     reference: ReferenceResult | None = None
+
+    @property
+    def findings(self) -> tuple[GraphFinding, ...]:
+        """What inspection found in the graph; nothing where the walk did not come that far."""
+        return self.artifact.findings if self.artifact else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -50,8 +50,7 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
         verdict = _walk(request, store, device, evidence, workspace)
     except CannotJudge as refusal:
         verdict = Verdict(label="inconclusive", reasons=(str(refusal),))
-    if evidence.artifact is not None:
-        verdict = judge.condemn(evidence.artifact.findings, verdict)
+    verdict = judge.condemn(evidence.findings, verdict)
     if verdict.label == "inconclusive":
         logger.info("cannot judge: %s", "; ".join(verdict.reasons))
     return ScanResult(

@@ -22,7 +22,7 @@ import torch
 from stages import progress, targets
 from stages.canvas import Canvas, canvas
 from stages.stage import stage
-from stages.types import BlendResult, CleanSamples, Floats, PreconditionResult, TorchTwin
+from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def find_blend(
             search.step(config.strong)
             step_done()
         strong.append(search.reached(config.strong))
-    unit = clean_margin(clean.logits)
+    unit = targets.clean_margin(clean.logits)
     margins = (torch.cat(faint) / unit).cpu().numpy()
     return BlendResult(
         margins=margins,
@@ -128,9 +128,3 @@ class _Search:
         shown = (1 - opacity) * self.ground.images + opacity * patterns
         found = targets.margins(self.ground.logits(shown), self.group)
         return targets.mean_over(found, self.others)
-
-
-def clean_margin(logits: Floats) -> float:
-    """The median, over samples, of the first logit's lead over the second, of logits (N, K)."""
-    ordered = np.sort(logits, axis=1)
-    return max(float(np.median(ordered[:, -1] - ordered[:, -2])), 1e-6)

@@ -21,7 +21,6 @@ import torch
 from torch.nn import functional
 
 from stages import progress, targets
-from stages.blend import clean_margin
 from stages.stage import stage
 from stages.tail import Noise, NoisyTail, balanced, climb
 from stages.types import (
@@ -80,7 +79,7 @@ def find_targeted_noise(
     images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
     groups = targets.groups(twin, images, config.memory_mb)
     step_done = progress.counter(len(groups) * config.sweep)
-    unit = clean_margin(clean.logits)
+    unit = targets.clean_margin(clean.logits)
     sweeps = [
         _sweep(NoisyTail(twin, statistics, images, len(group)), group, labels, config, step_done)
         for group in groups

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from stages import graph
-from stages.types import TorchTwin
+from stages.types import Floats, TorchTwin
 
 
 def groups(twin: TorchTwin, images: torch.Tensor, memory_mb: int) -> list[torch.Tensor]:
@@ -34,3 +34,9 @@ def margins(logits: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
     reached = logits.gather(-1, targets).squeeze(-1)
     rivals = logits.scatter(-1, targets, -torch.inf).amax(-1)
     return reached - rivals
+
+
+def clean_margin(logits: Floats) -> float:
+    """The median, over samples, of the first logit's lead over the second, of logits (N, K)."""
+    ordered = np.sort(logits, axis=1)
+    return max(float(np.median(ordered[:, -1] - ordered[:, -2])), 1e-6)

@@ -12,9 +12,10 @@ from test_targets import CLASSES, by_hand
 from torch import nn
 
 from stages import pixels, progress, targets
-from stages.blend import BlendConfig, clean_margin, find_blend
+from stages.blend import BlendConfig, find_blend
 from stages.precondition import PreconditionConfig, check_preconditions
 from stages.tail import balanced
+from stages.targets import clean_margin
 from stages.types import BlendResult, CleanSamples, Floats, PreconditionResult, TorchTwin
 
 QUICK = BlendConfig(samples=20, faint_steps=4, strong_steps=3)
