@@ -31,6 +31,7 @@ from stages.precondition import PreconditionConfig
 from stages.reference import ReferenceConfig
 from stages.references import VettingConfig
 from stages.score import ScoreConfig
+from stages.warp import WarpConfig
 
 Device = Literal["auto", "cpu", "cuda"]
 Structured = TypeVar("Structured")
@@ -49,6 +50,7 @@ class ScanConfig:
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
     patch: PatchConfig = field(default_factory=PatchConfig)
+    warp: WarpConfig = field(default_factory=WarpConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     vetting: VettingConfig = field(default_factory=VettingConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)

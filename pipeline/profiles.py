@@ -15,8 +15,9 @@ from stages.noise import NoiseConfig
 from stages.patch import PatchConfig
 from stages.score import SEARCHES
 from stages.types import ClassProfile, Floats
+from stages.warp import WarpConfig
 
-SCHEMA = 1
+SCHEMA = 2
 SUFFIX = ".json"
 
 
@@ -26,6 +27,7 @@ class _Settings:
 
     blend: BlendConfig
     patch: PatchConfig
+    warp: WarpConfig
     noise: NoiseConfig
 
 
@@ -40,6 +42,7 @@ class _Entry:
     blend: tuple[float, ...]
     strong_blend: tuple[float, ...]
     patch: tuple[float, ...]
+    warp: tuple[float, ...]
     noise: tuple[float, ...]
 
 
@@ -90,7 +93,7 @@ def read_profiles(path: Path, config: ScanConfig) -> tuple[ClassProfile, ...]:
         )
     if document.settings != _settings(config):
         raise ConfigError(
-            f"profile `{path}` was measured with other settings of blend, patch or noise than this"
+            f"profile `{path}` was measured with other settings of blend, patch, warp or noise than this"
             " scan's; write it again with `ban-gate calibrate` and the same settings"
         )
     if not document.models:
@@ -127,6 +130,7 @@ def _settings(config: ScanConfig) -> _Settings:
     return _Settings(
         blend=replace(config.blend, memory_mb=BlendConfig().memory_mb),
         patch=replace(config.patch, memory_mb=PatchConfig().memory_mb),
+        warp=replace(config.warp, memory_mb=WarpConfig().memory_mb),
         noise=replace(
             config.noise, memory_mb=NoiseConfig().memory_mb, epsilon=None, steps=NoiseConfig().steps
         ),

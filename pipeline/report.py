@@ -175,10 +175,11 @@ def _clean_columns(evidence: Evidence) -> dict[str, Column]:
 def _noise_columns(evidence: Evidence) -> dict[str, Column]:
     targeted, untargeted, mask = evidence.targeted, evidence.untargeted, evidence.mask
     reference = evidence.reference
-    blend, patch = evidence.blend, evidence.patch
+    blend, patch, warp = evidence.blend, evidence.patch, evidence.warp
     return {
         "blend_margin": blend.margins.tolist() if blend else [],
-        "patch_area": patch.areas.tolist() if patch else [],
+        "patch_margin": patch.margins.tolist() if patch else [],
+        "warp_margin": warp.margins.tolist() if warp else [],
         "flip_rate": targeted.flips[targeted.chosen].tolist() if targeted else [],
         "worst_source_flip_rate": (
             targeted.worst_source[targeted.chosen].tolist() if targeted else []

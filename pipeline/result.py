@@ -24,6 +24,7 @@ from stages.types import (
     TorchTwin,
     UntargetedNoise,
     Verdict,
+    WarpResult,
 )
 
 
@@ -74,6 +75,7 @@ class Evidence:
     precondition: PreconditionResult | None = None
     blend: BlendResult | None = None
     patch: PatchResult | None = None
+    warp: WarpResult | None = None
     references: tuple[ReferenceSummary, ...] = ()
     site_statistics: tuple[SiteStatistics, ...] | None = None
     targeted: TargetedNoise | None = None

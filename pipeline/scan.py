@@ -25,7 +25,7 @@ from stages.reference import run_reference
 from stages.references import Vetted
 from stages.types import Statistic, TorchTwin, Verdict
 
-STEPS = 11
+STEPS = 12
 """Steps of a full walk without options: for whoever shows how far a scan is."""
 
 OPTIONAL_STEPS = {"mask": 2, "reference": 1}

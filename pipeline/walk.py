@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from onnx import ModelProto
 
@@ -30,6 +29,7 @@ from stages.precondition import check_preconditions
 from stages.sites import measure_sites
 from stages.twin import make_twin
 from stages.types import ClassProfile, CleanSamples, PreconditionResult, TorchTwin
+from stages.warp import find_warp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,7 @@ def class_profile(
     seed = config.seed
     blend = evidence.blend = store.run(find_blend, twin, samples, clean, config.blend, seed)
     patch = evidence.patch = store.run(find_patch, twin, samples, clean, config.patch, seed)
+    warp = evidence.warp = store.run(find_warp, twin, samples, clean, config.warp, seed)
     sites = evidence.site_statistics = store.run(measure_sites, twin, samples)
     targeted = evidence.targeted = store.run(
         find_targeted_noise, twin, samples, sites, clean, config.noise, seed
@@ -110,7 +111,8 @@ def class_profile(
         clean_accuracy=clean.clean_accuracy,
         blend=blend.margins.copy(),
         strong_blend=blend.strong.copy(),
-        patch=-np.log(patch.areas),
+        patch=patch.margins.copy(),
+        warp=warp.margins.copy(),
         noise=judged_margins(targeted, config.noise).copy(),
     )
 

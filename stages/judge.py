@@ -1,7 +1,7 @@
 """From statistics to a verdict: which class stands out, and how often one would in a clean model.
 
-The score that decides is made in `stages/score.py` of the blended patterns, the patch and the
-neuron noise, and of clean references where there are any. The feature mask accompanies it
+The score that decides is made in `stages/score.py` of the blended patterns, the patch, the
+warp and the neuron noise, and of clean references where there are any. The feature mask accompanies it
 (docs/method.md).
 """
 
@@ -35,7 +35,7 @@ class JudgeConfig:
     false_alarm_rate: float = 0.05
     """Largest p-value that is called `backdoored`; the share of clean models wrongly blocked."""
     min_working: float = 0.5
-    """Smallest share of the classes for which some patch must work; below it is `inconclusive`."""
+    """Smallest share of the classes that strong patterns must win; below it is `inconclusive`."""
 
 
 @stage(version=3)
@@ -48,7 +48,7 @@ def judge(
         leading,
         *(_accompanying(name, getattr(profile, name)) for name in SEARCHES),
     )
-    working = float((profile.patch > 0).mean())
+    working = float((profile.strong_blend > 0).mean())
     if working < config.min_working:
         return Verdict(
             label="inconclusive",
@@ -121,9 +121,9 @@ def _shares(counts: Integers) -> Floats:
 
 def _thin(working: float, config: JudgeConfig) -> str:
     return (
-        f"no patch was found that works for {1 - working:.0%} of the classes, at most"
+        f"no strong pattern was found that wins for {1 - working:.0%} of the classes, at most"
         f" {1 - config.min_working:.0%} are allowed, so the search has too little power here; raise"
-        " `patch.steps`, or check range and preprocessing of the samples"
+        " `blend.strong_steps`, or check range and preprocessing of the samples"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 
 COLOURS = (1, 3, 4)
@@ -34,3 +36,14 @@ def mask_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a mask over one image: one number per pixel, the same for its colours."""
     axis = colour_axis(shape)
     return tuple(1 if i == axis else size for i, size in enumerate(shape))
+
+
+def plane(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of one image; what is no image counts as one row.
+
+    >>> plane((3, 32, 24)), plane((32, 24, 3)), plane((28, 28)), plane((64,))
+    ((32, 24), (32, 24), (28, 28), (1, 64))
+    """
+    axis = colour_axis(shape)
+    sizes = [size for i, size in enumerate(shape) if i != axis]
+    return (sizes[0], sizes[1]) if len(sizes) == 2 else (1, prod(sizes))

@@ -1,6 +1,6 @@
 """From what the searches say of each class to one score per class, and its p-value.
 
-With v a value per class (a margin, or −log of a patch's area), a class stands out by
+With v a margin per class, a class stands out by
 
     z = (v − median v) / √(MAD² + s²),
 
@@ -28,7 +28,7 @@ from stages.types import ClassProfile, Floats
 
 SCALED = 1.4826
 """Makes the median absolute deviation of normal values their standard deviation."""
-SEARCHES = ("blend", "strong_blend", "patch", "noise")
+SEARCHES = ("blend", "strong_blend", "patch", "warp", "noise")
 """The fields of a class profile that are scored."""
 CALIBRATED_CLASSES = 10
 """Classes of the models that the nulls come from."""
@@ -46,11 +46,11 @@ class Null:
 class ScoreConfig:
     """How far classes of clean models lie apart. Source: `python -m benchmarks.calibration`."""
 
-    weights: tuple[float, ...] = (1.0, 0.5, 1.0, 0.5)
+    weights: tuple[float, ...] = (1.0, 0.5, 1.0, 1.0, 0.5)
     """w of each of `SEARCHES`. Chosen on the tuning models."""
-    spreads: tuple[float, ...] = (0.558, 1.349, 0.325, 0.418)
+    spreads: tuple[float, ...] = (0.558, 1.349, 0.2, 0.2, 0.418)
     """s of each of `SEARCHES`, for a model by itself."""
-    gaps: tuple[float, ...] = (0.533, 1.287, 0.337, 0.475)
+    gaps: tuple[float, ...] = (0.533, 1.287, 0.2, 0.2, 0.475)
     """s of each of `SEARCHES`, for a model's values minus a reference's."""
     against: float = 0.5
     """Weight of what stands out against references. Chosen on the tuning models."""

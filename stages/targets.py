@@ -12,13 +12,18 @@ from stages import graph
 from stages.types import Floats, TorchTwin
 
 
-def groups(twin: TorchTwin, images: torch.Tensor, memory_mb: int) -> list[torch.Tensor]:
-    """The classes in groups whose activations fit into `memory_mb` MiB, forward and backward."""
+def groups(
+    twin: TorchTwin, images: torch.Tensor, memory_mb: int, copies: int = 1
+) -> list[torch.Tensor]:
+    """The classes in groups whose activations fit into `memory_mb` MiB, forward and backward.
+
+    Every class is tried in so many `copies` on all images at once.
+    """
     floats = sum(
         int(np.prod(shape))
         for shape in graph.shapes(twin.module, images[:1].to(twin.device)).values()
     )
-    per_class = 3 * 4 * floats * len(images)
+    per_class = 3 * 4 * floats * len(images) * copies
     size = max(1, memory_mb * 2**20 // per_class)
     return list(torch.split(torch.arange(twin.classes, device=twin.device), size))
 

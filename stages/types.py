@@ -249,27 +249,43 @@ class BlendResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatchResult:
-    """The smallest patch per class that carries samples of other classes.
+    """How far one small square patch per class carries samples of other classes.
 
-    `areas` (K,) in (0, 1] are shares of the image, 1 where no patch worked; `mask` in [0, 1] and
-    `pattern` are those of the `leading` class, which spread over the input shape.
+    `margins` (K,) are mean margins as in `BlendResult`; `mask` of 0 and 1 and `pattern` are those
+    of the `leading` class, which spread over the input shape.
     """
 
-    areas: Floats
+    margins: Floats
     leading: int
     mask: Floats
     pattern: Floats
 
     def __post_init__(self) -> None:
-        _freeze(self.areas, self.mask, self.pattern)
+        _freeze(self.margins, self.mask, self.pattern)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WarpResult:
+    """How far one smooth warp per class carries samples of other classes.
+
+    `margins` (K,) are mean margins as in `BlendResult`; `flow` (H, W, 2) is the displacement of
+    the `leading` class, x before y, in halves of the image's sides.
+    """
+
+    margins: Floats
+    leading: int
+    flow: Floats
+
+    def __post_init__(self) -> None:
+        _freeze(self.margins, self.flow)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassProfile:
     """What the searches say of every class of one model: the natural differences between classes.
 
-    `blend` and `strong_blend` (K,) are the margins of the blended patterns, `patch` (K,) −log of
-    the patch areas, `noise` (K,) the margins under neuron noise; larger is more suspicious.
+    Each is a margin per class (K,), in clean margins: of the blended patterns (`blend`,
+    `strong_blend`), the `patch`, the `warp`, and under neuron `noise`; larger is more suspicious.
     `digest` is the model's, `samples` that of the clean samples.
     """
 
@@ -280,10 +296,11 @@ class ClassProfile:
     blend: Floats
     strong_blend: Floats
     patch: Floats
+    warp: Floats
     noise: Floats
 
     def __post_init__(self) -> None:
-        _freeze(self.blend, self.strong_blend, self.patch, self.noise)
+        _freeze(self.blend, self.strong_blend, self.patch, self.warp, self.noise)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -110,7 +110,7 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
             pattern=random.random((1, 4, 4), np.float32),
         ),
         patch=PatchResult(
-            areas=np.array([0.2, 0.25, 0.3, 0.02, 0.2], np.float32),
+            margins=np.array([-0.2, -0.1, -0.3, 1.5, -0.2], np.float32),
             leading=3,
             mask=random.random((1, 4, 4), np.float32),
             pattern=random.random((1, 4, 4), np.float32),

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("mlflow_settings")
 
 DEMO = commands.DEMO
 SAMPLES = DEMO / "samples.npz"
-QUICK = "blend.faint_steps=2; blend.strong_steps=1; patch.steps=8; noise.sweep=3"
+QUICK = "blend.faint_steps=2; blend.strong_steps=1; patch.place_steps=4; patch.pattern_steps=2; warp.steps=2; noise.sweep=3"
 Call = Callable[..., Result]
 
 
@@ -141,7 +141,7 @@ def test_a_profile_of_other_settings_is_refused(call: Call, tmp_path: Path) -> N
 
     done = call(
         *("scan", DEMO / "patch.onnx", "--reference", profile),
-        settings=QUICK.replace("patch.steps=8", "patch.steps=9"),
+        settings=QUICK.replace("warp.steps=2", "warp.steps=3"),
     )
 
     assert done.exit_code == 2
@@ -188,6 +188,6 @@ def test_a_profile_holds_what_it_was_measured_on(call: Call, tmp_path: Path) -> 
     assert len({each["digest"] for each in models}) == 2
     assert len({each["samples"] for each in models}) == 1
     for each in models:
-        values = [each[name] for name in ("blend", "strong_blend", "patch", "noise")]
+        values = [each[name] for name in ("blend", "strong_blend", "patch", "warp", "noise")]
         assert np.isfinite(values).all()
         assert np.shape(values) == (4, 10)

@@ -118,7 +118,7 @@ def test_the_score_is_minus_log_of_p() -> None:
 def test_the_verdict_does_not_depend_on_the_order_of_the_classes(seed: int) -> None:
     """Classes numbered otherwise give the same p-value and the same suspect."""
     model = drawn(seed)
-    model = replace(model, patch=np.abs(model.patch))
+    model = replace(model, strong_blend=np.abs(model.strong_blend))
     order = np.random.default_rng(seed).permutation(CLASSES)
     shuffled = replace(model, **{name: getattr(model, name)[order] for name in SEARCHES})
 
@@ -131,34 +131,34 @@ def test_the_verdict_does_not_depend_on_the_order_of_the_classes(seed: int) -> N
 
 
 @pytest.mark.parametrize(("failing", "label"), [(0, "clean"), (5, "clean"), (6, "inconclusive")])
-def test_too_few_patches_that_work_are_inconclusive(failing: int, label: str) -> None:
-    """An area of 1, −log of which is 0, is no patch; more than half such classes are too many."""
-    # a patch that hardly works keeps a class from standing out, so power is all that differs
-    areas = np.full(CLASSES, 0.99, np.float32)
-    areas[:failing] = 1.0
+def test_too_few_patterns_that_win_are_inconclusive(failing: int, label: str) -> None:
+    """A negative margin is no win; more than half of the classes without one are too many."""
+    # a pattern that hardly wins keeps a class from standing out, so power is all that differs
+    margins = np.full(CLASSES, 0.01, np.float32)
+    margins[:failing] = -0.01
 
-    verdict = judged(replace(profile(), patch=-np.log(areas)))
+    verdict = judged(replace(profile(), strong_blend=margins))
 
     assert verdict.label == label
 
 
 def test_inconclusive_says_what_to_do_and_hides_nothing() -> None:
     """No p-value, score or suspect, but the statistics that were found and the remarks."""
-    blind = replace(BACKDOORED, patch=-np.log(np.ones(CLASSES, np.float32)))
+    blind = replace(BACKDOORED, strong_blend=np.full(CLASSES, -1.0, np.float32))
 
     verdict = judged(blind, Vetted(kept=(), remarks=("a remark",)))
 
     assert verdict.label == "inconclusive"
     assert (verdict.p_value, verdict.score, verdict.suspected_class) == (None, None, None)
-    assert "works for 100% of the classes, at most 50% are allowed" in verdict.reasons[0]
-    assert "raise `patch.steps`" in verdict.reasons[0]
+    assert "wins for 100% of the classes, at most 50% are allowed" in verdict.reasons[0]
+    assert "raise `blend.strong_steps`" in verdict.reasons[0]
     assert verdict.reasons[1:] == ("a remark",)
     assert [each.name for each in verdict.statistics] == ["score", *SEARCHES]
 
 
-def test_how_many_patches_must_work_is_a_setting() -> None:
-    """With none demanded, a model without a single patch is judged by the other searches."""
-    blind = replace(BACKDOORED, patch=np.zeros(CLASSES, np.float32))
+def test_how_many_patterns_must_win_is_a_setting() -> None:
+    """With none demanded, a model without a single such pattern is judged all the same."""
+    blind = replace(BACKDOORED, strong_blend=np.full(CLASSES, -1.0, np.float32))
 
     verdict = judged(blind, config=replace(CONFIG, min_working=0.0))
 
@@ -168,7 +168,7 @@ def test_how_many_patches_must_work_is_a_setting() -> None:
 def test_only_the_score_decides_and_all_searches_are_shown() -> None:
     """One statistic carries a p-value; the searches accompany it with their values per class."""
     model = drawn(1)
-    model = replace(model, patch=np.abs(model.patch))
+    model = replace(model, strong_blend=np.abs(model.strong_blend))
 
     score, *searches = judged(model).statistics
 

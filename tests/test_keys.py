@@ -65,6 +65,7 @@ def _profile(name: str) -> ClassProfile:
         blend=values,
         strong_blend=values,
         patch=values,
+        warp=values,
         noise=values,
     )
 

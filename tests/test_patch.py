@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,20 +14,21 @@ from test_blend import (
     TARGET,
     Subject,
     checkerboard,
+    mean_margins,
     planted,
-    spread,
     subject,
     within_range,
 )
 from test_targets import CLASSES
-from torch import nn
 
 from stages import pixels, progress
 from stages.patch import PatchConfig, find_patch
 from stages.tail import balanced
-from stages.types import CleanSamples, PatchResult
+from stages.targets import clean_margin
+from stages.types import PatchResult
 
-QUICK = PatchConfig(samples=20, steps=12)
+QUICK = PatchConfig(samples=20, place_steps=4, pattern_steps=3)
+IMAGES = SHAPES[:3]
 
 
 def corner() -> torch.Tensor:
@@ -38,140 +38,117 @@ def corner() -> torch.Tensor:
     return trigger
 
 
-def carried(inputs: Subject, found: PatchResult, config: PatchConfig, seed: int) -> float:
-    """The share of samples of other classes that the reported patch carries to its class."""
+def laid_again(inputs: Subject, found: PatchResult, config: PatchConfig, seed: int) -> float:
+    """The margin of the leading class with the reported patch laid on the samples again."""
     twin, samples, clean = inputs
     rows = balanced(samples, clean.logits, config.samples, seed)
-    rows = rows[samples.labels[rows] != found.leading]
-    images, mask = torch.tensor(samples.images[rows]), torch.tensor(found.mask)
-    logits = twin.module((1 - mask) * images + mask * torch.tensor(found.pattern))
-    return float((logits.argmax(1) == found.leading).float().mean())
-
-
-def unreachable(inputs: Subject, classes: list[int]) -> Subject:
-    """The same net, a linear one, with biases that keep every input away from some classes."""
-    head = inputs[0].module.get_submodule("1")
-    assert isinstance(head, nn.Linear)
-    head.bias.data[classes] = -1000.0
-    return inputs
+    mask = torch.tensor(found.mask)
+    shown = (1 - mask) * torch.tensor(samples.images[rows]) + mask * torch.tensor(found.pattern)
+    margins = mean_margins(twin, shown, torch.tensor(samples.labels[rows]))
+    return float(margins[found.leading] / clean_margin(clean.logits))
 
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
-def test_every_architecture_has_an_area_per_class(architecture: str) -> None:
-    """K areas in (0, 1], a leading class that has the smallest, and its patch like an input."""
+def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
+    """K finite margins, a leading class that has the largest, and its patch like an input."""
     inputs = subject(architecture)
 
     found = find_patch(*inputs, QUICK, 0)
 
-    assert found.areas.shape == (10,)
-    assert ((found.areas > 0) & (found.areas <= 1)).all()
-    assert found.areas.min() < 1
-    assert found.leading == found.areas.argmin()
+    assert found.margins.shape == (10,)
+    assert np.isfinite(found.margins).all()
+    assert found.leading == found.margins.argmax()
     assert found.mask.shape == (1, 32, 32)
-    assert ((found.mask >= 0) & (found.mask <= 1)).all()
     assert found.pattern.shape == (3, 32, 32)
     assert within_range(found.pattern, inputs[1])
 
 
-@pytest.mark.parametrize(
-    ("architecture", "works"), [("small_cnn", 0.9), ("vit", 0.9), ("mlp", 0.6), ("mlp", 1.0)]
-)
-def test_the_reported_patch_works(architecture: str, works: float) -> None:
-    """Laid on the samples again, it carries the share it must, and has the area it is said to."""
-    inputs, config = subject(architecture), replace(QUICK, works=works, steps=25)
+@pytest.mark.parametrize("side", [0.1, 0.25, 0.5, 1.0])
+def test_the_mask_is_one_square(side: float) -> None:
+    """It is 1 on a square of the wanted side, which lies wholly in the image, and 0 elsewhere."""
+    found = find_patch(*subject(), replace(QUICK, side=side), 0)
 
-    found = find_patch(*inputs, config, 3)
+    size = round(side * 32)
+    rows, columns = np.nonzero(found.mask[0])
+    assert set(np.unique(found.mask)) <= {0.0, 1.0}
+    assert len(rows) == size * size
+    assert np.ptp(rows) == np.ptp(columns) == size - 1
 
-    assert found.areas.min() < 1
-    assert found.mask.mean() == pytest.approx(found.areas[found.leading], rel=1e-5)
-    assert carried(inputs, found, config, 3) >= works - 1e-6
+
+def test_what_is_no_image_gets_a_stretch_of_the_same_share() -> None:
+    """A vector of 64 numbers has 4 of them covered where a square covers a quarter of each side."""
+    found = find_patch(*planted(corner(), (SIDE * SIDE,)), QUICK, 0)
+
+    (covered,) = np.nonzero(found.mask)
+    assert len(covered) == 4
+    assert np.ptp(covered) == 3
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
+def test_the_reported_patch_gives_the_reported_margin(architecture: str) -> None:
+    """Laid on the samples again, it carries them as far as is said."""
+    inputs = subject(architecture)
+
+    found = find_patch(*inputs, QUICK, 3)
+
+    again = laid_again(inputs, found, QUICK, 3)
+    assert again == pytest.approx(found.margins[found.leading], rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("memory_mb", [0, 512])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", IMAGES)
 def test_a_planted_trigger_is_found(shape: tuple[int, ...], memory_mb: int) -> None:
-    """Its class has by far the smallest patch, in every layout, and the patch lies on it."""
+    """Its class leads by far, in every layout of an image, and the patch lies on it."""
     inputs, config = planted(corner(), shape), PatchConfig(memory_mb=memory_mb)
 
     found = find_patch(*inputs, config, 0)
 
     assert found.leading == TARGET
-    assert found.areas[TARGET] < 0.6 * np.delete(found.areas, TARGET).min()
+    others = np.delete(found.margins, TARGET)
+    assert found.margins[TARGET] - others.max() > 3 * np.ptp(others)
     assert found.mask.shape == pixels.mask_shape(shape)
-    mask = found.mask.reshape(SIDE, SIDE)
-    assert mask[-2:, -2:].mean() > 3 * mask[:-2, :-2].mean()
-    assert found.mask.mean() == pytest.approx(found.areas[TARGET], rel=1e-5)
-    assert carried(inputs, found, config, 0) >= config.works
+    assert found.mask.reshape(SIDE, SIDE)[-2:, -2:].all()
+    again = laid_again(inputs, found, config, 0)
+    assert again == pytest.approx(found.margins[TARGET], rel=1e-3)
 
 
 def test_without_a_trigger_no_class_leads_by_far() -> None:
-    """The same net without what was planted needs patches of the same size for all classes."""
+    """The same net without what was planted treats its classes alike."""
     found = find_patch(*planted(torch.zeros(SIDE, SIDE)), PatchConfig(), 0)
 
-    assert found.areas.max() < 1
-    assert found.areas.min() > 0.6 * found.areas.max()
+    assert np.ptp(found.margins) < 0.2
 
 
-def test_a_stronger_trigger_needs_less() -> None:
-    """The more its pixels weigh, the smaller the patch of the target."""
-    areas = [
-        find_patch(*planted(strength * corner()), PatchConfig(), 0).areas[TARGET]
+def test_a_stronger_trigger_carries_further() -> None:
+    """The more its pixels weigh, the larger the margin of the target."""
+    margins = [
+        find_patch(*planted(strength * corner()), PatchConfig(), 0).margins[TARGET]
         for strength in (0.1, 0.5, 2.0)
     ]
 
-    assert areas == sorted(areas, reverse=True)
-    assert areas[-1] < areas[0]
+    assert margins == sorted(margins)
+    assert margins[0] < margins[-1]
 
 
-@pytest.mark.parametrize("classes", [[TARGET], [0, 4], list(range(CLASSES - 1))])
-def test_the_area_is_one_where_no_patch_works(classes: list[int]) -> None:
-    """A class that no input reaches has area 1, also with a trigger for it; the rest have less."""
-    inputs = unreachable(planted(corner()), classes)
+@pytest.mark.parametrize("gain", [0.01, 100.0])
+def test_margins_are_in_units_of_the_clean_margin(gain: float) -> None:
+    """A net with all logits multiplied by a constant gets the same margins."""
+    plain = find_patch(*planted(corner()), PatchConfig(), 0)
 
-    found = find_patch(*inputs, PatchConfig(), 0)
+    scaled = find_patch(*planted(corner(), gain=gain), PatchConfig(), 0)
 
-    assert (found.areas[classes] == 1).all()
-    assert (np.delete(found.areas, classes) < 1).all()
-    assert found.leading not in classes
-
-
-def test_a_share_that_cannot_be_carried_makes_every_area_one() -> None:
-    """More than all samples is never reached."""
-    found = find_patch(*planted(corner()), PatchConfig(works=1.1), 0)
-
-    assert found.areas.tolist() == [1.0] * CLASSES
-
-
-def test_a_net_that_sees_nothing_has_no_patch() -> None:
-    """Without weights every image has one class; samples of that class cannot be carried there."""
-    twin, samples, clean = planted(torch.zeros(SIDE, SIDE), gain=0.0)
-
-    found = find_patch(twin, samples, clean, PatchConfig(), 0)
-
-    assert set(samples.labels[clean.logits.argmax(1) == samples.labels]) == {0}
-    assert found.areas.tolist() == [1.0] * CLASSES
-
-
-def test_samples_of_the_class_itself_do_not_count() -> None:
-    """A patch is not said to work because the target's own samples stay where they are."""
-    twin, samples, clean = unreachable(planted(corner()), [TARGET])
-    own = np.flatnonzero(samples.labels == 0)
-    few = CleanSamples(images=samples.images[own], labels=samples.labels[own])
-    logits = replace(clean, logits=clean.logits[own])
-
-    found = find_patch(twin, few, logits, PatchConfig(), 0)
-
-    assert found.areas[0] == 1.0
+    np.testing.assert_allclose(scaled.margins, plain.margins, rtol=1e-2, atol=1e-2)
+    assert scaled.leading == plain.leading
 
 
 def test_same_seed_same_result() -> None:
-    """A seed fixes areas, mask and pattern to the bit, and another seed changes them."""
+    """A seed fixes margins, mask and pattern to the bit, and another seed changes them."""
     one, again, other = (find_patch(*subject(), QUICK, seed) for seed in (5, 5, 6))
 
-    assert np.array_equal(one.areas, again.areas)
+    assert np.array_equal(one.margins, again.margins)
     assert np.array_equal(one.mask, again.mask)
     assert np.array_equal(one.pattern, again.pattern)
-    assert not np.array_equal(one.areas, other.areas)
+    assert not np.array_equal(one.margins, other.margins)
 
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
@@ -183,10 +160,7 @@ def test_all_classes_at_once_equal_one_by_one(architecture: str) -> None:
     apart = find_patch(*inputs, replace(QUICK, memory_mb=0), 0)
 
     # batches of another size round differently, and Adam carries that on
-    np.testing.assert_allclose(together.areas, apart.areas, rtol=1e-3)
-    assert together.leading == apart.leading
-    np.testing.assert_allclose(together.mask, apart.mask, atol=0.05)
-    np.testing.assert_allclose(together.pattern, apart.pattern, atol=0.2)
+    np.testing.assert_allclose(together.margins, apart.margins, rtol=1e-2, atol=1e-2)
 
 
 def test_twin_is_left_as_it_was() -> None:
@@ -204,41 +178,20 @@ def test_twin_is_left_as_it_was() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_colour_stays_within_its_range(shape: tuple[int, ...]) -> None:
-    """Long steps, many of them, and colours of different brightness."""
+    """Long steps, and colours of different brightness."""
     inputs = planted(corner(), shape, colour=5.0)
 
     found = find_patch(*inputs, PatchConfig(rate=3.0), 0)
 
     assert within_range(found.pattern, inputs[1])
-    assert ((found.mask >= 0) & (found.mask <= 1)).all()
-
-
-def test_more_steps_never_find_a_larger_patch() -> None:
-    """What worked once is kept: the first steps are the same, later ones can only improve."""
-    inputs = subject()
-
-    areas = [find_patch(*inputs, replace(QUICK, steps=steps), 0).areas for steps in (5, 10, 20)]
-
-    assert all((late <= early).all() for early, late in pairwise(areas))
-    assert areas[-1].mean() < areas[0].mean()
 
 
 def test_a_global_trigger_is_no_small_patch() -> None:
     """What the blended pattern finds, the patch may miss: the two searches are not one."""
-    faint = find_patch(*planted(0.5 * checkerboard()), PatchConfig(), 0)
+    spread_out = find_patch(*planted(0.5 * checkerboard()), PatchConfig(), 0)
     local = find_patch(*planted(corner()), PatchConfig(), 0)
 
-    assert faint.areas[TARGET] > 2 * local.areas[TARGET]
-
-
-def test_the_mask_is_shared_by_the_colours() -> None:
-    """Two colours of a pixel are seen through the same mask, so what is hidden is a place."""
-    inputs = planted(corner(), (3, SIDE, SIDE))
-
-    found = find_patch(*inputs, PatchConfig(), 0)
-
-    everywhere = spread(torch.tensor(found.mask).reshape(SIDE, SIDE), (3, SIDE, SIDE))
-    assert np.array_equal(np.broadcast_to(found.mask, (3, SIDE, SIDE)), everywhere.numpy())
+    assert spread_out.margins[TARGET] < 0.5 * local.margins[TARGET]
 
 
 def test_progress_reaches_its_total() -> None:
@@ -249,7 +202,7 @@ def test_progress_reaches_its_total() -> None:
     with progress.listening(lambda done, total: heard.append((done, total))):
         find_patch(*inputs, replace(QUICK, memory_mb=0), 0)
 
-    total = CLASSES * QUICK.steps
+    total = CLASSES * (QUICK.place_steps + QUICK.pattern_steps)
     assert heard == [(step + 1, total) for step in range(total)]
 
 
@@ -257,6 +210,6 @@ def test_a_result_cannot_be_changed() -> None:
     """Arrays of a result are read-only."""
     found = find_patch(*planted(corner()), QUICK, 0)
 
-    assert not found.areas.flags.writeable
+    assert not found.margins.flags.writeable
     assert not found.mask.flags.writeable
     assert not found.pattern.flags.writeable

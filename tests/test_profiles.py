@@ -134,7 +134,7 @@ def test_memory_does_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["blend.samples=1", "blend.rate=0.5", "patch.works=0.5", "patch.steps=1", "noise.sweep=3"],
+    ["blend.samples=1", "blend.rate=0.5", "patch.side=0.5", "warp.steps=1", "noise.sweep=3"],
 )
 def test_other_settings_are_refused(tmp_path: Path, override: str) -> None:
     """A profile measured otherwise does not compare, whichever search was changed."""
@@ -149,7 +149,7 @@ def test_other_settings_are_refused(tmp_path: Path, override: str) -> None:
     ("content", "reason"),
     [
         (settings("blend", rate=99.0), "other settings"),
-        (whole(ban_gate_profile=2), "has schema 2, expected 1"),
+        (whole(ban_gate_profile=1), "has schema 1, expected 2"),
         (entry(blend=[1.0]), "no finite value for every class of `model`"),
         (entry(patch=[]), "no finite value for every class of `model`"),
     ],

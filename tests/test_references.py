@@ -32,7 +32,13 @@ CONTRADICTED = 2.0
 CPU = torch.device("cpu")
 QUICK = (
     *("blend.samples=20", "blend.faint_steps=3", "blend.strong_steps=2"),
-    *("patch.samples=20", "patch.steps=12", "noise.samples=20", "noise.sweep=3"),
+    *(
+        "patch.samples=20",
+        "patch.place_steps=4",
+        "warp.steps=3",
+        "noise.samples=20",
+        "noise.sweep=3",
+    ),
     *("mask.enabled=false", "reference.enabled=false"),
 )
 
@@ -235,7 +241,7 @@ def test_a_profile_file_stands_for_its_model(measured: Measured, file: str, tmp_
 
 def test_a_profile_of_other_settings_is_refused(file: str, tmp_path: Path) -> None:
     """What was measured otherwise cannot be compared; that is the caller's fault, not a remark."""
-    other = replace(request(), config=load_config(None, [*QUICK, "patch.steps=13"]))
+    other = replace(request(), config=load_config(None, [*QUICK, "patch.place_steps=5"]))
 
     with pytest.raises(ConfigError, match="other settings"):
         measure(other, (file,), Store(None), CPU, tmp_path)

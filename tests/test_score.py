@@ -27,16 +27,16 @@ from stages.types import ClassProfile, Floats
 
 CLASSES = 10
 SETTINGS = ScoreConfig(
-    weights=(1.0, 0.25, 1.0, 0.5),
-    spreads=(0.5, 0.5, 0.25, 0.5),
-    gaps=(0.2, 0.2, 0.1, 0.2),
+    weights=(1.0, 0.25, 1.0, 1.0, 0.5),
+    spreads=(0.5, 0.5, 0.25, 0.5, 0.5),
+    gaps=(0.2, 0.2, 0.1, 0.2, 0.2),
     against=1.0,
     alone_location=2.0,
     alone_scale=0.8,
     referenced_location=3.0,
     referenced_scale=1.2,
 )
-BASES = dict.fromkeys(SEARCHES, -1.0) | {"patch": 2.0}
+BASES = dict.fromkeys(SEARCHES, -1.0) | {"strong_blend": 2.0}
 NULL = Null(location=2.0, scale=0.8)
 
 numbers = st.floats(-5, 5, width=32)
@@ -144,7 +144,7 @@ def test_squares_of_the_searches_are_added_by_weight() -> None:
 
 def test_a_search_without_weight_says_nothing() -> None:
     """Whatever it found."""
-    mute = replace(SETTINGS, weights=(1.0, 1.0, 1.0, 0.0))
+    mute = replace(SETTINGS, weights=(1.0, 1.0, 1.0, 1.0, 0.0))
 
     assert scores_alone(profile(noise={3: 50.0}), mute).tolist() == [0.0] * CLASSES
 
@@ -190,7 +190,7 @@ def test_each_search_has_its_own_spread() -> None:
     "wrong",
     [
         {"weights": (1.0, 1.0)},
-        {"spreads": (1.0, 1.0, 1.0, 1.0, 1.0)},
+        {"spreads": (1.0, 1.0, 1.0, 1.0)},
         {"gaps": (1.0, 1.0, 1.0, -1.0)},
         {"alone_scale": 0.0},
         {"referenced_scale": -1.0},

@@ -1,0 +1,49 @@
+"""Climbing the mean margin of every class at once, whatever the change is that is laid on images.
+
+A search for a trigger says what it shows for given parameters; this makes Adam steps up
+
+    Σ over classes t of   mean over x of other classes   margin_t(f(x')),
+
+which is one batch for all classes, as no class's parameters touch another's margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from stages import targets
+from stages.canvas import Canvas
+
+BETAS = (0.5, 0.9)
+"""Adam's decays: short memories, for searches of a few steps."""
+
+
+def ascend(
+    ground: Canvas,
+    group: torch.Tensor,
+    parameters: Sequence[torch.Tensor],
+    show: Callable[[], torch.Tensor],
+    rate: float,
+) -> Callable[[], None]:
+    """A function that makes one Adam step of `parameters` up the margins of the group's classes.
+
+    `show` gives what the twin is shown, (g, B, *input shape), from the parameters as they are.
+    """
+    optimiser = torch.optim.Adam(parameters, lr=rate, betas=BETAS)
+
+    def step() -> None:
+        margin = mean_margins(ground, group, show())
+        slopes = torch.autograd.grad(-margin.sum(), list(parameters))
+        for each, slope in zip(parameters, slopes, strict=True):
+            each.grad = slope
+        optimiser.step()
+
+    return step
+
+
+def mean_margins(ground: Canvas, group: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    """The mean margin (g,) of every class over the samples of other classes, as logits differ."""
+    others = ground.labels != group[:, None]
+    return targets.mean_over(targets.margins(ground.logits(shown), group), others)

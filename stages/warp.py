@@ -1,0 +1,119 @@
+"""A warp per class: one smooth bending of the image that carries every image to a class.
+
+For every class t at once, over clean samples x of other classes,
+
+    max over w of   mean margin_t(f(x ∘ (id + w))),     |w| ≤ `largest` of half the image's side,
+
+where the displacement w is given at a coarse grid of places and smooth between them. Bending
+changes no colours, so neither a pattern nor a patch imitates it well; and a clean net is made to
+bear small bends, so its classes lie close together here.
+Source: the family of triggers is WaNet's (ICLR 2021); its search is ours (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stages import pixels, progress, targets
+from stages.ascent import ascend, mean_margins
+from stages.canvas import Canvas, canvas
+from stages.stage import stage
+from stages.types import CleanSamples, PreconditionResult, TorchTwin, WarpResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpConfig:
+    """Settings of the warp."""
+
+    samples: int = 20
+    """Clean samples, balanced over the classes, that every warp bends."""
+    grid: int = 4
+    """Places along each side at which the displacement is free. Source: WaNet, k = 4."""
+    largest: float = 0.15
+    """Largest displacement along each axis, as a share of half the image's side."""
+    steps: int = 16
+    """Adam steps."""
+    rate: float = 0.2
+    """Adam's learning rate for the displacements before they are bounded by tanh."""
+    memory_mb: int = 512
+    """Activations that may be held at once, in MiB; more classes are done in groups."""
+
+
+@stage(version=1)
+def find_warp(
+    twin: TorchTwin,
+    samples: CleanSamples,
+    clean: PreconditionResult,
+    config: WarpConfig,
+    seed: int,
+) -> WarpResult:
+    """How far the best warp of every class carries samples of other classes.
+
+    What is no image cannot be bent: its margins are all 0, so no class stands out.
+    Deterministic for a given seed, which draws the samples and the start. The twin is left as it
+    was found.
+    """
+    height, width = pixels.plane(samples.images.shape[1:])
+    if min(height, width) < config.grid:
+        nothing = np.zeros(twin.classes, np.float32)
+        return WarpResult(margins=nothing, leading=0, flow=np.zeros((height, width, 2), np.float32))
+    ground = canvas(twin, samples, clean, config.samples, seed)
+    groups = targets.groups(twin, ground.images, config.memory_mb)
+    step_done = progress.counter(len(groups) * config.steps)
+    margins, flows = [], []
+    for group in groups:
+        search = _Search(ground, group, config, seed)
+        for _ in range(config.steps):
+            search.step()
+            step_done()
+        margins.append(search.reached())
+        flows.append(search.flow()[int(margins[-1].argmax())].detach())
+    best = int(torch.stack([each.max() for each in margins]).argmax())
+    found = torch.cat(margins) / targets.clean_margin(clean.logits)
+    return WarpResult(
+        margins=found.cpu().numpy(), leading=int(found.argmax()), flow=flows[best].cpu().numpy()
+    )
+
+
+class _Search:
+    """The warps of one group of classes: displacements (g, 2, grid, grid) before their bound."""
+
+    def __init__(self, ground: Canvas, group: torch.Tensor, config: WarpConfig, seed: int) -> None:
+        self.ground, self.group, self.largest = ground, group, config.largest
+        shape = tuple(ground.images.shape[1:])
+        self.axis, self.plane = pixels.colour_axis(shape), pixels.plane(shape)
+        generator = torch.Generator().manual_seed(seed)
+        start = 0.1 * torch.randn(2, config.grid, config.grid, generator=generator)
+        device = ground.images.device
+        self.raw = start.to(device).expand(len(group), *start.shape).clone().requires_grad_()
+        axes = [torch.linspace(-1, 1, size, device=device) for size in reversed(self.plane)]
+        self.still = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)
+        self.step = ascend(ground, group, [self.raw], self._shown, config.rate)
+
+    @torch.no_grad()
+    def reached(self) -> torch.Tensor:
+        """The mean margin (g,) over the samples of other classes, in logits."""
+        return mean_margins(self.ground, self.group, self._shown())
+
+    def flow(self) -> torch.Tensor:
+        """Displacements (g, H, W, 2), x before y, in halves of the image's sides."""
+        bounded = self.largest * torch.tanh(self.raw)
+        smooth = functional.interpolate(
+            bounded, size=self.plane, mode="bicubic", align_corners=True
+        )
+        return smooth.permute(0, 2, 3, 1)
+
+    def _shown(self) -> torch.Tensor:
+        """The bent images (g, B, *input shape)."""
+        images = self.ground.images
+        ahead = images.movedim(-1, 1) if self.axis == 2 else images
+        stacked = ahead.reshape(1, -1, *self.plane).expand(len(self.raw), -1, -1, -1)
+        bent = functional.grid_sample(
+            stacked, self.still + self.flow(), padding_mode="border", align_corners=True
+        )
+        shaped = bent.reshape(len(self.raw), *ahead.shape)
+        return shaped.movedim(2, -1) if self.axis == 2 else shaped
