@@ -149,7 +149,7 @@ class _Scale:
     def around(cls, values: Sequence[float]) -> _Scale:
         """The scale that holds all values, with a little room."""
         low, high = min(values), max(values)
-        room = 0.06 * (high - low or 1.0)
+        room = max(0.06 * (high - low), 1e-6 * max(abs(low), abs(high))) or 1.0
         return cls(low - room if low < 0 else low, high + room)
 
     def y(self, value: float) -> float:

@@ -86,6 +86,7 @@ def _environment() -> Environment:
     environment.filters["at"] = "{:.1f}".format
     environment.filters["exact"] = repr
     environment.filters["percent"] = _percent
+    environment.filters["rarity"] = _rarity
     environment.filters["sentence"] = _sentence
     return environment
 
@@ -100,7 +101,7 @@ def _shown(value: object) -> object:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.3g}"
+            return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
         case list() | tuple():
             return ", ".join(str(_shown(each)) for each in value) or "none"
     return printable(str(value))
@@ -108,6 +109,15 @@ def _shown(value: object) -> object:
 
 def _percent(share: float | None) -> str | None:
     return None if share is None else f"{100 * share:.3g} %"
+
+
+def _rarity(p: float) -> str:
+    """How often a clean model gives such a p-value, in plain words."""
+    if p >= 0.5:
+        return "most clean models show as much"
+    if p < 1e-6:
+        return "fewer than 1 in a million clean models shows as much"
+    return f"about 1 in {round(1 / p):,} clean models shows as much"
 
 
 def _sentence(text: str) -> Markup:

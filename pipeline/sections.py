@@ -142,7 +142,7 @@ def leading(result: ScanResult) -> Leading | None:
 def searches(result: ScanResult) -> tuple[Search, ...]:
     """The statistics beside the one that decides."""
     blend = result.config.blend
-    margin = "margin, in clean margins"
+    margin = "margin (of clean samples: 1)"
     known = {
         "blend": (f"Pattern blended in at {blend.faint:.0%}", margin),
         "strong_blend": (f"Pattern blended in at {blend.strong:.0%}", margin),
