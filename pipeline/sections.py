@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,7 +12,7 @@ import numpy as np
 from pipeline import pictures
 from pipeline.charts import Chart, bar_chart, line_chart
 from pipeline.config import ScanConfig, config_dict
-from pipeline.report import class_table
+from pipeline.report import Column, class_table
 from pipeline.result import Evidence, ScanResult
 from stages.score import limit
 from stages.types import NoiseSite, Statistic, TargetedNoise
@@ -20,17 +21,27 @@ State = Literal["done", "stopped here", "not reached", "off", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassRow:
+    """A class in the table beside the chart: shares in [0, 1]; None where nothing is known."""
+
+    number: int
+    score: float | None
+    patch_area: int | float | None
+    samples: int | float | None
+    recall: int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Leading:
     """The statistic that decides: its chart, the class that stands out most, and the limit.
 
     `limit` is the score from which a model is blocked; None where no p-value was computed.
-    `columns` hold one entry per class, as in the class table.
     """
 
     statistic: Statistic
     chart: Chart
     limit: float | None
-    columns: Mapping[str, list[int | float | None]]
+    rows: tuple[ClassRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +146,7 @@ def leading(result: ScanResult) -> Leading | None:
         statistic=statistic,
         chart=bar_chart(statistic.per_class, statistic.suspected_class, limit=level),
         limit=level,
-        columns=class_table(result),
+        rows=tuple(_rows(statistic, class_table(result))),
     )
 
 
@@ -304,6 +315,17 @@ def _optional(title: str, asks: str, done: bool, setting: str | None) -> Step:
     if setting:
         return Step(title=title, asks=asks, state="off", told=f"{setting} = true turns it on")
     return _step(title, asks, "every class" if done else "")
+
+
+def _rows(statistic: Statistic, table: Mapping[str, Column]) -> Iterator[ClassRow]:
+    named = ("patch_area", "samples", "recall")
+    known = {name: dict(enumerate(table[name])) for name in named}
+    for number, score in enumerate(statistic.per_class):
+        yield ClassRow(
+            number=number,
+            score=score if math.isfinite(score) else None,
+            **{name: known[name].get(number) for name in named},
+        )
 
 
 def _limit(result: ScanResult, statistic: Statistic) -> float | None:

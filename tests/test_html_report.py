@@ -26,7 +26,7 @@ from pipeline.result import Evidence, ReferenceSummary, ScanResult
 from pipeline.scan import scan
 from pipeline.store import Store
 from pipeline.walk import ScanRequest
-from stages.types import GraphFinding, NoiseSite, Verdict
+from stages.types import CleanSamples, GraphFinding, NoiseSite, Verdict
 
 Make = Callable[..., ScanResult]
 
@@ -206,6 +206,39 @@ def test_the_table_says_where_a_number_is_none(make_result: Make) -> None:
 
     assert Reader(page).scores == [0.5, 2.0, 1.0]
     assert page.count('<td class="number score"><span class="faint">–</span>') == 2
+
+
+@pytest.mark.parametrize("classes", [2, 21, 1000])
+def test_any_number_of_classes_has_a_page(
+    refused: ScanResult, make_result: Make, classes: int
+) -> None:
+    """A row per class, and a chart whose labels still have room; nothing else need be known."""
+    leading = replace(
+        make_result().verdict.statistics[0], per_class=tuple(np.linspace(0, 5, classes).tolist())
+    )
+    verdict = replace(make_result().verdict, statistics=(leading, leading))
+
+    found = sections.leading(replace(refused, verdict=verdict))
+    page = Reader(render(replace(refused, verdict=verdict)))
+
+    assert page.scores == list(leading.per_class)
+    assert found is not None
+    assert len(found.chart.x_ticks) <= 20
+
+
+def test_models_without_pictures_have_a_page(make_result: Make) -> None:
+    """Samples that are rows of numbers have no picture, and the page says so."""
+    result = make_result()
+    samples = result.evidence.samples
+    assert samples is not None
+    result.evidence.samples = CleanSamples(
+        images=samples.images.reshape(len(samples), -1), labels=samples.labels
+    )
+
+    page = render(result)
+
+    assert "does not take images" in page
+    assert "<img" not in page
 
 
 @pytest.mark.parametrize(
