@@ -48,11 +48,10 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line through values; `points` as SVG writes them."""
+    """A line through values; `points` as SVG writes them, `kind` as the style sheet knows it."""
 
     points: str
     kind: str
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +92,9 @@ def bar_chart(
     )
 
 
-def line_chart(steps: Floats, lines: Sequence[tuple[str, str, Floats]]) -> Chart:
-    """Lines (kind, text, values) over steps, which stand at equal distances whatever they are."""
-    known = [_drawable(values) for _, _, values in lines]
+def line_chart(steps: Floats, lines: Sequence[tuple[str, Floats]]) -> Chart:
+    """Lines (kind, values) over steps, which stand at equal distances whatever they are."""
+    known = [_drawable(values) for _, values in lines]
     scale = _Scale.around([0.0, *(value for values in known for value in values)])
     places = np.linspace(LEFT + 12, RIGHT - 12, len(steps))
     return Chart(
@@ -105,9 +104,8 @@ def line_chart(steps: Floats, lines: Sequence[tuple[str, str, Floats]]) -> Chart
                     f"{x:.1f},{scale.y(y):.1f}" for x, y in zip(places, values, strict=True)
                 ),
                 kind=kind,
-                text=text,
             )
-            for (kind, text, _), values in zip(lines, known, strict=True)
+            for (kind, _), values in zip(lines, known, strict=True)
         ),
         x_ticks=tuple(
             Tick(at=float(x), text=f"{step:.2g}") for x, step in zip(places, steps, strict=True)

@@ -356,9 +356,9 @@ def _bounds(targeted: TargetedNoise, marked: int) -> Iterator[Bound]:
 
 def _sweep(targeted: TargetedNoise, marked: int) -> Chart:
     others = np.delete(targeted.flips, marked, axis=1)
-    lines = [("other", "another class", each) for each in others.T]
-    lines.append(("median", "median of the others", np.median(others, axis=1)))
-    lines.append(("marked", f"class {marked}", targeted.flips[:, marked]))
+    lines = [("other", each) for each in others.T]
+    lines.append(("median", np.median(others, axis=1)))
+    lines.append(("marked", targeted.flips[:, marked]))
     return line_chart(targeted.epsilons, lines)
 
 

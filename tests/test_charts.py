@@ -67,7 +67,7 @@ def test_lines_go_through_their_numbers() -> None:
     """A line's points rise with its numbers, one per step from left to right."""
     steps = np.array([0.01, 0.1, 1.0], np.float32)
 
-    chart = line_chart(steps, [("marked", "class 3", np.array([0.0, 0.5, 1.0], np.float32))])
+    chart = line_chart(steps, [("marked", np.array([0.0, 0.5, 1.0], np.float32))])
 
     points = [tuple(map(float, each.split(","))) for each in chart.lines[0].points.split()]
     across, heights = [x for x, _ in points], [y for _, y in points]
