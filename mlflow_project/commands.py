@@ -16,6 +16,7 @@ from mlflow_project import track
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
 from pipeline.fetch import fetch
+from pipeline.html_report import write_report
 from pipeline.isolation import isolated
 from pipeline.native import ExportResult, NativeModel
 from pipeline.plots import write_figures
@@ -125,6 +126,7 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
         result = _scanned(call, workspace)
         if call.output:
             write_verdict(result, call.output)
+            write_report(result, call.output)
             write_figures(result, call.output)
         tell(result)
         if call.target:

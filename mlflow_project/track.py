@@ -30,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_project.errors import TrackingError
 from pipeline.config import config_dict
+from pipeline.html_report import REPORT_FILE, render
 from pipeline.plots import figures
 from pipeline.printable import printable
 from pipeline.report import VERDICT_FILE, class_table, verdict_document, verdict_text
@@ -196,6 +197,7 @@ def _log_samples(samples: CleanSamples | None, path: Path) -> None:
 
 def _log_artifacts(result: ScanResult) -> None:
     mlflow.log_text(verdict_text(verdict_document(result)), VERDICT_FILE)
+    mlflow.log_text(render(result), REPORT_FILE)
     if (table := class_table(result))["class"]:
         mlflow.log_table(table, CLASS_TABLE)
     for name, figure in figures(result).items():

@@ -139,3 +139,9 @@ def p_value(score: float, null: Null, classes: int) -> float:
     """How often the largest score of a clean model of so many classes is this large, in (0, 1]."""
     away = (score - null.location) / null.scale - math.log(classes / CALIBRATED_CLASSES)
     return max(-math.expm1(-math.exp(min(-away, 700.0))), 1e-300)
+
+
+def limit(rate: float, null: Null, classes: int) -> float:
+    """The score whose p-value is `rate`, in (0, 1): the inverse of `p_value`."""
+    away = -math.log(-math.log1p(-rate))
+    return null.location + null.scale * (away + math.log(classes / CALIBRATED_CLASSES))

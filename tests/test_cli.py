@@ -62,6 +62,9 @@ def test_an_inconclusive_scan_says_why(call: Call, few: Path, tmp_path: Path) ->
     assert result.stdout.startswith("inconclusive  only 20 clean samples")
     assert result.stdout.count("\n") == 1
     document = json.loads((tmp_path / "deep" / "out" / "verdict.json").read_text())
+    assert (
+        "only 20 clean samples" in (tmp_path / "deep" / "out" / "report.html").read_text().lower()
+    )
     assert document["verdict"] == "inconclusive"
     assert document["model"]["sites"] > 0
 
@@ -76,6 +79,7 @@ def test_a_refused_model_leaves_a_verdict_too(
     assert result.stdout.startswith("inconclusive")
     document = json.loads((tmp_path / "out" / "verdict.json").read_text())
     assert document["reasons"]
+    assert "No verdict" in (tmp_path / "out" / "report.html").read_text()
     assert mlflow.last_active_run().data.tags["ban.gate"] == "block"  # type: ignore[union-attr] # ran
 
 

@@ -47,6 +47,7 @@ def test_the_demo_tells_each_verdict_beside_the_truth(
         document = json.loads((tmp_path / "out" / name / "verdict.json").read_text())
         assert document["verdict"] in ("clean", "backdoored")
         assert (tmp_path / "out" / name / "flip_rate_per_class.png").exists()
+        assert f"{name}.onnx" in (tmp_path / "out" / name / "report.html").read_text()
 
 
 def test_the_demo_records_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

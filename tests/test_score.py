@@ -16,6 +16,7 @@ from stages.score import (
     SEARCHES,
     Null,
     ScoreConfig,
+    limit,
     p_value,
     scores,
     scores_against,
@@ -310,6 +311,12 @@ def test_many_classes_are_many_draws(times: int) -> None:
     one = p_value(value, NULL, 10)
 
     assert p_value(value, NULL, 10 * times) == pytest.approx(1 - (1 - one) ** times)
+
+
+@given(rate=st.floats(1e-6, 0.999), classes=st.integers(4, 1000))
+def test_the_limit_is_the_score_with_that_p_value(rate: float, classes: int) -> None:
+    """`limit` is the inverse of `p_value`, for any number of classes."""
+    assert p_value(limit(rate, NULL, classes), NULL, classes) == pytest.approx(rate, rel=1e-6)
 
 
 def test_the_nulls_are_those_of_the_settings() -> None:

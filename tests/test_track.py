@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("mlflow_settings")
 Make = Callable[..., ScanResult]
 
 FILES = {
-    "verdict.json", "classes.json", "model.onnx",
+    "verdict.json", "report.html", "classes.json", "model.onnx",
     "figures/flip_rate_per_class.png", "figures/flip_sweep.png", "figures/noise_by_layer.png",
     "figures/score_per_class.png", "figures/recovered_triggers.png",
     "figures/predictions_under_noise.png", "figures/mask_loss.png",
@@ -121,7 +121,7 @@ def test_a_refused_model_is_recorded_without_the_file(
     """What is known is logged; a file that failed inspection is not passed on."""
     run = _record(refused, experiment)
 
-    assert _files(run) == {"verdict.json"}
+    assert _files(run) == {"verdict.json", "report.html"}
     assert run.data.tags["ban.gate"] == "block"
     assert run.data.metrics == {"peak_rss_mb": 512.0}
 
