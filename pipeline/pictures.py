@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from matplotlib.image import imsave
 
 from stages import pixels
-from stages.types import BlendResult, CleanSamples, Floats, PatchResult
+from stages.types import BlendResult, CleanSamples, Floats, PatchResult, WarpResult
+from stages.warp import bend
+
+Lay = Callable[[Floats], Floats]
+"""Lays a trigger on one image."""
 
 SHOWN = 4
 """Clean samples beside the trigger."""
@@ -41,19 +47,34 @@ class Trigger:
 
     target: int
     alone: Picture
+    caption: str
     laid: tuple[Laid, ...]
 
 
 def blended_pattern(samples: CleanSamples, found: BlendResult, opacity: float) -> Trigger:
     """The pattern that carries samples furthest, and samples with it blended in."""
-    return _trigger(samples, found.leading, np.float32(opacity), found.pattern, found.pattern)
+    overlay = _overlay(np.float32(opacity), found.pattern)
+    return _trigger(samples, found.leading, overlay, found.pattern)
 
 
-def smallest_patch(samples: CleanSamples, found: PatchResult) -> Trigger:
-    """The smallest patch, on grey, and samples with it laid on."""
+def square_patch(samples: CleanSamples, found: PatchResult) -> Trigger:
+    """The patch that carries samples furthest, on grey, and samples with it laid on."""
     low, high = _range(samples.images)
     alone = (1 - found.mask) * (low + high) / 2 + found.mask * found.pattern
-    return _trigger(samples, found.leading, found.mask, found.pattern, alone)
+    return _trigger(samples, found.leading, _overlay(found.mask, found.pattern), alone)
+
+
+def smooth_warp(samples: CleanSamples, found: WarpResult) -> Trigger:
+    """The warp that carries samples furthest, on a grid of lines, and samples bent by it."""
+    low, high = _range(samples.images)
+    alone = _bent(low + (high - low) * _lines(samples.images.shape[1:]), found.flow)
+    return _trigger(
+        samples,
+        found.leading,
+        lambda image: _bent(image, found.flow),
+        alone,
+        caption="a grid of straight lines, bent by it",
+    )
 
 
 def can_be_shown(samples: CleanSamples) -> bool:
@@ -62,13 +83,17 @@ def can_be_shown(samples: CleanSamples) -> bool:
 
 
 def _trigger(
-    samples: CleanSamples, target: int, mask: Floats | np.float32, pattern: Floats, alone: Floats
+    samples: CleanSamples,
+    target: int,
+    lay: Lay,
+    alone: Floats,
+    caption: str = "by itself",
 ) -> Trigger:
     low, high = _range(samples.images)
     laid = []
     for index in _other_classes(samples, target):
         image, label = samples.images[index], int(samples.labels[index])
-        after = (1 - mask) * image + mask * pattern
+        after = lay(image)
         laid.append(
             Laid(
                 label=label,
@@ -77,7 +102,26 @@ def _trigger(
             )
         )
     told = f"the trigger to class {target}, by itself"
-    return Trigger(target=target, alone=_picture(alone, low, high, told), laid=tuple(laid))
+    shown = _picture(alone, low, high, told)
+    return Trigger(target=target, alone=shown, caption=caption, laid=tuple(laid))
+
+
+def _overlay(mask: Floats | np.float32, pattern: Floats) -> Lay:
+    return lambda image: (1 - mask) * image + mask * pattern
+
+
+def _bent(image: Floats, flow: Floats) -> Floats:
+    bent: Floats = bend(torch.tensor(image)[None], torch.tensor(flow)[None])[0, 0].numpy()
+    return bent
+
+
+def _lines(shape: tuple[int, ...]) -> Floats:
+    """Shares (*shape): a grid of bright lines, six along each side."""
+    height, width = pixels.plane(shape)
+    rows = np.arange(height) % max(height // 6, 2) == 0
+    columns = np.arange(width) % max(width // 6, 2) == 0
+    lines = (rows[:, None] | columns).astype(np.float32)
+    return np.broadcast_to(lines.reshape(pixels.mask_shape(shape)), shape).copy()
 
 
 def _other_classes(samples: CleanSamples, target: int) -> list[int]:

@@ -93,8 +93,8 @@ def read_profiles(path: Path, config: ScanConfig) -> tuple[ClassProfile, ...]:
         )
     if document.settings != _settings(config):
         raise ConfigError(
-            f"profile `{path}` was measured with other settings of blend, patch, warp or noise than this"
-            " scan's; write it again with `ban-gate calibrate` and the same settings"
+            f"profile `{path}` was measured with other settings of blend, patch, warp or noise than"
+            " this scan's; write it again with `ban-gate calibrate` and the same settings"
         )
     if not document.models:
         raise ConfigError(

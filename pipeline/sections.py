@@ -26,7 +26,7 @@ class ClassRow:
 
     number: int
     score: float | None
-    patch_area: int | float | None
+    patch_margin: int | float | None
     samples: int | float | None
     recall: int | float | None
 
@@ -101,6 +101,7 @@ class Triggers:
 
     pattern: pictures.Trigger | None
     patch: pictures.Trigger | None
+    warp: pictures.Trigger | None
     opacity: float
 
 
@@ -157,7 +158,8 @@ def searches(result: ScanResult) -> tuple[Search, ...]:
     known = {
         "blend": (f"Pattern blended in at {blend.faint:.0%}", margin),
         "strong_blend": (f"Pattern blended in at {blend.strong:.0%}", margin),
-        "patch": ("Smallest patch that works", "−log of its share of the image"),
+        "patch": ("Patch", margin),
+        "warp": ("Warp", margin),
         "noise": ("Neuron noise", margin),
         "untargeted_noise": ("Untargeted noise, as in the paper", "predictions gained, share"),
         "masked_noise": ("Noise and feature mask, as in the paper", "predictions gained, share"),
@@ -180,11 +182,13 @@ def triggers(result: ScanResult) -> Triggers | None:
     """The recovered triggers, if there are any that can be shown."""
     evidence, opacity = result.evidence, result.config.blend.faint
     samples, blend, patch = evidence.samples, evidence.blend, evidence.patch
-    if samples is None or not pictures.can_be_shown(samples) or not (blend or patch):
+    warp = evidence.warp
+    if samples is None or not pictures.can_be_shown(samples) or not (blend or patch or warp):
         return None
     return Triggers(
         pattern=pictures.blended_pattern(samples, blend, opacity) if blend else None,
-        patch=pictures.smallest_patch(samples, patch) if patch else None,
+        patch=pictures.square_patch(samples, patch) if patch else None,
+        warp=pictures.smooth_warp(samples, warp) if warp else None,
         opacity=opacity,
     )
 
@@ -262,7 +266,7 @@ def _on_the_file(evidence: Evidence) -> Iterator[Step]:
 
 def _on_the_classes(result: ScanResult) -> Iterator[Step]:
     evidence, blend = result.evidence, result.config.blend
-    patch, twin = evidence.patch, evidence.twin
+    side, twin = result.config.patch.side, evidence.twin
     yield _step(
         "Blended pattern",
         "Can one faint picture, blended into every image, carry them all to one class?",
@@ -271,7 +275,12 @@ def _on_the_classes(result: ScanResult) -> Iterator[Step]:
     yield _step(
         "Patch",
         "Can one small patch, the same on every image, do so?",
-        patch and f"every class; the smallest covers {float(patch.areas.min()):.1%} of the image",
+        evidence.patch and f"every class, {side:.0%} of the image's side",
+    )
+    yield _step(
+        "Warp",
+        "Can one smooth bend of the image, the same for every image, do so?",
+        evidence.warp and "every class",
     )
     yield _step(
         "Neuron noise",
@@ -318,7 +327,7 @@ def _optional(title: str, asks: str, done: bool, setting: str | None) -> Step:
 
 
 def _rows(statistic: Statistic, table: Mapping[str, Column]) -> Iterator[ClassRow]:
-    named = ("patch_area", "samples", "recall")
+    named = ("patch_margin", "samples", "recall")
     known = {name: dict(enumerate(table[name])) for name in named}
     for number, score in enumerate(statistic.per_class):
         yield ClassRow(

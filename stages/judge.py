@@ -1,8 +1,8 @@
 """From statistics to a verdict: which class stands out, and how often one would in a clean model.
 
 The score that decides is made in `stages/score.py` of the blended patterns, the patch, the
-warp and the neuron noise, and of clean references where there are any. The feature mask accompanies it
-(docs/method.md).
+warp and the neuron noise, and of clean references where there are any. The feature mask
+accompanies it (docs/method.md).
 """
 
 from __future__ import annotations

@@ -196,4 +196,5 @@ def _regions(sizes: tuple[int, int], count: int) -> torch.Tensor:
     """Which places (R, places) belong to each region that has any."""
     along = [torch.arange(size) * count // size for size in sizes]
     region = (along[0][:, None] * count + along[1]).flatten()
-    return region == torch.unique(region)[:, None]
+    belongs: torch.Tensor = region == torch.unique(region)[:, None]
+    return belongs

@@ -84,14 +84,11 @@ class _Search:
 
     def __init__(self, ground: Canvas, group: torch.Tensor, config: WarpConfig, seed: int) -> None:
         self.ground, self.group, self.largest = ground, group, config.largest
-        shape = tuple(ground.images.shape[1:])
-        self.axis, self.plane = pixels.colour_axis(shape), pixels.plane(shape)
+        self.plane = pixels.plane(tuple(ground.images.shape[1:]))
         generator = torch.Generator().manual_seed(seed)
         start = 0.1 * torch.randn(2, config.grid, config.grid, generator=generator)
         device = ground.images.device
         self.raw = start.to(device).expand(len(group), *start.shape).clone().requires_grad_()
-        axes = [torch.linspace(-1, 1, size, device=device) for size in reversed(self.plane)]
-        self.still = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)
         self.step = ascend(ground, group, [self.raw], self._shown, config.rate)
 
     @torch.no_grad()
@@ -109,11 +106,18 @@ class _Search:
 
     def _shown(self) -> torch.Tensor:
         """The bent images (g, B, *input shape)."""
-        images = self.ground.images
-        ahead = images.movedim(-1, 1) if self.axis == 2 else images
-        stacked = ahead.reshape(1, -1, *self.plane).expand(len(self.raw), -1, -1, -1)
-        bent = functional.grid_sample(
-            stacked, self.still + self.flow(), padding_mode="border", align_corners=True
-        )
-        shaped = bent.reshape(len(self.raw), *ahead.shape)
-        return shaped.movedim(2, -1) if self.axis == 2 else shaped
+        return bend(self.ground.images, self.flow())
+
+
+def bend(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Images (B, *input shape) bent by each flow (g, H, W, 2): (g, B, *input shape)."""
+    shape = tuple(images.shape[1:])
+    height, width = pixels.plane(shape)
+    last = pixels.colour_axis(shape) == 2
+    ahead = images.movedim(-1, 1) if last else images
+    stacked = ahead.reshape(1, -1, height, width).expand(len(flow), -1, -1, -1)
+    axes = [torch.linspace(-1, 1, size, device=images.device) for size in (width, height)]
+    still = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)
+    bent = functional.grid_sample(stacked, still + flow, padding_mode="border", align_corners=True)
+    shaped = bent.reshape(len(flow), *ahead.shape)
+    return shaped.movedim(2, -1) if last else shaped

@@ -34,6 +34,7 @@ from stages.types import (
     TensorSpec,
     UntargetedNoise,
     Verdict,
+    WarpResult,
 )
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -114,6 +115,11 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
             leading=3,
             mask=random.random((1, 4, 4), np.float32),
             pattern=random.random((1, 4, 4), np.float32),
+        ),
+        warp=WarpResult(
+            margins=np.array([-0.4, -0.3, -0.5, 1.0, -0.4], np.float32),
+            leading=3,
+            flow=random.random((4, 4, 2), np.float32) / 10,
         ),
         targeted=TargetedNoise(
             epsilons=np.array([0.01, 0.1, 1.0], np.float32),

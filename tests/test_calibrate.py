@@ -19,7 +19,10 @@ pytestmark = pytest.mark.usefixtures("mlflow_settings")
 
 DEMO = commands.DEMO
 SAMPLES = DEMO / "samples.npz"
-QUICK = "blend.faint_steps=2; blend.strong_steps=1; patch.place_steps=4; patch.pattern_steps=2; warp.steps=2; noise.sweep=3"
+QUICK = (
+    "blend.faint_steps=2; blend.strong_steps=1; patch.place_steps=4; patch.pattern_steps=2;"
+    " warp.steps=2; noise.sweep=3"
+)
 Call = Callable[..., Result]
 
 
@@ -190,4 +193,4 @@ def test_a_profile_holds_what_it_was_measured_on(call: Call, tmp_path: Path) -> 
     for each in models:
         values = [each[name] for name in ("blend", "strong_blend", "patch", "warp", "noise")]
         assert np.isfinite(values).all()
-        assert np.shape(values) == (4, 10)
+        assert np.shape(values) == (5, 10)

@@ -262,7 +262,17 @@ def test_the_verdict_is_told_in_plain_words(
     assert printable(scans[name].verdict.reasons[0])[1:].replace("`", "") in text.replace("`", "")
 
 
-STAGES = ("artifact", "samples", "parity", "twin", "precondition", "blend", "patch", "targeted")
+STAGES = (
+    "artifact",
+    "samples",
+    "parity",
+    "twin",
+    "precondition",
+    "blend",
+    "patch",
+    "warp",
+    "targeted",
+)
 
 
 @pytest.mark.parametrize("reached", range(len(STAGES)))

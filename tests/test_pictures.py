@@ -15,9 +15,11 @@ from pipeline.pictures import (
     Picture,
     blended_pattern,
     can_be_shown,
-    smallest_patch,
+    smooth_warp,
+    square_patch,
 )
-from stages.types import BlendResult, CleanSamples, Floats, PatchResult
+from stages.pixels import plane
+from stages.types import BlendResult, CleanSamples, Floats, PatchResult, WarpResult
 
 SHAPES = {"grey": (1, 6, 5), "colour": (3, 6, 5), "colours last": (6, 5, 3), "grey last": (6, 5, 1)}
 
@@ -69,14 +71,31 @@ def test_a_patch_covers_only_its_place(shape: tuple[int, ...]) -> None:
     mask = np.zeros(shape, np.float32)
     _last(mask)[:2, :2] = 1
     pattern = np.full(shape, 3, np.float32)
-    areas = np.full(6, 0.1, np.float32)
+    margins = np.zeros(6, np.float32)
 
-    shown = smallest_patch(samples, PatchResult(areas=areas, leading=2, mask=mask, pattern=pattern))
+    shown = square_patch(
+        samples, PatchResult(margins=margins, leading=2, mask=mask, pattern=pattern)
+    )
 
     before, after = (_seen(each) for each in (shown.laid[0].before, shown.laid[0].after))
     assert (after[:2, :2] == 1).all()
     assert (after[2:] == before[2:]).all()
     assert _seen(shown.alone)[3, 3] == pytest.approx(0.5, abs=1 / 255)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_a_warp_moves_what_is_shown(shape: tuple[int, ...]) -> None:
+    """Read one pixel further right everywhere, a sample is shown shifted to the left by one."""
+    samples = _samples(shape)
+    height, width = plane(shape)
+    flow = np.zeros((height, width, 2), np.float32)
+    flow[..., 0] = 2 / (width - 1)
+
+    shown = smooth_warp(samples, WarpResult(margins=np.zeros(6, np.float32), leading=2, flow=flow))
+
+    before, after = (_seen(each) for each in (shown.laid[0].before, shown.laid[0].after))
+    assert after[:, :-1] == pytest.approx(before[:, 1:], abs=2 / 255)
+    assert "bent" in shown.caption
 
 
 def test_samples_of_the_target_are_not_shown() -> None:

@@ -22,8 +22,8 @@ from pipeline.walk import ScanRequest
 from stages.errors import CannotJudge, ConfigError, NoNoiseSites
 
 QUICK = [
-    "blend.faint_steps=2", "blend.strong_steps=1", "patch.place_steps=4", "patch.pattern_steps=2", "warp.steps=2", "judge.min_working=0",
-    "noise.sweep=3", "noise.samples=20",
+    "blend.faint_steps=2", "blend.strong_steps=1", "patch.place_steps=4", "patch.pattern_steps=2",
+    "warp.steps=2", "judge.min_working=0", "noise.sweep=3", "noise.samples=20",
 ]  # fmt: skip
 FULL = [*QUICK, "mask.enabled=true", "noise.steps=3", "mask.epochs=2", "mask.batches=3"]
 
