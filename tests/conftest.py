@@ -212,13 +212,16 @@ def real_outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome
     return {each.verdict.label: Outcome(result=each, moment=MOMENT) for each in results}
 
 
+ENOUGH = ("blend.faint_steps=8", "patch.steps=20")
+"""Settings for fewer steps than usual, with which the demo models still get their verdicts."""
+
+
 def _scanned(model: Path, workspace: Path) -> ScanResult:
-    """A scan with fewer steps than usual, which are enough for the demo models."""
     request = ScanRequest(
         model=str(model),
         samples=DEMO / "samples.npz",
         uri=f"models/{model.name}",
-        config=load_config(None, ["blend.faint_steps=8", "patch.steps=20"]),
+        config=load_config(None, ENOUGH),
     )
     return scan(request, Store(None), workspace)
 
