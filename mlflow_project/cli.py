@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -138,6 +139,9 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
       ban-gate scan model.onnx --samples clean.npz --tracking-uri http://host:5000 \\
         --experiment gate --set judge.false_alarm_rate=0.01
 
+    DIR also gets junit.xml, verdict.sarif, summary.md and bom.cdx.json for CI systems; in a job of
+    GitHub Actions the summary, the step's outputs and an annotation are written as well.
+
     stdout gets one line, or verdict.json with --json. Exit code 0: clean, 1: backdoored, 3: cannot
     judge; 2, 4 and 70 are failures, see `ban-gate --help`.
     """  # noqa: D301 (click wants the backspace character itself)
@@ -157,6 +161,7 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
         output=output,
         target=track.Target(uri=tracking_uri, experiment=experiment),
         fresh=fresh,
+        environment=os.environ,
     )
     result = commands.scan(call, _tell_document if as_json else _tell_line)
     sys.exit(0 if exit_zero else EXIT_CODES[result.verdict.label])

@@ -7,18 +7,21 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mlflow_project import track
+from mlflow_project import ci, track
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
 from pipeline.fetch import fetch
 from pipeline.html_report import write_report
 from pipeline.isolation import isolated
 from pipeline.native import ExportResult, NativeModel
+from pipeline.outcome import Outcome
+from pipeline.outputs import output_texts, write_outputs
 from pipeline.plots import write_figures
 from pipeline.profiles import profile_text
 from pipeline.references import measure
@@ -44,6 +47,7 @@ class ScanCall:
     """One call of `scan`: what to judge, with which settings, and where the evidence goes.
 
     `uri` is what the model is called in every report. Without a target no run is recorded.
+    `environment` holds the variables of the CI job that the verdict is told to, if there is one.
     """
 
     model: str
@@ -56,6 +60,7 @@ class ScanCall:
     output: Path | None = None
     target: track.Target | None = None
     fresh: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,23 +118,28 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
     """Scans, writes the evidence, tells the verdict, and records it, in this order.
 
     Raises:
-        ConfigError: there is no such device, or the output folder cannot be written; before the
-            scan.
+        ConfigError: there is no such device, or the output folder or a file of the CI job cannot
+            be written; before the scan.
         TrackingError: the run could not be opened, before the scan, or not be recorded, after it.
     """
     choose_device(call.config.device)
     if call.output:
         _prepare(call.output)
+    ci.require_writable(call.environment)
     name = place_of(call.model)[0].name
     recorded = track.open_run(name, call.target) if call.target else nullcontext()
     with recorded, _workspace() as workspace:
         result = _scanned(call, workspace)
+        outcome = _outcome(result, call)
         if call.output:
             write_verdict(result, call.output)
             write_report(result, call.output)
             write_figures(result, call.output)
+            write_outputs(outcome, call.output)
         tell(result)
+        ci.announce(outcome, call.environment)
         if call.target:
+            track.log_texts(output_texts(outcome))
             track.record(result, call.samples)
     return result
 
@@ -247,6 +257,15 @@ def _scanned(call: ScanCall, workspace: Path) -> ScanResult:
     store = Store(None if call.fresh else _home(), progress_bars(steps_of(request)))
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
         return run_scan(request, store, workspace)
+
+
+def _outcome(result: ScanResult, call: ScanCall) -> Outcome:
+    return Outcome(
+        result=result,
+        moment=datetime.now(UTC),
+        root=ci.root_folder(call.environment),
+        run_url=track.run_url() if call.target else None,
+    )
 
 
 def _home() -> Path:

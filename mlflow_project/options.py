@@ -83,7 +83,7 @@ output_option = click.option(
     cls=GivenOption,
     type=FOLDER,
     metavar="DIR",
-    help="Folder for report.html, verdict.json and the figures; created if missing.",
+    help="Folder for report.html, verdict.json, figures and files for CI; created if missing.",
 )
 limit_options = (
     click.option(

@@ -37,6 +37,7 @@ from pipeline.report import VERDICT_FILE, class_table, verdict_document, verdict
 from pipeline.result import Evidence, ScanResult
 from stages.types import CleanSamples, Floats
 
+CI_FOLDER = "ci"
 CLASS_TABLE = "classes.json"
 MODEL_FILE = "model.onnx"
 ALIVE_SECONDS = 5
@@ -99,6 +100,30 @@ def record(result: ScanResult, samples: Path) -> None:
         _log_artifacts(result)
         mlflow.set_tags(_tags(result))
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
+
+
+def run_url() -> str | None:
+    """The page of the run that is open; None where no server shows it.
+
+    Credentials in the address of the server are left out.
+    """
+    run, server = mlflow.active_run(), urlsplit(mlflow.get_tracking_uri())
+    if run is None or server.scheme not in ("http", "https"):
+        return None
+    place = server._replace(netloc=server.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return printable(f"{place.rstrip('/')}/{page}")
+
+
+def log_texts(texts: Mapping[str, str]) -> None:
+    """Logs files for CI systems, by name, to the run that is open, under `ci/`.
+
+    Raises:
+        TrackingError: the server or its artifact store failed.
+    """
+    with _explained():
+        for name, text in texts.items():
+            mlflow.log_text(text, f"{CI_FOLDER}/{name}")
 
 
 def log_profile(path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import hypothesis
@@ -18,8 +19,12 @@ import numpy as np
 import pytest
 import requests
 
-from pipeline.config import ScanConfig
+from pipeline.config import ScanConfig, load_config
+from pipeline.outcome import Outcome
 from pipeline.result import Evidence, ScanResult, TwinSummary
+from pipeline.scan import scan
+from pipeline.store import Store
+from pipeline.walk import ScanRequest
 from stages.types import (
     BlendResult,
     CleanSamples,
@@ -38,11 +43,15 @@ from stages.types import (
 )
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
+    os.environ.pop(name, None)  # what a test scans is not the verdict of the job it runs in
 
 # The same examples every time: a suite that fails at random is not read.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("same")
 
+DEMO = Path(__file__).parent.parent / "mlflow_project" / "demo"
+MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SERVER_STARTS_WITHIN = 120  # seconds; about 20 on two busy cores
 
 
@@ -186,6 +195,41 @@ def refused(make_result: Callable[..., ScanResult]) -> ScanResult:
     """A scan that ended at the first step: nothing is known but the reason."""
     verdict = Verdict(label="inconclusive", reasons=("`model.onnx` is not ONNX; export it again",))
     return make_result(verdict=verdict, evidence=Evidence(), seconds={}, reused=())
+
+
+@pytest.fixture
+def make_outcome(make_result: Callable[..., ScanResult]) -> Callable[..., Outcome]:
+    """Builds what a pipeline is told: of `make_result()` unless `result` is given."""
+
+    def make(**changes: object) -> Outcome:
+        outcome = Outcome(result=make_result(), moment=MOMENT)
+        return replace(outcome, **changes)  # type: ignore[arg-type] # tests name real fields
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """Real scans of the demo models and of a file that is no model, by label of their verdict."""
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "broken.onnx").write_text("this is no model")
+    models = (DEMO / "clean.onnx", DEMO / "blended.onnx", folder / "broken.onnx")
+    results = [_scanned(model, tmp_path_factory.mktemp("workspace")) for model in models]
+    return {each.verdict.label: Outcome(result=each, moment=MOMENT) for each in results}
+
+
+ENOUGH = ("blend.faint_steps=8", "patch.steps=20")
+"""Settings for fewer steps than usual, with which the demo models still get their verdicts."""
+
+
+def _scanned(model: Path, workspace: Path) -> ScanResult:
+    request = ScanRequest(
+        model=str(model),
+        samples=DEMO / "samples.npz",
+        uri=f"models/{model.name}",
+        config=load_config(None, ENOUGH),
+    )
+    return scan(request, Store(None), workspace)
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,62 @@ def test_a_refused_model_leaves_a_verdict_too(
     assert mlflow.last_active_run().data.tags["ban.gate"] == "block"  # type: ignore[union-attr] # ran
 
 
+CI_FILES = {"junit.xml", "verdict.sarif", "summary.md", "bom.cdx.json"}
+
+
+def test_every_scan_leaves_files_for_ci(
+    call: Call, few: Path, trial: dict[str, Path], tmp_path: Path
+) -> None:
+    """Beside the verdict and in the run, also where a file is refused or the verdict open."""
+    for model in (MODEL, trial["text"]):
+        output = tmp_path / f"{model.stem} out"
+
+        result = call("scan", model, "--samples", few, "--output", output)
+
+        run = mlflow.last_active_run()
+        assert run is not None
+        assert result.exit_code == 3
+        assert {path.name for path in output.iterdir()} >= CI_FILES | {"verdict.json"}
+        assert list(output.glob(".*")) == []
+        logged = mlflow.MlflowClient().list_artifacts(run.info.run_id, "ci")
+        assert {item.path for item in logged} == {f"ci/{name}" for name in CI_FILES}
+        for name in CI_FILES:
+            text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/ci/{name}")
+            assert text == (output / name).read_text(encoding="utf-8")
+
+
+def test_a_github_job_is_told(
+    call: Call, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Summary and outputs are appended, the annotation goes to stderr, stdout keeps its line."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+
+    result = call("scan", MODEL, "--samples", few)
+
+    assert result.exit_code == 3
+    assert "not judged" in (tmp_path / "summary").read_text()
+    assert "verdict=inconclusive\ngate=block\n" in (tmp_path / "output").read_text()
+    assert "\n::error file=" in result.stderr
+    assert result.stdout.count("\n") == 1
+    assert "::" not in result.stdout
+
+
+def test_a_github_job_with_a_wrong_file_is_told_first(
+    call: Call, few: Path, trial: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 2 before the scan, with a sentence that names the variable."""
+    monkeypatch.setenv("GITHUB_OUTPUT", str(trial["under"]))
+
+    result = call("scan", MODEL, "--samples", few)
+
+    assert result.exit_code == 2
+    assert "named by $GITHUB_OUTPUT, cannot be written" in result.stderr
+    assert "inspect_onnx" not in result.stderr
+    assert result.stdout == ""
+
+
 def test_unfit_samples_are_named(call: Call, trial: dict[str, Path]) -> None:
     """Samples that cannot be read make the verdict inconclusive, never a pass."""
     result = call("scan", MODEL, "--samples", trial["text"])

@@ -75,6 +75,46 @@ def test_a_run_holds_the_whole_evidence(make_result: Make, experiment: track.Tar
     assert result.evidence.samples.digest.startswith(dataset.dataset.digest)
 
 
+def test_files_for_ci_lie_in_a_folder_of_their_own(experiment: track.Target) -> None:
+    """Each text is an artifact under `ci/`, as it was given."""
+    with track.open_run("model.onnx", experiment):
+        track.log_texts({"junit.xml": "<testsuites/>", "summary.md": "# né"})
+        run_id = track._open_run_id()
+
+    run = mlflow.get_run(run_id)
+    assert _files(run) == {"ci/junit.xml", "ci/summary.md"}
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/ci/summary.md") == "# né"
+
+
+@pytest.mark.parametrize(
+    ("server", "place"),
+    [
+        ("http://host:5000", "http://host:5000/"),
+        ("https://user:secret@host/mlflow/", "https://host/mlflow/"),
+    ],
+)
+def test_the_page_of_a_run_holds_no_credentials(
+    experiment: track.Target, server: str, place: str
+) -> None:
+    """The address names experiment and run on the server, and not whoever logs in."""
+    with track.open_run("model.onnx", experiment):
+        mlflow.set_tracking_uri(server)
+        url = track.run_url()
+        run = mlflow.active_run()
+        mlflow.set_tracking_uri(experiment.uri or "")
+
+    assert run is not None
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert url == f"{place}{page}"
+
+
+def test_without_a_server_there_is_no_page(experiment: track.Target) -> None:
+    """A database shows no page, and neither is there one without a run."""
+    assert track.run_url() is None
+    with track.open_run("model.onnx", experiment):
+        assert track.run_url() is None
+
+
 def test_curves_have_a_point_per_step(make_result: Make, experiment: track.Target) -> None:
     """Losses and flip rates are metrics with steps."""
     run = _record(make_result(), experiment)

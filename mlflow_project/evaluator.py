@@ -1,0 +1,229 @@
+"""The scan as an evaluator of `mlflow.models.evaluate`, by the name `ban`.
+
+For models of one's own: MLflow hands over a model that is loaded already, so code that it brings
+has run before the scan begins. Third-party models belong to the command line.
+
+MLflow imports this module with every evaluation, so heavy imports wait until a scan is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+import numpy.typing as npt
+from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact, TextEvaluationArtifact
+from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult, ModelEvaluator
+
+from stages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
+
+    from pipeline.result import ScanResult
+
+NAME = "ban"
+PREFIX = "ban_"
+FOLDER = "ban"
+"""Where the artifacts of an evaluation lie in its run, and what its metrics begin with."""
+KINDS: dict[str, type[EvaluationArtifact]] = {
+    "verdict.json": JsonEvaluationArtifact,
+    "report.html": TextEvaluationArtifact,
+}
+"""Files of a scan that the evaluation's result gives, where there are such."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorConfig:
+    """What `evaluator_config` may hold, each name after `ban_`.
+
+    `samples` is a file as for `ban-gate scan`, or True to take the data of the evaluation, whose
+    rows are brought to `input_shape`, by default that of the model's signature. `model` is a file
+    or folder to scan in place of the evaluated model's own.
+    """
+
+    samples: str | bool
+    model: str | None = None
+    input_shape: tuple[int, ...] | None = None
+    settings: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    trust_model_code: bool = False
+
+
+class BackdoorEvaluator(ModelEvaluator):
+    """Scans the evaluated model for backdoors, if its configuration asks for it by `ban_samples`.
+
+    Metrics: `ban/is_judged`, and of a judged model `ban/is_backdoored`, `ban/p_value`, `ban/score`
+    and `ban/suspected_class`. A model that could not be judged lacks all but the first, so that a
+    threshold on any of them fails.
+    """
+
+    @classmethod
+    def can_evaluate(cls, *, evaluator_config: Mapping[str, Any] | None, **_others: object) -> bool:
+        """Whether this evaluation asks for a scan; MLflow asks every evaluator about every one."""
+        return f"{PREFIX}samples" in _own(evaluator_config)
+
+    def evaluate(
+        self,
+        *,
+        dataset: Any,
+        run_id: str,
+        evaluator_config: Mapping[str, Any],
+        model: PyFuncModel | None = None,
+        **others: object,
+    ) -> EvaluationResult:
+        """The metrics and artifacts of a scan, whose files are logged to the run under `ban/`.
+
+        Raises:
+            ConfigError: the configuration, the data or the model are not what a scan needs.
+        """
+        config = _read(_own(evaluator_config))
+        with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
+            folder = Path(name)
+            result = _scan(config, dataset, model, folder)
+            artifacts = _log_artifacts(folder / "output", run_id)
+        metrics = _metrics(result)
+        if others.get("model_id") is None:  # else MLflow logs them, with the model
+            mlflow.log_metrics(metrics, run_id=run_id)
+        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call] # MLflow's lacks types
+
+
+def _own(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Our part of a configuration: what stands under `ban`, or in a flat one all of it."""
+    nested = (config or {}).get(NAME)
+    return nested if isinstance(nested, Mapping) else config or {}
+
+
+def _read(config: Mapping[str, Any]) -> EvaluatorConfig:
+    known = {each.name for each in fields(EvaluatorConfig)}
+    given = {key.removeprefix(PREFIX): config[key] for key in config if key.startswith(PREFIX)}
+    if unknown := sorted(set(given) - known):
+        raise ConfigError(
+            f"`{PREFIX}{unknown[0]}` is no setting of the evaluator `ban`, expected"
+            f" {', '.join(f'`{PREFIX}{name}`' for name in sorted(known))}"
+        )
+    for name in ("input_shape", "settings", "references"):
+        if name in given:
+            given[name] = _several(given[name])
+    return EvaluatorConfig(**given)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _scan(
+    config: EvaluatorConfig, dataset: Any, model: PyFuncModel | None, folder: Path
+) -> ScanResult:
+    from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
+    from pipeline.config import load_config  # noqa: PLC0415 (same)
+
+    path, uri = _model(config, model, folder)
+    call = commands.ScanCall(
+        model=path,
+        uri=uri,
+        samples=_samples(config, dataset, model, folder),
+        config=load_config(None, config.settings),
+        trusted=config.trust_model_code,
+        references=config.references,
+        output=folder / "output",
+    )
+    return commands.scan(call, lambda _: None)
+
+
+def _model(config: EvaluatorConfig, model: PyFuncModel | None, folder: Path) -> tuple[str, str]:
+    """The model's place on disk, and its name in reports.
+
+    The id is the loaded model's own: the one MLflow passes on may be that of another, active model.
+    """
+    if config.model:
+        return config.model, config.model
+    if model is None or not model.model_id:
+        raise ConfigError(
+            "the evaluated model is none that was logged to MLflow, so its file is not known; give"
+            " a `models:/…` or `runs:/…` URI, or the file as `ban_model`"
+        )
+    uri = f"models:/{model.model_id}"
+    target = folder / "model"
+    target.mkdir()
+    return mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(target)), uri
+
+
+def _samples(
+    config: EvaluatorConfig, dataset: Any, model: PyFuncModel | None, folder: Path
+) -> Path:
+    if config.samples is not True:
+        return Path(str(config.samples))
+    images = _images(dataset.features_data)
+    shape = config.input_shape or _signature_shape(model) or images.shape[1:]
+    try:
+        images = images.reshape(len(images), *shape)
+    except ValueError as error:
+        raise ConfigError(
+            f"the data has rows of {math.prod(images.shape[1:])} values, which make no image of"
+            f" shape {shape}; give the shape as `ban_input_shape`, or a file as `ban_samples`"
+        ) from error
+    np.savez(folder / "samples.npz", images=images, labels=_labels(dataset.labels_data))
+    return folder / "samples.npz"
+
+
+def _images(features: Any) -> npt.NDArray[np.float32]:
+    try:
+        return np.asarray(features, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the data is not of numbers ({error}); give clean samples as a file in `ban_samples`"
+        ) from error
+
+
+def _labels(labels: Any) -> npt.NDArray[np.generic]:
+    """The labels as class numbers; others are left as they are, and the scan says what is wrong."""
+    if labels is None:
+        raise ConfigError("the evaluation has no `targets`, which a scan needs as its labels")
+    found = np.asarray(labels)
+    whole = np.issubdtype(found.dtype, np.number) and np.array_equal(found, np.floor(found))
+    return found.astype(np.int64) if whole else found
+
+
+def _signature_shape(model: PyFuncModel | None) -> tuple[int, ...] | None:
+    """The shape of one image in the model's signature, if it has a tensor there."""
+    schema = model.metadata.get_input_schema() if model else None  # type: ignore[no-untyped-call] # MLflow's lacks types
+    if schema is None or not schema.is_tensor_spec():
+        return None
+    return tuple(schema.inputs[0].shape[1:])
+
+
+def _log_artifacts(output: Path, run_id: str) -> dict[str, EvaluationArtifact]:
+    client = mlflow.MlflowClient()
+    client.log_artifacts(run_id, str(output), FOLDER)
+    uri = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
+    found = {}
+    for name, kind in KINDS.items():
+        if (output / name).exists():
+            artifact = found[f"{FOLDER}/{name}"] = kind(uri=f"{uri}/{name}")
+            artifact._load(str(output / name))  # type: ignore[no-untyped-call] # same
+    return found
+
+
+def _metrics(result: ScanResult) -> dict[str, float]:
+    verdict = result.verdict
+    if verdict.label == "inconclusive":
+        return {f"{FOLDER}/is_judged": 0.0}
+    numbers = {
+        "is_judged": 1.0,
+        "is_backdoored": float(verdict.label == "backdoored"),
+        "p_value": verdict.p_value,
+        "score": verdict.score,
+        "suspected_class": verdict.suspected_class,
+    }
+    return {
+        f"{FOLDER}/{name}": float(value)
+        for name, value in numbers.items()
+        if value is not None and math.isfinite(value)
+    }

@@ -1,0 +1,29 @@
+"""The files of a scan for CI systems, beside `verdict.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.bill_of_materials import BOM_FILE, bom_text
+from pipeline.junit import JUNIT_FILE, junit_text
+from pipeline.outcome import Outcome
+from pipeline.sarif import SARIF_FILE, sarif_text
+from pipeline.step_summary import SUMMARY_FILE, summary_text
+
+
+def output_texts(outcome: Outcome) -> dict[str, str]:
+    """The text of every file by its name: JUnit, SARIF, Markdown and CycloneDX."""
+    return {
+        JUNIT_FILE: junit_text(outcome),
+        SARIF_FILE: sarif_text(outcome),
+        SUMMARY_FILE: summary_text(outcome),
+        BOM_FILE: bom_text(outcome),
+    }
+
+
+def write_outputs(outcome: Outcome, folder: Path) -> None:
+    """Writes the files into an existing folder, each in one step."""
+    for name, text in output_texts(outcome).items():
+        draft = folder / f".{name}.draft"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(folder / name)
