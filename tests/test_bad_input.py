@@ -342,7 +342,7 @@ def test_what_cannot_be_judged_is_inconclusive_everywhere(
     assert "Traceback" not in result.stderr
     assert not {"\x1b", "\r"} & {*result.stdout, *result.stderr}
     assert {path.name for path in output.iterdir()} == {
-        "verdict.json", "junit.xml", "verdict.sarif", "summary.md", "bom.cdx.json"
+        "verdict.json", "report.html", "junit.xml", "verdict.sarif", "summary.md", "bom.cdx.json"
     }  # fmt: skip
     document = json.loads((output / "verdict.json").read_text(), parse_constant=pytest.fail)
     assert set(document) == schema_1_keys
