@@ -17,9 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import fx
 
+from stages.label import Label
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
-Label = Literal["clean", "backdoored", "inconclusive"]
 Severity = Literal["note", "warning", "blocking"]
 
 

@@ -22,10 +22,10 @@ from pipeline.report import (
     write_verdict,
 )
 from pipeline.result import ScanResult
+from stages.label import Label
 from stages.types import (
     CleanSamples,
     GraphFinding,
-    Label,
     ReferenceResult,
     Statistic,
     Verdict,
