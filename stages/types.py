@@ -50,12 +50,17 @@ class GraphFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxArtifact:
-    """An ONNX file that passed inspection. `digest` is the sha256 of the file's bytes."""
+    """An ONNX file that passed inspection.
+
+    `digest` is the sha256 of the file's bytes, `content_digest` that of graph and weights however
+    they are laid out.
+    """
 
     path: Path
     framework: str
     producer: str
     digest: str
+    content_digest: str
     opset: int
     parameters: int
     input: TensorSpec
