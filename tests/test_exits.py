@@ -9,10 +9,10 @@ import sys
 import click
 import pytest
 
-from mlflow_project import cli
 from mlflow_project import errors as tracking_errors
 from mlflow_project.errors import TrackingError
 from mlflow_project.exits import EXIT_CODES, failures_as_exits
+from mlflow_project.logs import log_to_stderr
 from pipeline.printable import printable
 from stages import errors
 from stages.errors import BanGateError, CannotJudge, ConfigError, ParityError
@@ -130,7 +130,7 @@ def test_a_log_line_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None
     logger, root = logging.getLogger("pipeline.forged"), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        cli._log_to_stderr(verbose=False)
+        log_to_stderr(verbose=False)
         logger.warning("the name is %s", HOSTILE)
         logger.debug("not shown")
         error = ValueError("why")
