@@ -216,7 +216,7 @@ def _parts(uri: str) -> tuple[str, str, str]:
 
 
 def _latest(client: MlflowClient, name: str) -> str:
-    found = client.get_latest_versions(name)
+    found = client.get_registered_model(name).latest_versions  # by stage; None is one, too
     if not found:
         raise MlflowException(f"registered model {name} has no version")
     return str(max(int(each.version) for each in found))

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from mlflow_project import errors as tracking_errors
-from mlflow_project.errors import TrackingError
+from mlflow_project.errors import RegistryError, TrackingError
 from mlflow_project.exits import EXIT_CODES, failures_as_exits
 from mlflow_project.logs import log_to_stderr
 from pipeline.printable import printable
@@ -58,7 +58,7 @@ def test_the_codes_are_those_of_the_contract() -> None:
     """0 and 1 are verdicts, the rest says why there is none."""
     promised = {
         "clean": 0, "backdoored": 1, "inconclusive": 3, ConfigError: 2, CannotJudge: 3,
-        TrackingError: 4, Exception: 70, KeyboardInterrupt: 130,
+        TrackingError: 4, RegistryError: 4, Exception: 70, KeyboardInterrupt: 130,
     }  # fmt: skip
 
     assert promised == EXIT_CODES

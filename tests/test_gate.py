@@ -24,7 +24,10 @@ from mlflow_project import alias, cli, commands, gating
 from mlflow_project.card import BEGIN
 from pipeline import signing
 
-pytestmark = pytest.mark.usefixtures("mlflow_settings")
+pytestmark = [
+    pytest.mark.usefixtures("mlflow_settings"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning"),  # MLflow's own
+]
 
 SAMPLES = commands.DEMO / "samples.npz"
 MODELS = {"clean": "clean.onnx", "backdoored": "blended.onnx"}
@@ -34,7 +37,9 @@ Serving = Callable[[Path], AbstractContextManager[tuple[str, subprocess.Popen[by
 def logged(model: str) -> str:
     """The URI of a demo model as a LoggedModel of the server."""
     proto = copy.deepcopy(onnx.load(commands.DEMO / MODELS[model]))
-    made = mlflow.onnx.log_model(proto, name="model", save_as_external_data=False)
+    made = mlflow.onnx.log_model(
+        proto, name="model", save_as_external_data=False, pip_requirements=["onnxruntime"]
+    )
     return str(made.model_uri)
 
 
@@ -43,7 +48,8 @@ def register(name: str, source: str) -> None:
     client = MlflowClient()
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
-    client.create_model_version(name, source)
+    model = source.removeprefix("models:/") if "/m-" in source else None
+    client.create_model_version(name, source, model_id=model)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry(
-    mlflow_server: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> MlflowClient:
+def registry(mlflow_server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     """A client of the server, with ban-gate's home and MLflow set to it."""
     monkeypatch.setenv("BAN_GATE_HOME", str(home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
@@ -102,7 +106,7 @@ def test_only_the_clean_version_is_promoted(
     assert (document["gate"], document["verdict"]) == ("block", "backdoored")
     assert document["suspected_class"] == 7
     assert not document["moved"]
-    assert registry.get_registered_model("digits").aliases == {"champion": 1}
+    assert registry.get_registered_model("digits").aliases == {"champion": "1"}
 
 
 def test_an_accepted_version_becomes_a_reference(digits: tuple[Result, Result]) -> None:
@@ -241,7 +245,7 @@ def test_a_waiver_promotes_and_a_rollback_returns(
     assert (returned.exit_code, returned.stdout) == (0, "returned  waived  champion: 2 → 1\n")
     assert again.exit_code == 1
     assert "no earlier holder" in again.stdout
-    assert registry.get_registered_model("waived").aliases == {"champion": 1}
+    assert registry.get_registered_model("waived").aliases == {"champion": "1"}
 
 
 def test_a_rollback_to_a_bad_version_needs_force_and_a_reason(
@@ -308,7 +312,7 @@ def test_racing_for_an_alias_leaves_one_of_the_racers(
     for racer in racers:
         racer.join()
 
-    assert registry.get_registered_model("raced").aliases["champion"] in (1, 2)
+    assert registry.get_registered_model("raced").aliases["champion"] in ("1", "2")
     assert told[2].moved, "nobody newer could overtake it"
     assert told[1].overtaken_by in (None, 2)
     assert not alias.promote(registry, "raced", 1, "other").overtaken_by
@@ -394,4 +398,4 @@ def test_a_gate_goes_on_where_a_dead_server_stopped_it(
     assert before == {}
     assert again.returncode == 0, again.stderr
     assert "kept from an earlier scan" in again.stderr
-    assert aliases == {"champion": 1}
+    assert aliases == {"champion": "1"}
