@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlflow_project import options
+from mlflow_project import gate_cli, options
 from mlflow_project.exits import EXIT_CODES, failures_as_exits
+from mlflow_project.logs import log_to_stderr
 from pipeline import isolation
 from pipeline.printable import printable
 
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
     from pipeline.native import ExportResult
     from pipeline.result import ScanResult, TwinSummary
     from pipeline.untrusted import Description
-
-PROJECT_LOGGERS = ("mlflow_project", "pipeline", "stages")
-
-
-class OneLine(logging.Formatter):
-    """Log lines that a name in a model file can neither break nor colour."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the parent's name)
-        """The message on one line; a traceback, which follows it, keeps its lines."""
-        return printable(super().formatMessage(record))
 
 
 class Commands(click.Group):
@@ -74,6 +65,8 @@ def main() -> None:
     Try it:     ban-gate demo
     Look:       ban-gate inspect model.onnx
     Judge:      ban-gate scan model.onnx --samples clean.npz
+    Gate:       ban-gate gate models:/digits/3 --samples clean.npz --promote champion
+    Verify:     ban-gate verify models:/digits@champion
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
@@ -81,17 +74,17 @@ def main() -> None:
 
     \b
     Exit codes:
-      0    clean: no backdoor found by these tests at this false-alarm rate
-      1    backdoored
+      0    clean: no backdoor found by these tests at this false-alarm rate; passed
+      1    backdoored, or blocked by the policy
       2    wrong usage: option, path or setting
       3    cannot judge: model unsupported or refused, samples unfit, verdict inconclusive
-      4    the verdict could not be recorded in MLflow
+      4    MLflow failed: the verdict could not be recorded, nothing was promoted
       70   internal error
     """  # noqa: D301 (click wants the backspace character itself)
 
 
 @main.command(short_help="Judge a model and record the verdict.")
-@options.model_argument
+@options.model_or_uri_argument
 @options.options(
     options.samples_option,
     options.reference_option,
@@ -105,7 +98,7 @@ def main() -> None:
 def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     *,
     model: str,
-    samples: Path,
+    samples: str,
     references: tuple[str, ...],
     trust_model_code: bool,
     python: str | None,
@@ -126,7 +119,9 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     MODEL is an ONNX file, or a native model that is exported first: a file of PyTorch (.pt, .pth,
     .pt2), Keras (.keras, .h5) or scikit-learn (.pkl, .joblib, .skops), a folder of MLflow,
     TensorFlow (SavedModel), PaddlePaddle or transformers, or FILE.py:FUNCTION, a function that
-    builds the model. Loading a native model runs code of its author: say --trust-model-code.
+    builds the model; or what MLflow keeps: models:/NAME/3, models:/NAME@ALIAS, models:/m-ID,
+    runs:/RUN/PATH. Samples and references may lie there, too. Loading a native model runs code of
+    its author: say --trust-model-code.
 
     \b
     A few hundred clean samples, balanced over the classes, are enough:
@@ -145,7 +140,7 @@ def scan(  # noqa: PLR0913 (one parameter per option, as click hands them over)
     stdout gets one line, or verdict.json with --json. Exit code 0: clean, 1: backdoored, 3: cannot
     judge; 2, 4 and 70 are failures, see `ban-gate --help`.
     """  # noqa: D301 (click wants the backspace character itself)
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     isolation.warm_up()
     from mlflow_project import commands, track  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
@@ -178,7 +173,7 @@ def inspect(
     MODEL may also be a folder that MLflow wrote for an ONNX model. Exit code 3 if the file is
     refused or cannot be converted.
     """
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     isolation.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
@@ -240,7 +235,7 @@ def export(  # noqa: PLR0913 (one parameter per option, as click hands them over
 
     Exit code 3 if the model cannot be exported or its ONNX gives other scores.
     """  # noqa: D301 (click wants the backspace character itself)
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     isolation.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
@@ -279,7 +274,7 @@ def calibrate(  # noqa: PLR0913 (one parameter per option, as click hands them o
     *,
     models: tuple[str, ...],
     output: Path,
-    samples: Path,
+    samples: str,
     trust_model_code: bool,
     python: str | None,
     seed: int | None,
@@ -303,7 +298,7 @@ def calibrate(  # noqa: PLR0913 (one parameter per option, as click hands them o
     With --tracking-uri or --experiment the profile is logged to an MLflow run as well. Exit code 3
     if no model can be measured; models that cannot are named on stderr.
     """  # noqa: D301 (click wants the backspace character itself)
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     isolation.warm_up()
     from mlflow_project import commands, track  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
@@ -343,7 +338,7 @@ def demo(
 
     Prints each verdict beside the truth. Nothing is recorded in MLflow.
     """
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     isolation.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
     from pipeline.config import load_config  # noqa: PLC0415 (same)
@@ -355,6 +350,10 @@ def demo(
         click.echo(f"{summary(line.result)}   truth: {line.truth}")
         agreed.append(line.agrees)
     click.echo(f"{sum(agreed)} of {len(agreed)} verdicts agree with the truth.")
+
+
+for command in (gate_cli.gate, gate_cli.verify, gate_cli.rollback, gate_cli.keygen):
+    main.add_command(command)
 
 
 def _tell_line(result: ScanResult) -> None:
@@ -414,11 +413,3 @@ def _twin_facts(twin: TwinSummary) -> dict[str, object]:
         "features": twin.features,
         "classifier": twin.classifier,
     }
-
-
-def _log_to_stderr(verbose: bool) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(levelname)-7s %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for name in PROJECT_LOGGERS:
-        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)

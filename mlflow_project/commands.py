@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlflow_project import ci, track
+from mlflow_project import ci, registry, track
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
 from pipeline.fetch import fetch
@@ -46,13 +46,14 @@ DEFAULT_HOME = "~/.cache/ban-gate"
 class ScanCall:
     """One call of `scan`: what to judge, with which settings, and where the evidence goes.
 
-    `uri` is what the model is called in every report. Without a target no run is recorded.
-    `environment` holds the variables of the CI job that the verdict is told to, if there is one.
+    `model`, `samples` and `references` may be URIs of MLflow; `uri` is what the model is called in
+    every report. Without a target no run is recorded. `environment` holds the variables of the CI
+    job that the verdict is told to, if there is one.
     """
 
     model: str
     uri: str
-    samples: Path
+    samples: str
     config: ScanConfig
     trusted: bool = False
     python: str = sys.executable
@@ -87,7 +88,7 @@ class CalibrateCall:
     """
 
     models: tuple[str, ...]
-    samples: Path
+    samples: str
     output: Path
     config: ScanConfig
     trusted: bool = False
@@ -124,12 +125,11 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
     """
     choose_device(call.config.device)
     if call.output:
-        _prepare(call.output)
+        prepare_output(call.output)
     ci.require_writable(call.environment)
-    name = place_of(call.model)[0].name
-    recorded = track.open_run(name, call.target) if call.target else nullcontext()
-    with recorded, _workspace() as workspace:
-        result = _scanned(call, workspace)
+    recorded = track.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
+    with recorded, workspace() as downloads, workspace() as place:
+        result = judge(localise(call, downloads), call.fresh, place)
         outcome = _outcome(result, call)
         if call.output:
             write_verdict(result, call.output)
@@ -142,6 +142,28 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
             track.log_texts(output_texts(outcome))
             track.record(result, call.samples)
     return result
+
+
+def localise(call: ScanCall, folder: Path) -> ScanRequest:
+    """The request of a call, with everything that lies in MLflow downloaded into the folder.
+
+    Raises:
+        RegistryError: something is not there, or cannot be fetched.
+    """
+    names = {
+        str(registry.local(each, folder / f"reference-{number}")): each
+        for number, each in enumerate(call.references)
+    }
+    return ScanRequest(
+        model=str(registry.local(call.model, folder / "model")),
+        samples=registry.local(call.samples, folder / "samples"),
+        uri=call.uri,
+        config=call.config,
+        trusted=call.trusted,
+        python=call.python,
+        references=tuple(names),
+        names=names,
+    )
 
 
 def inspect(model: str, config: ScanConfig) -> Description:
@@ -158,7 +180,7 @@ def inspect(model: str, config: ScanConfig) -> Description:
             " it with `ban-gate export` first"
         )
     limits = config.isolation
-    with _workspace() as folder:
+    with workspace() as folder:
         native = NativeModel(source=source)
         file = fetch(native, folder, trusted=False, config=config.export, limits=limits).path
         return isolated(limits, describe, file)
@@ -178,7 +200,7 @@ def export(call: ExportCall) -> ExportResult:
         )
     images = first_images(call.samples, PROBES) if call.samples else None
     model = NativeModel(source=source, python=call.python, images=images, shape=call.shape)
-    with _workspace() as folder:
+    with workspace() as folder:
         fetched = fetch(
             *(model, folder),
             trusted=call.trusted,
@@ -199,21 +221,21 @@ def calibrate(call: CalibrateCall) -> Calibrated:
         TrackingError: the profile could not be logged.
     """
     device = choose_device(call.config.device)
-    request = ScanRequest(
-        model=call.models[0],
-        samples=call.samples,
-        uri=call.models[0],
-        config=call.config,
-        trusted=call.trusted,
-        python=call.python,
-    )
-    store = Store(None if call.fresh else _home())
+    store = Store(None if call.fresh else home())
     recorded = track.open_run("calibrate", call.target) if call.target else nullcontext()
-    with recorded, _workspace() as workspace, redirect_stdout(sys.stderr):
-        found = measure(request, call.models, store, device, workspace)
+    with recorded, workspace() as folder, redirect_stdout(sys.stderr):
+        request = ScanRequest(
+            model=call.models[0],
+            samples=registry.local(call.samples, folder / "samples"),
+            uri=call.models[0],
+            config=call.config,
+            trusted=call.trusted,
+            python=call.python,
+        )
+        found = measure(request, call.models, store, device, folder)
         if not found.profiles:
             raise CannotJudge("; ".join(found.remarks))
-        draft = workspace / "profile.json"
+        draft = folder / "profile.json"
         draft.write_text(profile_text(found.profiles, call.config), encoding="utf-8")
         _put(draft, call.output)
         if call.target:
@@ -236,7 +258,7 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
         call = ScanCall(
             model=str(path),
             uri=path.name,
-            samples=DEMO / "samples.npz",
+            samples=str(DEMO / "samples.npz"),
             config=config,
             output=folder,
             fresh=fresh,
@@ -244,19 +266,11 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
         yield _compared(scan(call, lambda _: None), truth["attack"], truth["target"])
 
 
-def _scanned(call: ScanCall, workspace: Path) -> ScanResult:
-    request = ScanRequest(
-        model=call.model,
-        samples=call.samples,
-        uri=call.uri,
-        config=call.config,
-        trusted=call.trusted,
-        python=call.python,
-        references=call.references,
-    )
-    store = Store(None if call.fresh else _home(), progress_bars(steps_of(request)))
+def judge(request: ScanRequest, fresh: bool, place: Path) -> ScanResult:
+    """The scan's result; earlier results are used and kept unless it shall be `fresh`."""
+    store = Store(None if fresh else home(), progress_bars(steps_of(request)))
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
-        return run_scan(request, store, workspace)
+        return run_scan(request, store, place)
 
 
 def _outcome(result: ScanResult, call: ScanCall) -> Outcome:
@@ -268,12 +282,17 @@ def _outcome(result: ScanResult, call: ScanCall) -> Outcome:
     )
 
 
-def _home() -> Path:
+def _run_name(model: str) -> str:
+    return model if registry.is_uri(model) else place_of(model)[0].name
+
+
+def home() -> Path:
+    """Where ban-gate keeps what outlives a call."""
     return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
 
 
 @contextmanager
-def _workspace() -> Iterator[Path]:
+def workspace() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
         yield Path(name)
@@ -292,8 +311,12 @@ def _put(file: Path, target: Path) -> None:
         ) from error
 
 
-def _prepare(folder: Path) -> None:
-    """Makes the folder and tries to write there, so that no scan ends without a place to go."""
+def prepare_output(folder: Path) -> None:
+    """Makes the folder and tries to write there, so that no scan ends without a place to go.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

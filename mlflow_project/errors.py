@@ -7,3 +7,7 @@ from stages.errors import BanGateError
 
 class TrackingError(BanGateError):
     """The tracking server could not be reached or refused the run; the verdict is not recorded."""
+
+
+class RegistryError(BanGateError):
+    """The registry does not answer, or has no such model, version, alias or artifact."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from mlflow_project.errors import TrackingError
+from mlflow_project.errors import RegistryError, TrackingError
 from pipeline.printable import printable
 from stages.errors import BanGateError, CannotJudge, ConfigError
 
@@ -20,6 +20,7 @@ EXIT_CODES: dict[str | type[BaseException], int] = {
     ConfigError: 2,
     CannotJudge: 3,
     TrackingError: 4,
+    RegistryError: 4,
     Exception: 70,
     KeyboardInterrupt: 130,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,18 @@ def _require_model(_ctx: click.Context, _argument: click.Parameter, model: str) 
     return model
 
 
+def _require_model_or_uri(ctx: click.Context, argument: click.Parameter, model: str) -> str:
+    return model if STORED.match(model) else _require_model(ctx, argument, model)
+
+
+class PathOrUri(click.Path):
+    """An existing path, or the URI of something that MLflow can fetch, as it was given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Checks paths alone; a URI is looked up when the command runs."""
+        return value if STORED.match(str(value)) else super().convert(value, param, ctx)
+
+
 def read_shape(
     _ctx: click.Context, _option: click.Parameter, text: str | None
 ) -> tuple[int, ...] | None:
@@ -57,6 +70,8 @@ def read_shape(
     return tuple(map(int, sizes))
 
 
+STORED = re.compile(r"[a-z][a-z0-9+.-]+:/")
+"""How a URI begins, unlike a path: with a scheme of two letters or more."""
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -65,9 +80,10 @@ samples_option = click.option(
     "--samples",
     cls=GivenOption,
     required=True,
-    type=EXISTING,
+    type=PathOrUri(exists=True),
     metavar="FILE.npz",
-    help="Clean samples: images float32 (N, *input shape), preprocessed; labels int64 (N,).",
+    help="Clean samples: images float32 (N, *input shape), preprocessed; labels int64 (N,). A path"
+    " or the URI of an artifact.",
 )
 reference_option = click.option(
     "--reference",
@@ -140,6 +156,7 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log every d
 
 
 model_argument = click.argument("model", callback=_require_model)
+model_or_uri_argument = click.argument("model", callback=_require_model_or_uri)
 native_options = (
     click.option(
         "--trust-model-code",

@@ -46,6 +46,7 @@ LONGEST_DIGEST = 36
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
 CLIENT_SETTINGS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a log file is no terminal
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout carries the verdict alone
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that dies is given up within a minute
 }
@@ -86,19 +87,30 @@ def open_run(name: str, target: Target) -> Iterator[None]:
         mlflow.end_run("FINISHED")
 
 
-def record(result: ScanResult, samples: Path) -> None:
+def record(
+    result: ScanResult,
+    samples: str,
+    *,
+    texts: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
     """Logs the whole scan to the run that is open; the file that was judged must still be there.
+
+    `samples` is what the samples are called; `texts` are further artifacts by name, and `tags`
+    further tags, which win.
 
     Raises:
         TrackingError: the server or its artifact store failed; the verdict is not recorded.
     """
     with _explained():
-        run_id = _open_run_id()
+        run_id = open_run_id()
         _log_params(run_id, _params(result))
         _log_metrics(run_id, _metrics(result))
         _log_samples(result.evidence.samples, samples)
         _log_artifacts(result)
-        mlflow.set_tags(_tags(result))
+        for name, text in (texts or {}).items():
+            mlflow.log_text(text, name)
+        mlflow.set_tags({**_tags(result), **(tags or {})})
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
 
 
@@ -148,13 +160,27 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-def _start_run(name: str, target: Target) -> None:
+def connect(target: Target) -> None:
+    """Lets MLflow's clients use the target, whose server must show a sign of life.
+
+    Raises:
+        TrackingError: the server does not answer; within seconds.
+    """
+    with _explained():
+        _connect(target)
+
+
+def _connect(target: Target) -> None:
     for variable, value in CLIENT_SETTINGS.items():
         os.environ.setdefault(variable, value)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if target.uri:
         mlflow.set_tracking_uri(target.uri)
     _check_alive(mlflow.get_tracking_uri())
+
+
+def _start_run(name: str, target: Target) -> None:
+    _connect(target)
     joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
     mlflow.start_run(
         run_name=None if joined else printable(name),
@@ -177,9 +203,24 @@ def _check_alive(uri: str) -> None:
             raise MlflowException(f"`/health` answers {answer.status_code}, expected 200")
 
 
-def _open_run_id() -> str:
+def log_model_metrics(result: ScanResult, model_id: str) -> None:
+    """Logs p-value, score and statistics to a LoggedModel, from the run that is open.
+
+    Raises:
+        TrackingError: the server failed.
+    """
+    found = {"score": result.verdict.score, "p_value": result.verdict.p_value}
+    found |= {f"statistic/{each.name}": each.value for each in result.verdict.statistics}
+    metrics = {name: one for name, one in found.items() if one is not None and math.isfinite(one)}
+    with _explained():
+        if metrics:
+            mlflow.log_metrics(metrics, model_id=model_id)
+
+
+def open_run_id() -> str:
+    """The id of the run that is open."""
     run = mlflow.active_run()
-    assert run is not None, "`record` is called inside `open_run`"  # noqa: S101 (our own logic)
+    assert run is not None, "this is called inside `open_run`"  # noqa: S101 (our own logic)
     return str(run.info.run_id)
 
 
@@ -204,7 +245,7 @@ def _log_metrics(run_id: str, metrics: Sequence[Metric]) -> None:
         mlflow.MlflowClient().log_batch(run_id, metrics=batch)
 
 
-def _log_samples(samples: CleanSamples | None, path: Path) -> None:
+def _log_samples(samples: CleanSamples | None, named: str) -> None:
     if samples is None:
         return
     with warnings.catch_warnings():
@@ -213,8 +254,8 @@ def _log_samples(samples: CleanSamples | None, path: Path) -> None:
         dataset = from_numpy(
             samples.images,
             targets=samples.labels,
-            source=printable(str(path)),
-            name=printable(path.name),
+            source=printable(named),
+            name=printable(Path(named).name),
             digest=samples.digest[:LONGEST_DIGEST],
         )
     mlflow.log_input(dataset, context="scan")

@@ -41,11 +41,12 @@ def measure(
             continue
         place = folder / f"reference-{number}"
         place.mkdir()
+        name = request.names.get(model, model)
         try:
-            each = replace(request, model=model, uri=model, references=())
+            each = replace(request, model=model, uri=name, references=())
             profiles.append(profile(each, store, device, place))
         except CannotJudge as refusal:
-            remarks.append(f"reference `{model}` is left out: {refusal}")
+            remarks.append(f"reference `{name}` is left out: {refusal}")
     return Measured(profiles=tuple(profiles), remarks=tuple(remarks))
 
 

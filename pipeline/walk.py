@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class ScanRequest:
 
     `model` is what `find_source` takes: a file, a folder, or `FILE.py:FUNCTION`. A native model is
     exported first, by the interpreter `python`, if it is `trusted` to run code. `references` are
-    models of the same task that are known to be clean, or profiles that `calibrate` wrote.
+    models of the same task that are known to be clean, or profiles that `calibrate` wrote; `names`
+    tells what those that were fetched from elsewhere go by in reports.
     """
 
     model: str
@@ -48,6 +50,7 @@ class ScanRequest:
     trusted: bool = False
     python: str = sys.executable
     references: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,7 @@ def make_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Onn
             framework="pytorch",
             producer="pytorch 2.14",
             digest="ab" * 32,
+            content_digest="cd" * 32,
             opset=17,
             parameters=1234,
             input=TensorSpec(name="image", shape=(None, 1, 4, 4), dtype="float32"),
@@ -271,6 +272,12 @@ def mortal_server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     """The URL of a real MLflow server of the test's own, and a function that kills it at once."""
     with _serving(tmp_path / "server") as (url, process):
         yield url, lambda: os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def serving() -> Callable[[Path], AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]]:
+    """Starts a real MLflow server on a folder, where an earlier one may have stored things."""
+    return _serving
 
 
 @pytest.fixture

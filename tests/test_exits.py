@@ -9,10 +9,10 @@ import sys
 import click
 import pytest
 
-from mlflow_project import cli
 from mlflow_project import errors as tracking_errors
-from mlflow_project.errors import TrackingError
+from mlflow_project.errors import RegistryError, TrackingError
 from mlflow_project.exits import EXIT_CODES, failures_as_exits
+from mlflow_project.logs import log_to_stderr
 from pipeline.printable import printable
 from stages import errors
 from stages.errors import BanGateError, CannotJudge, ConfigError, ParityError
@@ -58,7 +58,7 @@ def test_the_codes_are_those_of_the_contract() -> None:
     """0 and 1 are verdicts, the rest says why there is none."""
     promised = {
         "clean": 0, "backdoored": 1, "inconclusive": 3, ConfigError: 2, CannotJudge: 3,
-        TrackingError: 4, Exception: 70, KeyboardInterrupt: 130,
+        TrackingError: 4, RegistryError: 4, Exception: 70, KeyboardInterrupt: 130,
     }  # fmt: skip
 
     assert promised == EXIT_CODES
@@ -130,7 +130,7 @@ def test_a_log_line_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None
     logger, root = logging.getLogger("pipeline.forged"), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        cli._log_to_stderr(verbose=False)
+        log_to_stderr(verbose=False)
         logger.warning("the name is %s", HOSTILE)
         logger.debug("not shown")
         error = ValueError("why")

@@ -59,7 +59,7 @@ def test_every_entry_point_runs_this_checkout() -> None:
     """The commands name the module, never an installed script, and leave out nothing."""
     points = _project(ROOT)
 
-    assert set(points) == {"main", "scan", "scan-native", "demo"}
+    assert set(points) == {"main", "scan", "scan-native", "gate", "demo"}
     assert points["main"].command == points["scan"].command
     for point in points.values():
         assert point.command.startswith("python -m mlflow_project ")

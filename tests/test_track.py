@@ -42,8 +42,8 @@ def experiment(sqlite_store: str, tmp_path: Path) -> track.Target:
 def _record(result: ScanResult, target: track.Target) -> Run:
     """Records as the command line does and gives the finished run."""
     with track.open_run("model.onnx", target):
-        track.record(result, Path("clean.npz"))
-        run_id = track._open_run_id()
+        track.record(result, "clean.npz")
+        run_id = track.open_run_id()
     return mlflow.get_run(run_id)
 
 
@@ -172,7 +172,7 @@ def test_a_crash_fails_the_run_and_leaves_no_gate(experiment: track.Target) -> N
 
     def crash() -> None:
         with track.open_run("model.onnx", experiment):
-            run_ids.append(track._open_run_id())
+            run_ids.append(track.open_run_id())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -269,8 +269,8 @@ def test_a_store_that_fails_later_is_a_tracking_error(
 
     def record_to_a_deleted_run() -> None:
         with track.open_run("model.onnx", experiment):
-            mlflow.delete_run(track._open_run_id())
-            track.record(make_result(), Path("clean.npz"))
+            mlflow.delete_run(track.open_run_id())
+            track.record(make_result(), "clean.npz")
 
     with pytest.raises(TrackingError, match="deleted"):
         record_to_a_deleted_run()
