@@ -7,7 +7,6 @@ the code of an internal error, not with Python's 1, which would read as "backdoo
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from dataclasses import asdict
