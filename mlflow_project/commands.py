@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlflow_project import track
+from mlflow_project.home import home
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
 from pipeline.fetch import fetch
@@ -34,8 +34,6 @@ from stages.export.child import PROBES
 from stages.export.detect import find_source, place_of
 
 DEMO = Path(__file__).parent / "demo"
-HOME_VARIABLE = "BAN_GATE_HOME"
-DEFAULT_HOME = "~/.cache/ban-gate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +193,7 @@ def calibrate(call: CalibrateCall) -> Calibrated:
         trusted=call.trusted,
         python=call.python,
     )
-    store = Store(None if call.fresh else _home())
+    store = Store(None if call.fresh else home())
     recorded = track.open_run("calibrate", call.target) if call.target else nullcontext()
     with recorded, _workspace() as workspace, redirect_stdout(sys.stderr):
         found = measure(request, call.models, store, device, workspace)
@@ -242,13 +240,9 @@ def _scanned(call: ScanCall, workspace: Path) -> ScanResult:
         python=call.python,
         references=call.references,
     )
-    store = Store(None if call.fresh else _home(), progress_bars(steps_of(request)))
+    store = Store(None if call.fresh else home(), progress_bars(steps_of(request)))
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
         return run_scan(request, store, workspace)
-
-
-def _home() -> Path:
-    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,6 +223,20 @@ def mortal_server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
         yield url, lambda: os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """Starts a real MLflow server in a folder, with further options and environment variables."""
+
+    @contextmanager
+    def serve(
+        folder: Path, *options: str, settings: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
+        with _serving(folder, options, settings or {}) as (url, _):
+            yield url
+
+    return serve
+
+
 @pytest.fixture
 def child(tmp_path: Path) -> dict[str, str]:
     """The environment of a child process that finds this interpreter and leaves no traces."""
@@ -247,16 +261,24 @@ def schema_1_keys() -> set[str]:
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def _serving(
+    folder: Path, options: Sequence[str] = (), settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server that stores into a folder: its URL and its process."""
     folder.mkdir(exist_ok=True)
     port = _free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
+    command += options
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=folder,
+            env=os.environ | (settings or {}),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
