@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mlflow_project.webhook import ModelVersionName
-from pipeline.config import structured
+from pipeline.structure import read_toml, structured
 from stages.errors import ConfigError
 
 SECRET_VARIABLE = "BAN_GATE_WEBHOOK_SECRET"  # noqa: S105 (the name of the variable)
 SHORTEST_SECRET = 16  # characters
 GATE_COMMAND = (sys.executable, "-m", "mlflow_project", "gate")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+EXAMPLE = """'[models.net]' followed by 'samples = "clean.npz"'"""
 LISTEN_FILES = ("secret_file", "tls_certificate", "tls_key")
 GATE_FILES = ("samples", "policy", "signing_key", "config")
 
@@ -107,7 +107,7 @@ def load_listen_config(path: Path) -> ListenConfig:
     Raises:
         ConfigError: it is not TOML, a key is unknown, a value is wrong, or a file is missing.
     """
-    document = _read(path)
+    document = read_toml(path, "config", EXAMPLE)
     models = document.pop("models", {})
     default = document.pop("default", None)
     if not isinstance(models, dict):
@@ -138,16 +138,6 @@ def webhook_secret(settings: ListenSettings) -> str:
             f" more; set `{SECRET_VARIABLE}` or `secret_file`"
         )
     return secret
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"config `{path}` cannot be read ({error}); expected a TOML file with a section"
-            ' [models."NAME"] and in it samples = "clean.npz"'
-        ) from error
 
 
 def _secret_in(path: Path) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import ScanConfig, structured
+from pipeline.config import ScanConfig
+from pipeline.structure import structured
 from stages.blend import BlendConfig
 from stages.errors import ConfigError
 from stages.noise import NoiseConfig

@@ -101,6 +101,7 @@ def _model(uri: str, evidence: Evidence) -> dict[str, object]:
         "uri": uri,
         "framework": _framework(evidence),
         "digest": artifact and artifact.digest,
+        "content_digest": artifact and artifact.content_digest,
         "opset": artifact and artifact.opset,
         "parameters": artifact and artifact.parameters,
         "sites": twin and len(twin.sites),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pipeline.config import ScanConfig
 from pipeline.native import ExportResult
+from stages.label import Label
 from stages.types import (
     BlendResult,
     CleanSamples,
     GraphFinding,
-    Label,
     MaskResult,
     NoiseSite,
     OnnxArtifact,

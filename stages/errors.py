@@ -33,3 +33,7 @@ class ParityError(CannotJudge):
 
 class NoNoiseSites(CannotJudge):
     """The graph has no place where neuron noise or a feature mask can be put."""
+
+
+class AttestationError(CannotJudge):
+    """A signed statement about a model is missing, malformed, or not signed by a trusted key."""

@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no types
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
 
+from stages.content_digest import content_digest
 from stages.errors import ModelRefused
 from stages.graph_logic import find_graph_logic
 from stages.normalise import sort_nodes
@@ -39,7 +40,7 @@ _LONGEST_REASON = 300  # characters of what the checker says
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
-@stage(version=2)
+@stage(version=3)
 def inspect_onnx(path: Path) -> OnnxArtifact:
     """The facts about an ONNX classifier with one float input and one output (batch, classes).
 
@@ -58,6 +59,7 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
         framework="onnx",
         producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
         digest=hashlib.sha256(content).hexdigest(),
+        content_digest=content_digest(model),
         opset=opset(model),
         parameters=_count_parameters(model),
         input=source,

@@ -17,9 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import fx
 
+from stages.label import Label
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
-Label = Literal["clean", "backdoored", "inconclusive"]
 Severity = Literal["note", "warning", "blocking"]
 
 
@@ -49,12 +50,17 @@ class GraphFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxArtifact:
-    """An ONNX file that passed inspection. `digest` is the sha256 of the file's bytes."""
+    """An ONNX file that passed inspection.
+
+    `digest` is the sha256 of the file's bytes, `content_digest` that of graph and weights however
+    they are laid out.
+    """
 
     path: Path
     framework: str
     producer: str
     digest: str
+    content_digest: str
     opset: int
     parameters: int
     input: TensorSpec

@@ -57,6 +57,7 @@ def make_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Onn
             framework="pytorch",
             producer="pytorch 2.14",
             digest="ab" * 32,
+            content_digest="cd" * 32,
             opset=17,
             parameters=1234,
             input=TensorSpec(name="image", shape=(None, 1, 4, 4), dtype="float32"),

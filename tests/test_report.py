@@ -22,10 +22,10 @@ from pipeline.report import (
     write_verdict,
 )
 from pipeline.result import ScanResult
+from stages.label import Label
 from stages.types import (
     CleanSamples,
     GraphFinding,
-    Label,
     ReferenceResult,
     Statistic,
     Verdict,
@@ -53,6 +53,7 @@ def test_the_document_is_schema_1(make_result: Make, schema_1_keys: set[str]) ->
         "uri": "model.onnx",
         "framework": "pytorch",
         "digest": "ab" * 32,
+        "content_digest": "cd" * 32,
         "opset": 17,
         "parameters": 1234,
         "sites": 2,

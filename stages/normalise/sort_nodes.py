@@ -15,14 +15,23 @@ def apply(model: ModelProto) -> None:
     The standard asks for this order, but some converters to half precision append their casts.
     """
     for graph in list(all_graphs(model.graph)):
-        before = _read_nodes(graph)
-        if all(other < index for index, others in before.items() for other in others):
-            continue
-        try:
-            order = list(TopologicalSorter(before).static_order())
-        except CycleError:
-            continue
-        replace_nodes(graph, [graph.node[index] for index in order])
+        ordered = in_order(graph)
+        if any(one is not other for one, other in zip(ordered, graph.node, strict=True)):
+            replace_nodes(graph, ordered)
+
+
+def in_order(graph: GraphProto) -> list[NodeProto]:
+    """The nodes of a graph, each behind those it reads; as they are if they are so or in a cycle.
+
+    Graphs inside nodes are left as they are.
+    """
+    before = _read_nodes(graph)
+    if all(other < index for index, others in before.items() for other in others):
+        return list(graph.node)
+    try:
+        return [graph.node[index] for index in TopologicalSorter(before).static_order()]
+    except CycleError:
+        return list(graph.node)
 
 
 def _read_nodes(graph: GraphProto) -> dict[int, list[int]]:
