@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from pipeline import isolation
 from pipeline.printable import printable
 
 if TYPE_CHECKING:
+    from mlflow_project.job_queue import Job
     from pipeline.native import ExportResult
     from pipeline.result import ScanResult, TwinSummary
     from pipeline.untrusted import Description
@@ -67,6 +69,7 @@ def main() -> None:
     Gate:       ban-gate gate models:/digits/3 --samples clean.npz --promote champion
     Verify:     ban-gate verify models:/digits@champion
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
+    Listen:     ban-gate listen --config listen.toml
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
     The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.
@@ -349,6 +352,57 @@ def demo(
         click.echo(f"{summary(line.result)}   truth: {line.truth}")
         agreed.append(line.agrees)
     click.echo(f"{sum(agreed)} of {len(agreed)} verdicts agree with the truth.")
+
+
+@main.command(short_help="Gate every new model version that MLflow tells of.")
+@options.options(*options.listen_options, options.json_option, options.verbose_option)
+def listen(
+    *,
+    config: Path | None,
+    host: str,
+    port: int,
+    database: Path | None,
+    status: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Take MLflow's webhooks at /webhook, and gate each new version of the models configured.
+
+    A delivery is taken if it is signed with the webhook's secret, in BAN_GATE_WEBHOOK_SECRET or the
+    configuration's `secret_file`, and not old. It is answered once it is on disk: a listener that
+    dies goes on where it was.
+
+    \b
+      ban-gate listen --config listen.toml --host 0.0.0.0
+      ban-gate listen --status
+
+    Ends with 0 on SIGTERM, after the gate that runs was stopped and queued again. Exit code 2: the
+    configuration, the address or the queue cannot be used.
+    """  # noqa: D301 (click wants the backspace character itself)
+    log_to_stderr(verbose)
+    from mlflow_project import home, job_queue, listener  # noqa: PLC0415 (heavy: see above)
+
+    queue = database or home.home() / listener.DATABASE
+    if status:
+        _tell_jobs(job_queue.jobs_in(queue), as_json)
+    elif config is None:
+        raise click.UsageError("Missing option '--config'.")
+    else:
+        listener.listen(config, queue, listener.Address(host=host, port=port))
+
+
+def _tell_jobs(jobs: list[Job], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "jobs": [asdict(each) for each in jobs]}, indent=2))
+    for job in [] if as_json else jobs:
+        click.echo(printable(_job_line(job)))
+
+
+def _job_line(job: Job) -> str:
+    when = datetime.fromtimestamp(job.changed, UTC).isoformat(timespec="seconds")
+    ended = "" if job.exit_code is None else f"exit {job.exit_code}"
+    facts = f"{job.state:<9} {ended:<8} attempts {job.attempts}  {when}"
+    return f"{facts}  {job.name}/{job.version}  {job.said}".rstrip()
 
 
 for command in (gate_cli.gate, gate_cli.verify, gate_cli.rollback, gate_cli.keygen):

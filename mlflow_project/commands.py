@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow_project import ci, registry, track
+from mlflow_project.home import home
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
 from pipeline.fetch import fetch
@@ -38,8 +38,6 @@ from stages.export.child import PROBES
 from stages.export.detect import find_source, place_of
 
 DEMO = Path(__file__).parent / "demo"
-HOME_VARIABLE = "BAN_GATE_HOME"
-DEFAULT_HOME = "~/.cache/ban-gate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,11 +282,6 @@ def _outcome(result: ScanResult, call: ScanCall) -> Outcome:
 
 def _run_name(model: str) -> str:
     return model if registry.is_uri(model) else place_of(model)[0].name
-
-
-def home() -> Path:
-    """Where ban-gate keeps what outlives a call."""
-    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
 
 
 @contextmanager

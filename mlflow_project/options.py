@@ -171,3 +171,29 @@ native_options = (
         help="Interpreter that has the model's framework.  [default: the one ban-gate runs in]",
     ),
 )
+listen_options = (
+    click.option(
+        "--config",
+        cls=GivenOption,
+        type=EXISTING_FILE,
+        metavar="FILE.toml",
+        help="Whom to believe, and how each registered model is gated: see docs/listen.md.",
+    ),
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at."),
+    click.option(
+        "--port",
+        default=8765,
+        show_default=True,
+        type=click.IntRange(0, 65535),
+        help="Port to listen at; 0 takes a free one and says which.",
+    ),
+    click.option(
+        "--database",
+        cls=GivenOption,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Where the queue is kept.  [default: listen.db in $BAN_GATE_HOME, else in"
+        " ~/.cache/ban-gate]",
+    ),
+    click.option("--status", is_flag=True, help="Print the queue and exit; needs no --config."),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mlflow_project.commands import home
+from mlflow_project.home import home
 from pipeline import signing
 from pipeline.policy import Policy
 from pipeline.signing import PrivateKey, PublicKey
