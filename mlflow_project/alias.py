@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from mlflow_project.errors import RegistryError
 from mlflow_project.registry import explained
@@ -71,8 +72,12 @@ def promote(client: MlflowClient, name: str, version: int, alias: str) -> Promot
     with explained(f"cannot move the alias `{alias}` of `{name}`"):
         if found.previous not in (None, version):
             client.set_registered_model_tag(name, PREVIOUS_TAG + alias, str(found.previous))
-        for _ in range(TRIES):
-            client.set_registered_model_alias(name, alias, str(version))
+        for left in reversed(range(TRIES)):
+            try:
+                client.set_registered_model_alias(name, alias, str(version))
+            except MlflowException:  # two gates that make one alias collide in the database
+                if not left:
+                    raise
             after = holder(client, name, alias)
             if after == version:
                 return found
