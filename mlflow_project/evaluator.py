@@ -91,7 +91,7 @@ class BackdoorEvaluator(ModelEvaluator):
         metrics = _metrics(result)
         if others.get("model_id") is None:  # else MLflow logs them, with the model
             mlflow.log_metrics(metrics, run_id=run_id)
-        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call] # MLflow's lacks types
+        return EvaluationResult(metrics, artifacts, run_id)
 
 
 def _own(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -128,7 +128,7 @@ def _scan(
     call = commands.ScanCall(
         model=path,
         uri=uri,
-        samples=_samples(config, dataset, model, folder),
+        samples=str(_samples(config, dataset, model, folder)),
         config=load_config(None, config.settings),
         trusted=config.trust_model_code,
         references=config.references,
@@ -193,7 +193,7 @@ def _labels(labels: Any) -> npt.NDArray[np.generic]:
 
 def _signature_shape(model: PyFuncModel | None) -> tuple[int, ...] | None:
     """The shape of one image in the model's signature, if it has a tensor there."""
-    schema = model.metadata.get_input_schema() if model else None  # type: ignore[no-untyped-call] # MLflow's lacks types
+    schema = model.metadata.get_input_schema() if model else None
     if schema is None or not schema.is_tensor_spec():
         return None
     return tuple(schema.inputs[0].shape[1:])
@@ -207,7 +207,7 @@ def _log_artifacts(output: Path, run_id: str) -> dict[str, EvaluationArtifact]:
     for name, kind in KINDS.items():
         if (output / name).exists():
             artifact = found[f"{FOLDER}/{name}"] = kind(uri=f"{uri}/{name}")
-            artifact._load(str(output / name))  # type: ignore[no-untyped-call] # same
+            artifact._load(str(output / name))
     return found
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
+from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
@@ -72,7 +73,10 @@ class Guard:
 
 
 class GuardedStore(AbstractStore):
-    """What a guarded store does before its own methods; see `protect`."""
+    """What a guarded store does before its own methods, which `protect` puts behind these.
+
+    The methods of the abstract store are never reached; that is what each `safe-super` ignores.
+    """
 
     guard: Guard
 
@@ -83,7 +87,7 @@ class GuardedStore(AbstractStore):
             if not _is_prompt(found):
                 self.guard.require_standing(self, found, f"alias `{alias}`")
             name, version = found.name, found.version
-        super().set_registered_model_alias(name, alias, version)
+        super().set_registered_model_alias(name, alias, version)  # type: ignore[safe-super]
 
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool
@@ -93,9 +97,10 @@ class GuardedStore(AbstractStore):
             found = self.get_model_version(name, version)
             self.guard.require_standing(self, found, f"stage `{stage}`")
             name, version = found.name, found.version
-        return super().transition_model_version_stage(
+        moved: ModelVersion = super().transition_model_version_stage(  # type: ignore[safe-super]
             name, version, stage, archive_existing_versions
         )
+        return moved
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Renames a model that holds nothing protected: attestations are about the old name."""
@@ -106,7 +111,8 @@ class GuardedStore(AbstractStore):
                 f"`{model.name}` cannot be renamed while it has the protected alias or stage"
                 f" `{alias}`, which would come along; take it away first"
             )
-        return super().rename_registered_model(name, new_name)
+        renamed: RegisteredModel = super().rename_registered_model(name, new_name)  # type: ignore[safe-super]
+        return renamed
 
 
 def protect(guard: Guard) -> None:
@@ -130,7 +136,7 @@ def _folded(name: str) -> str:
 
 def _is_prompt(version: ModelVersion) -> bool:
     """Whether it is a text of the prompt registry, which has no artifacts anybody could load."""
-    return version.source in handlers._PROMPT_SOURCE_PLACEHOLDERS
+    return version.source in _PROMPT_SOURCE_PLACEHOLDERS
 
 
 def _name(version: ModelVersion) -> str:

@@ -21,7 +21,7 @@ def create_app() -> Any:
     from mlflow.server import auth  # noqa: PLC0415 (an extra of MLflow)
 
     protect(GUARD)
-    return auth.create_app()  # type: ignore[no-untyped-call] # MLflow's own lacks types
+    return auth.create_app()
 
 
 def _bootstrap() -> None:
@@ -35,7 +35,7 @@ def _bootstrap() -> None:
     try:
         from mlflow.server import auth  # noqa: PLC0415 (an extra of MLflow)
 
-        auth.get_flask_server_secret_key()  # type: ignore[no-untyped-call] # MLflow's lacks types
+        auth.get_flask_server_secret_key()
         auth.bootstrap_admin_user()
     except (ImportError, MlflowException) as error:
         raise CannotStart(

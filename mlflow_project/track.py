@@ -191,8 +191,8 @@ def _start_run(name: str, target: Target) -> None:
 def _check_alive(uri: str) -> None:
     """Asks an HTTP server for a sign of life, once, so that a dead one is found before the scan."""
     if urlsplit(uri).scheme in ("http", "https"):
-        answer = http_request(  # type: ignore[no-untyped-call] # MLflow's own lacks types
-            get_default_host_creds(uri),  # type: ignore[no-untyped-call] # same
+        answer = http_request(
+            get_default_host_creds(uri),
             "/health",
             "GET",
             max_retries=0,

@@ -32,5 +32,5 @@ def _repository(uri: str) -> tuple[ArtifactRepository, str]:
     if handlers._is_servable_proxied_run_artifact_root(uri):
         path = handlers._get_proxied_run_artifact_destination_path(proxied_artifact_root=uri)
         scoped = handlers._get_workspace_scoped_repo_path_if_enabled(path)
-        return handlers._get_artifact_repo_mlflow_artifacts(), scoped
+        return handlers._get_artifact_repo_mlflow_artifacts(), scoped or ""
     return handlers._get_artifact_repository_for_uri(uri), ""

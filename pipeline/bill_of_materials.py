@@ -28,7 +28,8 @@ from cyclonedx.model.tool import ToolRepository
 from cyclonedx.output.json import JsonV1Dot6
 
 from pipeline.outcome import ADVICE, Outcome, one_line
-from stages.types import Label, OnnxArtifact
+from stages.label import Label
+from stages.types import OnnxArtifact
 
 BOM_FILE = "bom.cdx.json"
 MODEL_REF, CLAIM_REF, EVIDENCE_REF, ASSESSOR_REF = "model", "claim", "evidence", "assessor"
