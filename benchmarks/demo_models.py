@@ -12,42 +12,25 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from torch import nn
 
 from benchmarks.zoo import exporters, training
-from benchmarks.zoo.architectures import ARCHITECTURES, conv_bn
 from benchmarks.zoo.recipe import CLEAN, Recipe
 
 FOLDER = Path(__file__).parent.parent / "mlflow_project" / "demo"
 SAMPLES = 500
 RECIPES = {
-    "clean": Recipe(task="digits", architecture="demo", attack="clean", seed=0),
-    "patch": Recipe(task="digits", architecture="demo", attack="badnets", seed=1, target=4),
-    "blended": Recipe(task="digits", architecture="demo", attack="blend-picture", seed=2, target=7),
+    "clean": Recipe(task="digits", architecture="pooled-flat", attack="clean", seed=900),
+    "patch": Recipe(task="digits", architecture="pooled-flat", attack="badnets", seed=1, target=4),
+    "blended": Recipe(
+        task="digits", architecture="pooled-flat", attack="blend-picture", seed=2, target=7
+    ),
 }
-
-
-def demo_net(channels: int, classes: int, side: int) -> nn.Module:
-    """A small conv net with BatchNorm, which the exporter folds away."""
-    return nn.Sequential(
-        conv_bn(channels, 16),
-        nn.MaxPool2d(2),
-        conv_bn(16, 32),
-        nn.MaxPool2d(2),
-        conv_bn(32, 48),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(192, 64),
-        nn.ReLU(),
-        nn.Linear(64, classes),
-    )
 
 
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
 def main(output: Path) -> None:
     """Train and export the demo models into OUTPUT."""
-    ARCHITECTURES["demo"] = demo_net
     output.mkdir(parents=True, exist_ok=True)
     truth = {name: _make(name, recipe, output) for name, recipe in RECIPES.items()}
     (output / "truth.json").write_text(json.dumps(truth, indent=2) + "\n")

@@ -17,7 +17,8 @@ from mlflow_project.home import home
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
 from pipeline.fetch import fetch
-from pipeline.html_report import write_report
+from pipeline.gate import GateDecision
+from pipeline.html_report import GateSection, write_report
 from pipeline.isolation import isolated
 from pipeline.native import ExportResult, NativeModel
 from pipeline.outcome import Outcome
@@ -128,12 +129,9 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
     recorded = track.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
     with recorded, workspace() as downloads, workspace() as place:
         result = judge(localise(call, downloads), call.fresh, place)
-        outcome = _outcome(result, call)
+        outcome = outcome_of(result, call)
         if call.output:
-            write_verdict(result, call.output)
-            write_report(result, call.output)
-            write_figures(result, call.output)
-            write_outputs(outcome, call.output)
+            write_evidence(outcome, call.output)
         tell(result)
         ci.announce(outcome, call.environment)
         if call.target:
@@ -271,13 +269,23 @@ def judge(request: ScanRequest, fresh: bool, place: Path) -> ScanResult:
         return run_scan(request, store, place)
 
 
-def _outcome(result: ScanResult, call: ScanCall) -> Outcome:
+def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None = None) -> Outcome:
+    """What a pipeline is told of a scan that just ended, and of a gate's decision on it."""
     return Outcome(
         result=result,
         moment=datetime.now(UTC),
         root=ci.root_folder(call.environment),
+        decision=decision,
         run_url=track.run_url() if call.target else None,
     )
+
+
+def write_evidence(outcome: Outcome, folder: Path, gate: GateSection | None = None) -> None:
+    """Writes verdict, report, figures and the files for CI, each in one step."""
+    write_verdict(outcome.result, folder)
+    write_report(outcome.result, folder, gate)
+    write_figures(outcome.result, folder)
+    write_outputs(outcome, folder)
 
 
 def _run_name(model: str) -> str:

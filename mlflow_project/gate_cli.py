@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,6 +125,7 @@ def gate(  # noqa: PLR0913 (one parameter per option, as click hands them over)
         output=output,
         target=track.Target(uri=tracking_uri, experiment=experiment),
         fresh=fresh,
+        environment=os.environ,
     )
     rules, key = read_policy(policy), own_key.signing_key(signing_key)
     call = gating.GateCall(scan=scan, policy=rules, key=key, promote=promote, dry_run=dry_run)

@@ -6,6 +6,7 @@ gate that blocks; the same command goes on from the results that were kept.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,16 +15,25 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from mlflow_project import alias, registry, track
+from mlflow_project import alias, ci, registry, track
 from mlflow_project.card import with_card
-from mlflow_project.commands import ScanCall, judge, localise, prepare_output, workspace
+from mlflow_project.commands import (
+    ScanCall,
+    judge,
+    localise,
+    outcome_of,
+    prepare_output,
+    workspace,
+    write_evidence,
+)
 from mlflow_project.errors import RegistryError, TrackingError
 from mlflow_project.registry import Downloaded, ModelVersion
 from mlflow_project.standing import ATTESTATION_TAG, Standing, standing, trusted_keys
 from pipeline.attestation import Attestation, Claim, attest
 from pipeline.config import ScanConfig
 from pipeline.gate import GateDecision, ScanFacts, decide
-from pipeline.plots import write_figures
+from pipeline.html_report import REPORT_FILE, GateSection, render
+from pipeline.outputs import output_texts
 from pipeline.policy import Policy, policy_digest, policy_text
 from pipeline.printable import printable
 from pipeline.report import summary, write_verdict
@@ -84,6 +94,7 @@ def gate(call: GateCall) -> GateOutcome:
     choose_device(scan.config.device)
     if scan.output:
         prepare_output(scan.output)
+    ci.require_writable(scan.environment)
     target = scan.target or track.Target()
     track.connect(target)
     version = registry.find_version(MlflowClient(), scan.model)
@@ -184,7 +195,6 @@ def _judged(
     logger.info("judged: %s", summary(result))
     if call.scan.output:
         write_verdict(result, call.scan.output)
-        write_figures(result, call.scan.output)
     return result
 
 
@@ -196,12 +206,18 @@ def _published(
     decision = decide(_facts(version, result), call.policy, now)
     claim = _claim(version, result, decision, call.policy, now)
     envelope = attest(Attestation(claim=claim, files=found.files), call.key)
+    section, told = _section(call, claim, envelope), outcome_of(result, call.scan, decision)
     texts = {ATTESTATION_FILE: envelope, POLICY_FILE: policy_text(call.policy)}
-    for name, text in texts.items() if call.scan.output else ():
-        _write(call.scan.output / name, text)  # type: ignore[operator] # it is given
+    if call.scan.output:
+        write_evidence(told, call.scan.output, section)
+        for name, text in texts.items():
+            _write(call.scan.output / name, text)
+    ci.announce(told, call.scan.environment)
     tags = _tags(claim)
-    told = {**tags, "ban.dry_run": "true"} if call.dry_run else tags
-    track.record(result, call.scan.samples, texts=texts, tags=told)
+    marks = {**tags, "ban.dry_run": "true"} if call.dry_run else tags
+    track.log_texts(output_texts(told))
+    texts[REPORT_FILE] = render(result, section)
+    track.record(result, call.scan.samples, texts=texts, tags=marks)
     outcome = GateOutcome(
         version=version, result=result, decision=decision, claim=claim, dry_run=call.dry_run
     )
@@ -211,6 +227,18 @@ def _published(
     if version.model_id:
         track.log_model_metrics(result, version.model_id)
     return _promoted(call, outcome, downloads)
+
+
+def _section(call: GateCall, claim: Claim, envelope: str) -> GateSection:
+    """The decision as the report tells it."""
+    return GateSection(
+        version=f"{claim.model}, version {claim.version}",
+        decision=claim.action,
+        reasons=claim.reasons,
+        policy=f"sha256 {claim.policy_digest}",
+        alias=call.promote,
+        attestation=hashlib.sha256(envelope.encode()).hexdigest(),
+    )
 
 
 def _mark(version: ModelVersion, tags: Mapping[str, str], claim: Claim) -> None:

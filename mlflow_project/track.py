@@ -96,8 +96,8 @@ def record(
 ) -> None:
     """Logs the whole scan to the run that is open; the file that was judged must still be there.
 
-    `samples` is what the samples are called; `texts` are further artifacts by name, and `tags`
-    further tags, which win.
+    `samples` is what the samples are called; `texts` are further artifacts by name, a report with
+    a gate's decision among them, and `tags` further tags, which win.
 
     Raises:
         TrackingError: the server or its artifact store failed; the verdict is not recorded.
@@ -108,7 +108,10 @@ def record(
         _log_metrics(run_id, _metrics(result))
         _log_samples(result.evidence.samples, samples)
         _log_artifacts(result)
-        for name, text in (texts or {}).items():
+        told = dict(texts or {})
+        if REPORT_FILE not in told:
+            told[REPORT_FILE] = render(result)
+        for name, text in told.items():
             mlflow.log_text(text, name)
         mlflow.set_tags({**_tags(result), **(tags or {})})
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
@@ -263,7 +266,6 @@ def _log_samples(samples: CleanSamples | None, named: str) -> None:
 
 def _log_artifacts(result: ScanResult) -> None:
     mlflow.log_text(verdict_text(verdict_document(result)), VERDICT_FILE)
-    mlflow.log_text(render(result), REPORT_FILE)
     if (table := class_table(result))["class"]:
         mlflow.log_table(table, CLASS_TABLE)
     for name, figure in figures(result).items():

@@ -13,10 +13,10 @@ from pathlib import PurePath
 from typing import Literal
 from urllib.parse import quote
 
+from pipeline.gate import Action, GateDecision
 from pipeline.printable import printable
 from pipeline.result import Evidence, ScanResult
 
-Action = Literal["pass", "block"]
 Status = Literal["passed", "failed", "error", "skipped"]
 
 ADVICE = {
@@ -28,14 +28,6 @@ ADVICE = {
     "inconclusive": "No verdict could be reached, so the model does not pass; see the reasons.",
 }
 """What a verdict means to whoever reads it, by label."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """What a gate's policy decided on a scan, and why, in sentences."""
-
-    action: Action
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +55,7 @@ class Outcome:
     result: ScanResult
     moment: datetime
     root: str = "."
-    decision: Decision | None = None
+    decision: GateDecision | None = None
     run_url: str | None = None
 
     @property
@@ -175,7 +167,7 @@ def _after(result: ScanResult) -> Iterator[str]:
     return (name for name in result.seconds if name not in before)
 
 
-def _gate(decision: Decision) -> Check:
+def _gate(decision: GateDecision) -> Check:
     return Check(
         stage="gate",
         claim="the policy lets the model pass",

@@ -5,7 +5,7 @@ With v a margin per class, a class stands out by
     z = (v − median v) / √(MAD² + s²),
 
 where MAD is the scaled median absolute deviation over the classes, and s how far the classes of
-clean tuning models usually lie apart. A class's score is √(Σ w·z₊²) over the searches, with
+an even clean model lie apart. A class's score is √(Σ w·z₊²) over the searches, with
 z₊ = max(z, 0): what one search is blind to does not count against the others. Against clean
 references half of the same of v − v_reference is added, which sinks natural favourites. The
 largest score of clean models follows a Gumbel distribution, so that of K classes has
@@ -48,19 +48,19 @@ class ScoreConfig:
 
     weights: tuple[float, ...] = (1.0, 0.5, 1.0, 1.0, 0.5)
     """w of each of `SEARCHES`. Chosen on the tuning models."""
-    spreads: tuple[float, ...] = (0.558, 1.349, 0.2, 0.2, 0.418)
+    spreads: tuple[float, ...] = (0.15, 0.349, 0.245, 0.152, 0.092)
     """s of each of `SEARCHES`, for a model by itself."""
-    gaps: tuple[float, ...] = (0.533, 1.287, 0.2, 0.2, 0.475)
+    gaps: tuple[float, ...] = (0.141, 0.416, 0.278, 0.168, 0.09)
     """s of each of `SEARCHES`, for a model's values minus a reference's."""
     against: float = 0.5
     """Weight of what stands out against references. Chosen on the tuning models."""
-    alone_location: float = 1.31
+    alone_location: float = 2.34
     """Location of the null of a model by itself."""
-    alone_scale: float = 0.493
+    alone_scale: float = 0.441
     """Scale of the null of a model by itself."""
-    referenced_location: float = 1.79
+    referenced_location: float = 3.129
     """Location of the null with one reference; with more, p errs to the safe side."""
-    referenced_scale: float = 0.717
+    referenced_scale: float = 0.639
     """Scale of the null with one reference."""
 
     def __post_init__(self) -> None:

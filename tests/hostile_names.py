@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from pipeline.outcome import Decision, Outcome
+from pipeline.gate import GateDecision
+from pipeline.outcome import Outcome
 from pipeline.result import ScanResult
 from stages.types import GraphFinding, Label, Verdict
 
@@ -51,7 +52,7 @@ def outcome_named(make: Callable[..., ScanResult], outcome: Outcome, name: str) 
         )
     verdict = replace(result.verdict, reasons=(name, name))
     hostile = make(model_uri=name, verdict=verdict, evidence=evidence)
-    return replace(outcome, result=hostile, decision=Decision(action="block", reasons=(name,)))
+    return replace(outcome, result=hostile, decision=GateDecision(action="block", reasons=(name,)))
 
 
 def relabelled(verdict: Verdict, label: Label) -> Verdict:

@@ -10,7 +10,8 @@ from hostile_names import ANY_TEXT, NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.outcome import ADVICE, Decision, Outcome, checks, relative_location
+from pipeline.gate import GateDecision
+from pipeline.outcome import ADVICE, Outcome, checks, relative_location
 from pipeline.result import Evidence, ScanResult
 from stages.types import GraphFinding, Verdict
 
@@ -40,7 +41,7 @@ def test_only_clean_passes_where_no_policy_decides(
 
 def test_a_policy_outranks_the_verdict(make_outcome: Make) -> None:
     """A gate's decision is the action, its reasons come first, and it is a check of its own."""
-    decision = Decision(action="pass", reasons=("waived until 2027-01-01",))
+    decision = GateDecision(action="pass", reasons=("waived until 2027-01-01",))
 
     outcome = make_outcome(decision=decision)
 

@@ -16,7 +16,8 @@ from hostile_names import ANY_TEXT, NAMES, outcome_named
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft4Validator
 
-from pipeline.outcome import Decision, Outcome
+from pipeline.gate import GateDecision
+from pipeline.outcome import Outcome
 from pipeline.result import ScanResult
 from pipeline.sarif import RULES, sarif_text
 from stages.types import GraphFinding
@@ -146,7 +147,7 @@ def test_graph_findings_and_policy_are_results(
     make_outcome: Make, make_artifact: Callable[..., Any], schema: Draft4Validator
 ) -> None:
     """A finding names its nodes and has a level by severity; a blocking policy is a result."""
-    outcome = make_outcome(decision=Decision(action="block", reasons=("samples too old",)))
+    outcome = make_outcome(decision=GateDecision(action="block", reasons=("samples too old",)))
     outcome.result.evidence.artifact = make_artifact(
         findings=(
             GraphFinding(

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pipeline.outcome import Decision, Outcome, checks
+from pipeline.gate import GateDecision
+from pipeline.outcome import Outcome, checks
 from pipeline.result import ScanResult
 from pipeline.step_summary import annotation, output_lines, summary_text
 
@@ -136,7 +137,7 @@ def test_the_annotation_is_one_command(
 )
 def test_what_blocks_is_an_error(make_outcome: Make, label: str, action: str, level: str) -> None:
     """A waived model warns, a blocked one is an error, and only clean and passed is a notice."""
-    outcome = make_outcome(decision=Decision(action=action, reasons=("because",)))  # type: ignore[arg-type] # an action
+    outcome = make_outcome(decision=GateDecision(action=action, reasons=("because",)))  # type: ignore[arg-type] # an action
     verdict = relabelled(outcome.result.verdict, label)  # type: ignore[arg-type] # a label
     outcome = replace(outcome, result=replace(outcome.result, verdict=verdict))
 

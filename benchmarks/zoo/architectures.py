@@ -232,6 +232,22 @@ def lenet(channels: int, classes: int, side: int) -> nn.Module:
     )
 
 
+def pooled_flat(channels: int, classes: int, side: int) -> nn.Module:
+    """Three convolutions with BatchNorm, pooled to 2×2 and flattened, and two linear layers."""
+    return nn.Sequential(
+        conv_bn(channels, 16),
+        nn.MaxPool2d(2),
+        conv_bn(16, 32),
+        nn.MaxPool2d(2),
+        conv_bn(32, 48),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(192, 64),
+        nn.ReLU(),
+        nn.Linear(64, classes),
+    )
+
+
 def vgg_flat(channels: int, classes: int, side: int) -> nn.Module:
     """Six convolutions with BatchNorm, whose last map is flattened, and two linear layers."""
     return nn.Sequential(
@@ -375,6 +391,8 @@ TUNING: dict[str, Build] = {
     "vit": vit,
 }
 CALIBRATION: dict[str, Build] = {"densenet": densenet, "groupnorm": groupnorm, "lenet": lenet}
+FAVOURING: dict[str, Build] = {"pooled-flat": pooled_flat}
+"""For calibration and the demo: nets that favour a class more than the others do."""
 REPORT: dict[str, Build] = {
     "vgg-flat": vgg_flat,
     "preact": preact,
@@ -382,7 +400,7 @@ REPORT: dict[str, Build] = {
     "allconv": allconv,
     "mixer": mixer,
 }
-ARCHITECTURES = TUNING | CALIBRATION | REPORT
+ARCHITECTURES = TUNING | CALIBRATION | FAVOURING | REPORT
 
 LEARNING_RATES = {"vit": 2e-3, "mixer": 2e-3, "allconv": 3e-3, "lenet": 2e-3}
 """Peak rates of AdamW where the usual 5e-3 is too high."""

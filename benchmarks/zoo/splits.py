@@ -60,6 +60,9 @@ def _calibration() -> Iterator[Kind]:
     for task in TASKS:
         for name in architectures.TUNING:
             yield task, name, CLEAN
+    for _ in range(6):
+        for name in architectures.FAVOURING:
+            yield "digits", name, CLEAN
 
 
 def _report() -> Iterator[Kind]:
