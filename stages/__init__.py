@@ -14,9 +14,10 @@ class. A scan looks for such a change without knowing the trigger:
    that swallowed their BatchNorm), where features end, and what the channels do on clean samples;
    `twin` puts it together.
 5. `precondition` asks whether model and samples fit at all.
-6. Three searches, each for every class at once: `blend` for a faint pattern, `patch` for a small
-   patch (both on a `canvas` of clean samples), `noise` for neuron noise as its bound grows (`tail`
-   runs the network under noise). `targets` and `pixels` hold what they share.
+6. Four searches, each for every class at once: `blend` for a faint pattern, `patch` for a small
+   square, `warp` for a smooth bend (all on a `canvas` of clean samples), `noise` for neuron noise
+   as its bound grows (`tail` runs the network under noise). `ascent`, `targets` and `pixels` hold
+   what they share.
 7. `score` makes one score per class of them, beside `references` of models known to be clean.
 8. `judge` asks whether one class is reached too easily to be clean, and gives the verdict.
 

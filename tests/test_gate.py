@@ -133,7 +133,21 @@ def test_the_version_carries_the_answer(
     run = registry.get_run(one.tags["ban.run_id"])
     assert run.data.tags["ban.gate"] == "pass"
     files = {each.path for each in registry.list_artifacts(run.info.run_id)}
-    assert {"verdict.json", "attestation.json", "policy.json"} <= files
+    assert {"verdict.json", "attestation.json", "policy.json", "report.html", "ci"} <= files
+
+
+def test_the_evidence_tells_the_decision(
+    digits: tuple[Result, Result], registry: MlflowClient, tmp_path: Path
+) -> None:
+    """Report and files for CI name the version and what the gate decided, not the verdict alone."""
+    assert digits
+    run = registry.get_model_version("digits", "2").tags["ban.run_id"]
+
+    report = registry.download_artifacts(run, "report.html", str(tmp_path))
+    cases = registry.download_artifacts(run, "ci/junit.xml", str(tmp_path))
+
+    assert "digits, version 2" in Path(report).read_text()
+    assert 'classname="ban-gate.gate"' in Path(cases).read_text()
 
 
 def test_verify_tells_the_standing(digits: tuple[Result, Result], registry: MlflowClient) -> None:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
+import onnx
 import psutil
 import pytest
 import requests
@@ -29,6 +30,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 
+from mlflow_project.commands import DEMO
 from mlflow_project.job_queue import Job, jobs_in
 from mlflow_project.webhook import sign
 
@@ -79,9 +81,9 @@ class Desk:
         """The queue."""
         return jobs_in(self.folder / "listen.db")
 
-    def wait_for(self, met: Callable[[list[Job]], bool]) -> list[Job]:
+    def wait_for(self, met: Callable[[list[Job]], bool], seconds: float = 30) -> list[Job]:
         """The queue once it is as wanted."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if met(jobs := self.jobs()):
                 return jobs
@@ -337,22 +339,32 @@ def _certificate(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("mlflow_settings")
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # MLflow's own
 def test_mlflow_itself_starts_a_gate(
     desk: Desk, child: dict[str, str], webhook_server: str
 ) -> None:
-    """A version created at a real server is gated; its test delivery is accepted and ignored."""
+    """A version that is created at a real server is truly gated, and promoted.
+
+    The test delivery is accepted and ignored.
+    """
     mlflow.set_tracking_uri(webhook_server)
     client = mlflow.MlflowClient()
     event = WebhookEvent(WebhookEntity.MODEL_VERSION, WebhookAction.CREATED)
-    with _listening(desk, child) as (url, _):
+    settings = f'samples = "{DEMO / "samples.npz"}"\npromote = "champion"\n'
+    (desk.folder / "listen.toml").write_text(f"[models.digits]\n{settings}")
+    with _listening(desk, child | {"MLFLOW_TRACKING_URI": webhook_server}) as (url, _):
         webhook = client.create_webhook("gate", url, [event], secret=SECRET)
         tested = client.test_webhook(webhook.webhook_id)
-        client.create_registered_model("net")
-        run = client.create_run("0")
-        client.create_model_version("net", run.info.artifact_uri, run.info.run_id)
-        jobs = desk.wait_for(lambda jobs: bool(jobs) and jobs[0].state == "done")
+        mlflow.onnx.log_model(
+            onnx.load(DEMO / "clean.onnx"),
+            name="model",
+            registered_model_name="digits",
+            save_as_external_data=False,
+            pip_requirements=["onnxruntime"],
+        )
+        jobs = desk.wait_for(lambda jobs: bool(jobs) and jobs[0].state == "done", seconds=300)
 
     assert tested.response_status == 200
     assert json.loads(tested.response_body or "") == {"status": "ignored"}
-    assert [(job.name, job.version, job.exit_code) for job in jobs] == [("net", 1, 0)]
-    assert desk.calls == ["models:/net/1"]
+    assert [(job.name, job.version, job.exit_code) for job in jobs] == [("digits", 1, 0)]
+    assert dict(client.get_registered_model("digits").aliases) == {"champion": "1"}

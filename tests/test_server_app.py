@@ -24,10 +24,15 @@ from typing import Any
 from urllib.parse import quote
 
 import mlflow
+import onnx
 import pytest
 import requests
+from click.testing import CliRunner
+from cryptography.hazmat.primitives import serialization
 from mlflow.exceptions import MlflowException
 
+from mlflow_project import cli
+from mlflow_project.commands import DEMO
 from pipeline import signing
 from pipeline.attestation import Attestation, Claim, attest, file_digests
 from pipeline.signing import PrivateKey
@@ -145,6 +150,46 @@ def registry(
         asks_who = request.param == "ban-gate-basic-auth"
         yield Registry(url=url, client=mlflow.MlflowClient(url), asks_who=asks_who)
     mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # MLflow's own
+def test_the_true_gate_opens_the_door(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It promotes a clean model on a guarded server, blocks a backdoored one, and so does the door.
+
+    Whoever then asks for the alias by hand is refused with the gate's own reason.
+    """
+    monkeypatch.setenv("BAN_GATE_HOME", str(tmp_path))
+    key, name = tmp_path / "key.pem", f"digits-{registry.asks_who}"
+    key.write_bytes(
+        KEY.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    for model in ("clean.onnx", "blended.onnx"):
+        mlflow.onnx.log_model(
+            onnx.load(DEMO / model),
+            name="model",
+            registered_model_name=name,
+            save_as_external_data=False,
+            pip_requirements=["onnxruntime"],
+        )
+
+    asked = ["--samples", str(DEMO / "samples.npz"), "--promote", "champion"]
+    asked += ["--signing-key", str(key)]
+    codes = [
+        CliRunner().invoke(cli.main, ["gate", f"models:/{name}/{version}", *asked]).exit_code
+        for version in (1, 2)
+    ]
+
+    assert codes == [0, 1]
+    assert registry.aliases(name) == {"champion": "1"}
+    with pytest.raises(MlflowException, match="is protected and version 2 may not have it"):
+        registry.client.set_registered_model_alias(name, "champion", "2")
+    assert registry.aliases(name) == {"champion": "1"}
 
 
 def _is_refused(answer: requests.Response, sentence: str = "") -> bool:
