@@ -47,7 +47,8 @@ def content_digest(model: ModelProto) -> str:
     that compute the same from the same are the same value.
 
     Raises:
-        ModelRefused: a weight lies outside the model, or a value is read that nobody has made.
+        ModelRefused: a weight lies outside the model or cannot be read, or a value is read that
+            nobody has made.
     """
     opsets = sorted((_domain(each.domain), each.version) for each in model.opset_import)
     functions = sorted(each.SerializeToString(deterministic=True) for each in model.functions)
@@ -122,7 +123,12 @@ def _tensor(tensor: TensorProto) -> bytes:
     head = ("tensor", int(tensor.data_type), list(tensor.dims))
     if tensor.data_type == TensorProto.STRING:
         return _digest(*head, list(tensor.string_data))
-    return _digest(*head, numpy_helper.to_array(tensor).tobytes())
+    try:
+        return _digest(*head, numpy_helper.to_array(tensor).tobytes())
+    except (ValueError, TypeError) as error:
+        raise ModelRefused(
+            f"tensor `{tensor.name}` cannot be read ({error}); export the model again"
+        ) from error
 
 
 def _sparse(sparse: SparseTensorProto) -> bytes:

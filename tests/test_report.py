@@ -140,7 +140,7 @@ def test_the_table_keeps_its_columns(make_result: Make, refused: ScanResult) -> 
     """Where the scan did not come that far the column is empty; without classes there is no row."""
     result = make_result()
     whole = class_table(result)
-    for name in ("targeted", "untargeted", "mask", "blend", "patch"):
+    for name in ("targeted", "untargeted", "mask", "blend", "patch", "warp"):
         setattr(result.evidence, name, None)
 
     partly = class_table(result)
@@ -302,7 +302,7 @@ def test_the_reference_has_its_column(make_result: Make) -> None:
 def test_classes_are_known_from_the_twin_on(make_result: Make) -> None:
     """If only the conversion succeeded, there is a row per class with nothing in it."""
     result = make_result()
-    for name in ("precondition", "targeted", "untargeted", "mask", "blend", "patch"):
+    for name in ("precondition", "targeted", "untargeted", "mask", "blend", "patch", "warp"):
         setattr(result.evidence, name, None)
 
     table = class_table(result)

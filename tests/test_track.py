@@ -79,7 +79,7 @@ def test_files_for_ci_lie_in_a_folder_of_their_own(experiment: track.Target) -> 
     """Each text is an artifact under `ci/`, as it was given."""
     with track.open_run("model.onnx", experiment):
         track.log_texts({"junit.xml": "<testsuites/>", "summary.md": "# né"})
-        run_id = track._open_run_id()
+        run_id = track.open_run_id()
 
     run = mlflow.get_run(run_id)
     assert _files(run) == {"ci/junit.xml", "ci/summary.md"}
