@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
 
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
