@@ -16,13 +16,14 @@ from mlflow_project import ci, registry, track
 from mlflow_project.home import home
 from mlflow_project.progress_bars import progress_bars
 from pipeline.config import ScanConfig
+from pipeline.drafts import write_texts
 from pipeline.fetch import fetch
 from pipeline.gate import GateDecision
-from pipeline.html_report import GateSection, write_report
+from pipeline.html_report import REPORT_FILE, render
 from pipeline.isolation import isolated
 from pipeline.native import ExportResult, NativeModel
 from pipeline.outcome import Outcome
-from pipeline.outputs import output_texts, write_outputs
+from pipeline.outputs import output_texts
 from pipeline.plots import write_figures
 from pipeline.profiles import profile_text
 from pipeline.references import measure
@@ -129,14 +130,16 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
     recorded = track.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
     with recorded, workspace() as downloads, workspace() as place:
         result = judge(localise(call, downloads), call.fresh, place)
-        outcome = outcome_of(result, call)
+        outcome, page, for_ci = outcome_of(result, call), {}, {}
+        if call.output or call.target:
+            page, for_ci = {REPORT_FILE: render(result)}, output_texts(outcome)
         if call.output:
-            write_evidence(outcome, call.output)
+            write_evidence(result, {**page, **for_ci}, call.output)
         tell(result)
         ci.announce(outcome, call.environment)
         if call.target:
-            track.log_texts(output_texts(outcome))
-            track.record(result, call.samples)
+            track.log_texts(for_ci)
+            track.record(result, call.samples, texts=page)
     return result
 
 
@@ -280,12 +283,11 @@ def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None
     )
 
 
-def write_evidence(outcome: Outcome, folder: Path, gate: GateSection | None = None) -> None:
-    """Writes verdict, report, figures and the files for CI, each in one step."""
-    write_verdict(outcome.result, folder)
-    write_report(outcome.result, folder, gate)
-    write_figures(outcome.result, folder)
-    write_outputs(outcome, folder)
+def write_evidence(result: ScanResult, texts: Mapping[str, str], folder: Path) -> None:
+    """Writes the verdict, the figures and further texts by name, each in one step."""
+    write_verdict(result, folder)
+    write_figures(result, folder)
+    write_texts(texts, folder)
 
 
 def _run_name(model: str) -> str:

@@ -207,16 +207,18 @@ def _published(
     claim = _claim(version, result, decision, call.policy, now)
     envelope = attest(Attestation(claim=claim, files=found.files), call.key)
     section, told = _section(call, claim, envelope), outcome_of(result, call.scan, decision)
-    texts = {ATTESTATION_FILE: envelope, POLICY_FILE: policy_text(call.policy)}
+    texts = {
+        REPORT_FILE: render(result, section),
+        ATTESTATION_FILE: envelope,
+        POLICY_FILE: policy_text(call.policy),
+    }
+    for_ci = output_texts(told)
     if call.scan.output:
-        write_evidence(told, call.scan.output, section)
-        for name, text in texts.items():
-            _write(call.scan.output / name, text)
+        write_evidence(result, {**texts, **for_ci}, call.scan.output)
     ci.announce(told, call.scan.environment)
     tags = _tags(claim)
     marks = {**tags, "ban.dry_run": "true"} if call.dry_run else tags
-    track.log_texts(output_texts(told))
-    texts[REPORT_FILE] = render(result, section)
+    track.log_texts(for_ci)
     track.record(result, call.scan.samples, texts=texts, tags=marks)
     outcome = GateOutcome(
         version=version, result=result, decision=decision, claim=claim, dry_run=call.dry_run
@@ -360,12 +362,6 @@ def _tags(claim: Claim) -> dict[str, str]:
     found = {key: getattr(claim, name) for key, name in _TAGS.items()}
     tags = {key: printable(str(value)) for key, value in found.items() if value is not None}
     return {**tags, "ban.reason": "; ".join(claim.reasons)[: track.LONGEST_TAG]}
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _kept(result: ScanResult, output: Path | None) -> str:

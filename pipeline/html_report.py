@@ -66,14 +66,6 @@ def render(result: ScanResult, gate: GateSection | None = None) -> str:
     )
 
 
-def write_report(result: ScanResult, folder: Path, gate: GateSection | None = None) -> Path:
-    """Writes `report.html` into an existing folder, in one step, and returns its path."""
-    path = folder / REPORT_FILE
-    draft = path.with_suffix(".draft")
-    draft.write_text(render(result, gate), encoding="utf-8")
-    return draft.replace(path)
-
-
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline.bill_of_materials import BOM_FILE, bom_text
 from pipeline.junit import JUNIT_FILE, junit_text
 from pipeline.outcome import Outcome
@@ -19,11 +17,3 @@ def output_texts(outcome: Outcome) -> dict[str, str]:
         SUMMARY_FILE: summary_text(outcome),
         BOM_FILE: bom_text(outcome),
     }
-
-
-def write_outputs(outcome: Outcome, folder: Path) -> None:
-    """Writes the files into an existing folder, each in one step."""
-    for name, text in output_texts(outcome).items():
-        draft = folder / f".{name}.draft"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(folder / name)

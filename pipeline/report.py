@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import config_dict
+from pipeline.drafts import write_text
 from pipeline.native import ExportResult
 from pipeline.printable import printable
 from pipeline.result import Evidence, ScanResult
@@ -54,10 +55,7 @@ def verdict_text(document: Mapping[str, object]) -> str:
 
 def write_verdict(result: ScanResult, folder: Path) -> Path:
     """Writes `verdict.json` into an existing folder, in one step, and returns its path."""
-    path = folder / VERDICT_FILE
-    draft = path.with_suffix(".draft")
-    draft.write_text(verdict_text(verdict_document(result)), encoding="utf-8")
-    return draft.replace(path)
+    return write_text(folder / VERDICT_FILE, verdict_text(verdict_document(result)))
 
 
 def class_table(result: ScanResult) -> dict[str, Column]:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from stages import progress, targets
+from stages.ascent import ascend, mean_margins
 from stages.canvas import Canvas, canvas
 from stages.stage import stage
 from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
@@ -100,31 +101,31 @@ class _Search:
         self, ground: Canvas, group: torch.Tensor, start: torch.Tensor, rate: float
     ) -> None:
         self.ground, self.group, self.rate = ground, group, rate
-        self.others = ground.labels != group[:, None]
+        self.opacity = 0.0
         self.shares = start.expand(len(group), 1, *start.shape).clone().requires_grad_()
         self.restart()
 
     def restart(self) -> None:
         """Forgets the optimiser's moments, for another opacity."""
-        self.optimiser = torch.optim.Adam([self.shares], lr=self.rate, betas=(0.5, 0.9))
+        self._ascend = ascend(self.ground, self.group, [self.shares], self._shown, self.rate)
 
     def step(self, opacity: float) -> None:
         """One Adam step up the margin of every class, back into the valid range."""
-        (self.shares.grad,) = torch.autograd.grad(-self._margin(opacity).sum(), self.shares)
-        self.optimiser.step()
+        self.opacity = opacity
+        self._ascend()
         self.shares.data.clamp_(0, 1)
 
     @torch.no_grad()
     def reached(self, opacity: float) -> torch.Tensor:
         """The mean margin (g,) over the samples of other classes."""
-        return self._margin(opacity)
+        self.opacity = opacity
+        return mean_margins(self.ground, self.group, self._shown())
 
     def pattern(self, row: int) -> torch.Tensor:
         """The pattern (*input shape) of one class of the group."""
         return self.ground.values(self.shares)[row, 0].detach()
 
-    def _margin(self, opacity: float) -> torch.Tensor:
+    def _shown(self) -> torch.Tensor:
+        """The images with the patterns in them, (g, B, *input shape)."""
         patterns = self.ground.values(self.shares)
-        shown = (1 - opacity) * self.ground.images + opacity * patterns
-        found = targets.margins(self.ground.logits(shown), self.group)
-        return targets.mean_over(found, self.others)
+        return (1 - self.opacity) * self.ground.images + self.opacity * patterns

@@ -18,7 +18,8 @@ from selenium.webdriver.common.keys import Keys
 from mlflow_project.commands import DEMO
 from pipeline import html_report, sections
 from pipeline.config import load_config
-from pipeline.html_report import GateSection, render, write_report
+from pipeline.drafts import write_text
+from pipeline.html_report import GateSection, render
 from pipeline.native import ExportResult
 from pipeline.printable import printable
 from pipeline.report import verdict_document
@@ -141,6 +142,11 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScanResult]:
     }
 
 
+def page_in(folder: Path, result: ScanResult, gate: GateSection | None = None) -> Path:
+    """The page of a scan as a file."""
+    return write_text(folder / html_report.REPORT_FILE, render(result, gate))
+
+
 @pytest.fixture(scope="module")
 def pages(
     scans: dict[str, ScanResult], tmp_path_factory: pytest.TempPathFactory
@@ -149,10 +155,10 @@ def pages(
     written = {}
     for name, result in scans.items():
         folder = tmp_path_factory.mktemp(name)
-        written[name] = write_report(result, folder, GATE if name == "backdoored" else None)
+        written[name] = page_in(folder, result, GATE if name == "backdoored" else None)
     evidence = replace(scans["backdoored"].evidence)  # a copy, whose names may change
     told, gate = _named(_few_sites(replace(scans["backdoored"], evidence=evidence)), "W" * 400)
-    written["hostile"] = write_report(told, tmp_path_factory.mktemp("hostile"), gate)
+    written["hostile"] = page_in(tmp_path_factory.mktemp("hostile"), told, gate)
     return written
 
 
@@ -387,11 +393,11 @@ def test_the_blocking_score_is_drawn_where_the_judge_draws_it(
 
 def test_a_failed_write_leaves_the_earlier_page(make_result: Make, tmp_path: Path) -> None:
     """Until the new page is whole the old one stands; here the place of the draft is taken."""
-    before = write_report(make_result(), tmp_path).read_bytes()
+    before = page_in(tmp_path, make_result()).read_bytes()
     (tmp_path / "report.draft").mkdir()
 
     with pytest.raises(OSError, match="directory"):
-        write_report(make_result(model_uri="another.onnx"), tmp_path)
+        page_in(tmp_path, make_result(model_uri="another.onnx"))
 
     assert (tmp_path / html_report.REPORT_FILE).read_bytes() == before
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.drafts import write_texts
 from pipeline.outcome import Outcome
-from pipeline.outputs import output_texts, write_outputs
+from pipeline.outputs import output_texts
 from pipeline.result import ScanResult
 
 Make = Callable[..., Outcome]
@@ -18,7 +19,7 @@ def test_every_file_is_written_and_no_draft_is_left(make_outcome: Make, tmp_path
     """The folder holds the texts under their names, and nothing else."""
     outcome = make_outcome()
 
-    write_outputs(outcome, tmp_path)
+    write_texts(output_texts(outcome), tmp_path)
 
     written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     assert written == output_texts(outcome)
@@ -29,9 +30,9 @@ def test_earlier_files_are_replaced(
     make_outcome: Make, refused: ScanResult, tmp_path: Path
 ) -> None:
     """The folder holds what the last scan says."""
-    write_outputs(make_outcome(), tmp_path)
+    write_texts(output_texts(make_outcome()), tmp_path)
 
-    write_outputs(make_outcome(result=refused), tmp_path)
+    write_texts(output_texts(make_outcome(result=refused)), tmp_path)
 
     assert "not judged" in (tmp_path / "summary.md").read_text()
 
@@ -39,4 +40,4 @@ def test_earlier_files_are_replaced(
 def test_a_folder_that_is_gone_is_an_error(make_outcome: Make, tmp_path: Path) -> None:
     """Nothing is passed over in silence."""
     with pytest.raises(FileNotFoundError):
-        write_outputs(make_outcome(), tmp_path / "gone")
+        write_texts(output_texts(make_outcome()), tmp_path / "gone")
