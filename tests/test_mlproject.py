@@ -118,7 +118,7 @@ def test_mlflow_run_leaves_the_answer_in_its_run(
 FIGURES = {"flip_rate_per_class", "flip_sweep", "noise_by_layer", "predictions_under_noise"}
 STEPS = {
     "fetch", "inspect_onnx", "read_samples", "prove_conversion", "find_sites", "measure_sites",
-    "check_preconditions", "find_blend", "find_patch", "find_targeted_noise",
+    "check_preconditions", "find_blend", "find_patch", "find_warp", "find_targeted_noise",
     "find_untargeted_noise", "find_mask", "judge",
 }  # fmt: skip
 SETTINGS = (
