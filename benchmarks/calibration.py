@@ -21,7 +21,7 @@ from benchmarks.profiles import Known, known
 from stages.score import Null, ScoreConfig, scores, values_of
 from stages.types import Floats
 
-EVEN = 0.25
+UNEVEN = 0.75
 """Quantile of the clean models' deviations that is the floor. Chosen on the tuning models."""
 
 
@@ -31,14 +31,14 @@ def pairs(models: list[Known]) -> Iterator[tuple[Known, Known]]:
 
 
 def spreads(models: list[Known]) -> ScoreConfig:
-    """The standard deviation between the classes of an even model, and of differences of two.
+    """The standard deviation between the classes of a rather uneven model, and of two's difference.
 
     A model with classes further apart is measured by its own deviation; this is for the others.
     """
 
     def usual(values: list[Floats]) -> tuple[float, ...]:
         each = [one.std(axis=1) for one in values]
-        found: list[float] = np.quantile(each, EVEN, axis=0).round(3).tolist()
+        found: list[float] = np.quantile(each, UNEVEN, axis=0).round(3).tolist()
         return tuple(found)
 
     gaps = [values_of(one.profile) - values_of(other.profile) for one, other in pairs(models)]

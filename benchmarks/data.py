@@ -35,6 +35,28 @@ def digits() -> Split:
     return Split(images[:1100], labels[:1100], images[1100:], labels[1100:])
 
 
+def pairs() -> Split:
+    """Two digits side by side, 32×32, 100 classes: 20 000 training and 4 000 held-out images.
+
+    Both halves come from the digits of the same part, so none is in both parts.
+    """
+    full = digits()
+    return Split(
+        *_side_by_side(full.train_images, full.train_labels, 20000, seed=1),
+        *_side_by_side(full.test_images, full.test_labels, 4000, seed=2),
+    )
+
+
+def _side_by_side(
+    images: torch.Tensor, labels: torch.Tensor, count: int, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    left, right = torch.randint(len(labels), (2, count), generator=generator)
+    both = torch.cat([images[left], images[right]], dim=-1)
+    tall = functional.interpolate(both, size=32, mode="bilinear", align_corners=False)
+    return tall, 10 * labels[left] + labels[right]
+
+
 def fashion() -> Split:
     """Fashion-MNIST 28×28: 60 000 training and 10 000 held-out images.
 

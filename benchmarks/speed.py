@@ -1,74 +1,185 @@
-"""What a scan costs beside the published algorithm on the same twin, in one run.
+"""What a scan costs beside BAN and BTI-DBF as published, on the same model in one run.
 
-`python -m benchmarks.speed` scans a model and then runs the published algorithm at its README
-settings (400 mask passes and 600 noise passes of batch 128) on the same twin with as many threads.
-Only the ratio is worth quoting; seconds depend on the machine and on what else it does.
+`python -m benchmarks.speed` times whole runs on the demo's clean model. `--case small` takes a
+ResNet-18 for 32×32 images of 10 classes, `--case large` one for 224×224 images of 200, both with
+random weights, as only cost is compared; BatchNorm is kept in the file, which is the published
+methods' best case. What makes equal steps is timed for a few of them and multiplied; so is the
+scan's search of a class in the large case. Only ratios are worth quoting; seconds depend on the
+machine and on what else it does.
 """
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+import numpy as np
 import torch
+import torchvision
+from torch import nn
+from torch.nn import functional
 
 from benchmarks import demo_models
+from benchmarks.peers import bti_dbf
+from benchmarks.zoo import exporters
 from pipeline import isolation
-from pipeline.config import load_config
+from pipeline.config import ScanConfig
 from pipeline.peak import peak_rss_mb
-from pipeline.scan import scan
+from pipeline.result import Evidence
 from pipeline.store import Store
-from pipeline.walk import ScanRequest
+from pipeline.walk import ScanRequest, class_profile, clean_behaviour, prepare
+from stages.reference import Reference, ReferenceConfig
+from stages.screen import ScreenConfig
+from stages.sites import measure_sites
+from stages.types import CleanSamples, TorchTwin
 
-DEMO = demo_models.FOLDER
+PROBED = 4
+"""Classes that the large case is timed on."""
+PUBLISHED_GENERATOR = {"width": 32, "levels": 4}
 
 
-def timed_scan(model: Path, samples: Path, seed: int) -> dict[str, float | str]:
-    """Seconds of a whole scan and of the published algorithm run after it, on the same twin."""
-    config = load_config(None, ["reference.enabled=true"], seed=seed)
-    request = ScanRequest(model=str(model), samples=samples, uri=model.name, config=config)
-    store = Store(None)
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A proven twin with its samples, and the seconds from the file to it."""
+
+    twin: TorchTwin
+    samples: CleanSamples
+    evidence: Evidence
+    seconds: float
+
+
+def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
+    """A ResNet-18 with random weights and samples that it tells apart, as files.
+
+    Each logit is scaled to the same spread over the samples, so that all classes occur; the labels
+    are what the net says.
+    """
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=classes)
+    if side < 64:
+        net.conv1, net.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    coarse = torch.rand(max(200, 3 * classes), 3, 8, 8)
+    images = functional.interpolate(coarse, size=side, mode="bilinear")
+    net.eval().requires_grad_(requires_grad=False)
+    logits = torch.cat([net(part) for part in images.split(50)])
+    deviation, mean = torch.std_mean(logits, dim=0)
+    net.fc.weight.div_(deviation[:, None])
+    net.fc.bias.sub_(mean).div_(deviation)
+    labels = ((logits - mean) / deviation).argmax(1)
+    exporters.preserving(net, images[:2], folder / "resnet18.onnx")
+    np.savez(folder / "samples.npz", images=images.numpy(), labels=labels.numpy())
+    return folder / "resnet18.onnx", folder / "samples.npz"
+
+
+def prepared(model: Path, samples: Path, folder: Path) -> Prepared:
+    """The twin of a file, as a scan makes it."""
     isolation.warm_up()
+    evidence, started = Evidence(), time.perf_counter()
+    request = ScanRequest(model=str(model), samples=samples, uri=model.name)
+    twin = prepare(request, Store(None), torch.device("cpu"), evidence, folder)
+    clean_behaviour(twin, Store(None), evidence, request.config)
+    if evidence.samples is None:
+        raise click.ClickException(f"{model.name} was not read")
+    seconds = time.perf_counter() - started
+    return Prepared(twin=twin, samples=evidence.samples, evidence=evidence, seconds=seconds)
+
+
+def searches(subject: Prepared, config: ScanConfig) -> float:
+    """Seconds of all searches of a scan."""
     started = time.perf_counter()
-    with TemporaryDirectory() as workspace:
-        result = scan(request, store, Path(workspace))
-    total = time.perf_counter() - started
-    if "run_reference" not in result.seconds:
-        raise click.ClickException(f"{model.name} was not judged: {result.verdict.reasons[0]}")
-    published = result.seconds["run_reference"]
-    return {
-        "model": model.name,
-        "verdict": result.verdict.label,
-        "scan_seconds": total - published,
-        "published_seconds": published,
-        "ratio": published / (total - published),
-        **{f"{name}_seconds": seconds for name, seconds in result.seconds.items()},
+    class_profile(subject.twin, "timed", Store(None), subject.evidence, config)
+    return time.perf_counter() - started
+
+
+def seconds_per_class(subject: Prepared) -> tuple[float, float]:
+    """Seconds of the whole searches and of the brief ones, for each class of the subject."""
+    classes = subject.twin.classes
+    whole = searches(subject, ScanConfig()) / classes
+    screen = ScreenConfig(all_up_to=0, leading=1, ordinary=1)
+    screened = searches(subject, ScanConfig(screen=screen))
+    return whole, (screened - 2 * whole) / classes
+
+
+def published_ban(subject: Prepared, config: ReferenceConfig, steps: int) -> float:
+    """Seconds of BAN as published: every mask step costs the same, and so does every noise step."""
+    twin, samples = subject.twin, subject.samples
+    run = Reference(twin, samples, measure_sites(twin, samples), config, 0)
+    mask = _per_step(run.mask_step, steps)
+    run.restart_noise()
+    noise = _per_step(run.noise_step, steps)
+    return config.epochs * config.batches * mask + config.noise_batches * config.steps * noise
+
+
+def published_bti_dbf(subject: Prepared, config: bti_dbf.Config, steps: int) -> float:
+    """Seconds of BTI-DBF: its autoencoder's, mask's and generator's steps, with all their terms."""
+    open_config = replace(config, image_bound=np.inf, feature_bound=np.inf)
+    few = replace(open_config, pretraining_rounds=1, batches=steps)
+    started = time.perf_counter()
+    net = bti_dbf.pretrained(bti_dbf.Pretraining.of(subject.twin, subject.samples, few, 0))
+    pretraining = (time.perf_counter() - started) / steps
+    run = bti_dbf.Inversion(subject.twin, subject.samples, open_config, 0, net)
+    mask = _per_step(run.mask_step, steps)
+    run.fix_features()
+    generator = _per_step(run.generator_step, steps)
+    rounds = (config.pretraining_rounds, config.mask_rounds, config.rounds)
+    costs = zip(rounds, (pretraining, mask, generator), strict=True)
+    return config.batches * sum(count * cost for count, cost in costs)
+
+
+def _per_step(step: Callable[[], None], steps: int) -> float:
+    step()  # the first one also allocates
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return (time.perf_counter() - started) / steps
+
+
+def compare(subject: Prepared, scan_seconds: dict[str, float], steps: int) -> None:
+    """Prints the scan's seconds and how many times more each published method takes."""
+    for name, seconds in scan_seconds.items():
+        click.echo(f"{name:34} {seconds:9.1f} s")
+    click.echo(f"{'peak memory of the scan':34} {peak_rss_mb():9.0f} MiB")
+    config = bti_dbf.Config(**PUBLISHED_GENERATOR)
+    peers = {
+        "BAN as published": published_ban(subject, ReferenceConfig(), steps),
+        "BTI-DBF as published": published_bti_dbf(subject, config, steps),
     }
+    scan_seconds_of_all = list(scan_seconds.values())[-1]
+    for name, seconds in peers.items():
+        click.echo(f"{name:34} {seconds:9.1f} s  {seconds / scan_seconds_of_all:6.1f}×")
 
 
 @click.command()
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEMO / "clean.onnx")
-@click.option(
-    "--samples", type=click.Path(exists=True, path_type=Path), default=DEMO / "samples.npz"
-)
+@click.option("--case", type=click.Choice(["demo", "small", "large"]), default="demo")
 @click.option("--threads", type=int, default=torch.get_num_threads(), show_default=True)
-@click.option("--repeats", type=int, default=3, show_default=True)
-def main(model: Path, samples: Path, threads: int, repeats: int) -> None:
-    """Print seconds of the scan and of the published algorithm, and their ratio, per seed."""
+@click.option("--steps", type=int, default=5, show_default=True, help="Steps that are timed.")
+def main(case: str, threads: int, steps: int) -> None:
+    """Print what the scan, BAN and BTI-DBF cost in CASE."""
     torch.set_num_threads(threads)
-    rows = []
-    for seed in range(repeats):
-        rows.append(timed_scan(model, samples, seed))
-        click.echo(json.dumps(rows[-1]))
-    ratios = sorted(float(row["ratio"]) for row in rows)
-    click.echo(
-        f"{model.name}: the scan is {ratios[len(ratios) // 2]:.1f}× cheaper than the published"
-        f" algorithm (median of {repeats} seeds, {ratios[0]:.1f}–{ratios[-1]:.1f}),"
-        f" cpu, {threads} threads, peak memory {peak_rss_mb():.0f} MiB for both"
-    )
+    click.echo(f"{case}, cpu, {threads} threads")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "scan").mkdir()
+        if case == "demo":
+            model, samples = demo_models.FOLDER / "clean.onnx", demo_models.FOLDER / "samples.npz"
+        else:
+            side, classes = (32, 10) if case == "small" else (224, PROBED)
+            model, samples = random_resnet(side, classes, folder)
+        subject = prepared(model, samples, folder / "scan")
+        if case == "large":
+            whole, brief = seconds_per_class(subject)
+            searched = ScreenConfig().searched(200)
+            costs = {
+                "a scan of 10 classes": subject.seconds + 10 * whole,
+                "a scan of 200 classes": subject.seconds + 200 * brief + searched * whole,
+            }
+        else:
+            costs = {"a scan": subject.seconds + searches(subject, ScanConfig())}
+        compare(subject, costs, steps)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mlflow_project.errors import TrackingError
 from pipeline.config import config_dict
 from pipeline.html_report import REPORT_FILE, render
-from pipeline.plots import figures
+from pipeline.plots import write_figures
 from pipeline.printable import printable
 from pipeline.report import VERDICT_FILE, class_table, verdict_document, verdict_text
 from pipeline.result import Evidence, ScanResult
@@ -268,8 +268,9 @@ def _log_artifacts(result: ScanResult) -> None:
     mlflow.log_text(verdict_text(verdict_document(result)), VERDICT_FILE)
     if (table := class_table(result))["class"]:
         mlflow.log_table(table, CLASS_TABLE)
-    for name, figure in figures(result).items():
-        mlflow.log_figure(figure, f"figures/{name}.png")
+    with tempfile.TemporaryDirectory() as folder:
+        if write_figures(result, Path(folder)):
+            mlflow.log_artifacts(folder, "figures")
     if result.evidence.artifact:
         _log_model(result.evidence.artifact.path)
 

@@ -28,6 +28,7 @@ from stages.precondition import PreconditionConfig
 from stages.reference import ReferenceConfig
 from stages.references import VettingConfig
 from stages.score import ScoreConfig
+from stages.screen import ScreenConfig
 from stages.warp import WarpConfig
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -44,6 +45,7 @@ class ScanConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
+    screen: ScreenConfig = field(default_factory=ScreenConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
     patch: PatchConfig = field(default_factory=PatchConfig)
     warp: WarpConfig = field(default_factory=WarpConfig)

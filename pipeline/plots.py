@@ -6,6 +6,8 @@ which colour-blind readers tell apart.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +64,19 @@ def figures(result: ScanResult) -> dict[str, Figure]:
 
 def write_figures(result: ScanResult, folder: Path) -> list[Path]:
     """Writes the figures as PNG into an existing folder, each in one step; returns their paths."""
-    return [_written(figure, folder / f"{name}.png") for name, figure in figures(result).items()]
+    return [_written(png, folder / f"{name}.png") for name, png in _drawn(result).items()]
+
+
+@lru_cache(maxsize=1)
+def _drawn(result: ScanResult) -> dict[str, bytes]:
+    """The figures as PNG by name; drawn once for a folder and a run alike."""
+    return {name: _png(figure) for name, figure in figures(result).items()}
+
+
+def _png(figure: Figure) -> bytes:
+    with BytesIO() as stream:
+        figure.savefig(stream, format="png", dpi=RESOLUTION)
+        return stream.getvalue()
 
 
 def score_per_class(score: Statistic, suspected: int | None) -> Figure:
@@ -189,9 +203,9 @@ def mask_loss(mask: MaskResult) -> Figure:
     return figure
 
 
-def _written(figure: Figure, path: Path) -> Path:
+def _written(png: bytes, path: Path) -> Path:
     draft = path.with_suffix(".draft")
-    figure.savefig(draft, format="png", dpi=RESOLUTION)
+    draft.write_bytes(png)
     return draft.replace(path)
 
 

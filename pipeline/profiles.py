@@ -15,6 +15,7 @@ from stages.errors import ConfigError
 from stages.noise import NoiseConfig
 from stages.patch import PatchConfig
 from stages.score import SEARCHES
+from stages.screen import ScreenConfig
 from stages.types import ClassProfile, Floats
 from stages.warp import WarpConfig
 
@@ -30,6 +31,7 @@ class _Settings:
     patch: PatchConfig
     warp: WarpConfig
     noise: NoiseConfig
+    screen: ScreenConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,4 +137,5 @@ def _settings(config: ScanConfig) -> _Settings:
         noise=replace(
             config.noise, memory_mb=NoiseConfig().memory_mb, epsilon=None, steps=NoiseConfig().steps
         ),
+        screen=config.screen,
     )

@@ -62,7 +62,7 @@ def class_table(result: ScanResult) -> dict[str, Column]:
     """Columns with one entry per class, None where the scan did not come that far.
 
     Counts are of samples; `recall` and flip rates shares in [0, 1]; `mean_pull` is the mean
-    margin of the class, in clean margins, under the noise that pulls to it. Empty if the
+    margin of the class, in clean leads, under the noise that pulls to it. Empty if the
     classes are unknown.
     """
     classes = _classes(result.evidence)

@@ -99,13 +99,17 @@ def class_profile(
     samples, clean = evidence.samples, evidence.precondition
     assert samples is not None, "`prepare` reads them"  # noqa: S101 (our own logic)
     assert clean is not None, "`clean_behaviour` comes first"  # noqa: S101 (same)
-    seed = config.seed
-    blend = evidence.blend = store.run(find_blend, twin, samples, clean, config.blend, seed)
-    patch = evidence.patch = store.run(find_patch, twin, samples, clean, config.patch, seed)
-    warp = evidence.warp = store.run(find_warp, twin, samples, clean, config.warp, seed)
+    seed, screening = config.seed, config.screen
+    blend = evidence.blend = store.run(
+        find_blend, twin, samples, clean, config.blend, screening, seed
+    )
+    patch = evidence.patch = store.run(
+        find_patch, twin, samples, clean, config.patch, screening, seed
+    )
+    warp = evidence.warp = store.run(find_warp, twin, samples, clean, config.warp, screening, seed)
     sites = evidence.site_statistics = store.run(measure_sites, twin, samples)
     targeted = evidence.targeted = store.run(
-        find_targeted_noise, twin, samples, sites, clean, config.noise, seed
+        find_targeted_noise, twin, samples, sites, clean, config.noise, screening, seed
     )
     return ClassProfile(
         name=name,

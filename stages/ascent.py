@@ -10,11 +10,14 @@ which is one batch for all classes, as no class's parameters touch another's mar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ParamSpec
 
 import torch
 
 from stages import targets
 from stages.canvas import Canvas
+
+Setting = ParamSpec("Setting")
 
 BETAS = (0.5, 0.9)
 """Adam's decays: short memories, for searches of a few steps."""
@@ -24,17 +27,18 @@ def ascend(
     ground: Canvas,
     group: torch.Tensor,
     parameters: Sequence[torch.Tensor],
-    show: Callable[[], torch.Tensor],
+    show: Callable[Setting, torch.Tensor],
     rate: float,
-) -> Callable[[], None]:
+) -> Callable[Setting, None]:
     """A function that makes one Adam step of `parameters` up the margins of the group's classes.
 
-    `show` gives what the twin is shown, (g, B, *input shape), from the parameters as they are.
+    `show` gives what the twin is shown, (g, B, *input shape), from the parameters as they are; what
+    a step is called with is handed to it.
     """
     optimiser = torch.optim.Adam(parameters, lr=rate, betas=BETAS)
 
-    def step() -> None:
-        margin = mean_margins(ground, group, show())
+    def step(*args: Setting.args, **kwargs: Setting.kwargs) -> None:
+        margin = mean_margins(ground, group, show(*args, **kwargs))
         slopes = torch.autograd.grad(-margin.sum(), list(parameters))
         for each, slope in zip(parameters, slopes, strict=True):
             each.grad = slope
@@ -44,6 +48,6 @@ def ascend(
 
 
 def mean_margins(ground: Canvas, group: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """The mean margin (g,) of every class over the samples of other classes, as logits differ."""
+    """The mean margin (g,) of every class over the samples of other classes."""
     others = ground.labels != group[:, None]
     return targets.mean_over(targets.margins(ground.logits(shown), group), others)

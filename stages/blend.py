@@ -7,21 +7,22 @@ For every class t at once, over clean samples x of other classes, with a small o
 with p within the values that inputs take; then again with a stronger α, from where that ended.
 The margin of a backdoor's target is larger than that of its neighbours, whatever the trigger looks
 like: it was trained to win against everything.
-Margins are told in units of the clean samples' own, so that nets of any scale compare.
+Margins are told in units of how far a class usually lies from winning (`targets.clean_lead`), so
+that nets of any scale compare.
 Source: the margin as statistic is that of MM-BD (arXiv 2205.06900), which has no images under its
 patterns (α = 1); with images at α = 0.1 natural favourites stand out less (docs/method.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from stages import progress, targets
 from stages.ascent import ascend, mean_margins
 from stages.canvas import Canvas, canvas
+from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
 
@@ -30,28 +31,40 @@ from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwi
 class BlendConfig:
     """Settings of the blended pattern."""
 
-    samples: int = 32
+    samples: int = 16
     """Clean samples, balanced over the classes, that every pattern is blended into."""
     faint: float = 0.1
     """α in (0, 1] of the faint pattern: how much of it is seen."""
-    faint_steps: int = 12
+    faint_steps: int = 9
     """Adam steps of the faint pattern."""
     strong: float = 0.4
     """α of the strong pattern, which starts as the faint one."""
-    strong_steps: int = 8
+    strong_steps: int = 5
     """Adam steps of the strong pattern."""
-    rate: float = 0.15
+    rate: float = 0.2
     """Adam's learning rate, as a share of the values that inputs take."""
+    brief_samples: int = 4
+    """Clean samples of the brief search, where there are many classes."""
+    brief_steps: int = 3
+    """Adam steps of the faint pattern in the brief search."""
     memory_mb: int = 512
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
+    @property
+    def brief(self) -> BlendConfig:
+        """The settings of the brief search."""
+        return replace(
+            self, samples=self.brief_samples, faint_steps=self.brief_steps, strong_steps=0
+        )
 
-@stage(version=2)
+
+@stage(version=3)
 def find_blend(
     twin: TorchTwin,
     samples: CleanSamples,
     clean: PreconditionResult,
     config: BlendConfig,
+    screening: ScreenConfig,
     seed: int,
 ) -> BlendResult:
     """How far the best patterns of every class carry samples of other classes.
@@ -59,32 +72,51 @@ def find_blend(
     Deterministic for a given seed, which draws the samples and the start. The twin is left as it
     was found.
     """
-    ground = canvas(twin, samples, clean, config.samples, seed)
-    start = _start(ground, seed)
-    groups = targets.groups(twin, ground.images, config.memory_mb)
+
+    def search(classes: torch.Tensor, settings: BlendConfig) -> _Found:
+        ground = canvas(twin, samples, clean, settings.samples, seed)
+        return _climbed(ground, _start(ground, seed), classes, settings)
+
+    screened = screen(twin, lambda classes: search(classes, config.brief).faint, screening, seed)
+    found = search(screened.chosen, config)
+    unit, leading = targets.clean_lead(clean.logits), int(found.faint.argmax())
+    return BlendResult(
+        margins=(screened.of_all(found.faint) / unit).cpu().numpy(),
+        strong=(screened.of_all(found.strong) / unit).cpu().numpy(),
+        leading=int(screened.chosen[leading]),
+        pattern=found.patterns[leading].cpu().numpy(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """Margins (n,) in logits under the faint and the strong patterns, and the faint patterns."""
+
+    faint: torch.Tensor
+    strong: torch.Tensor
+    patterns: torch.Tensor
+
+
+def _climbed(
+    ground: Canvas, start: torch.Tensor, classes: torch.Tensor, config: BlendConfig
+) -> _Found:
+    """The best patterns of the classes (n,)."""
+    groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
     step_done = progress.counter(len(groups) * (config.faint_steps + config.strong_steps))
-    faint, strong, best, pattern = [], [], -np.inf, start
+    faint, strong, patterns = [], [], []
     for group in groups:
         search = _Search(ground, group, start, config.rate)
         for _ in range(config.faint_steps):
             search.step(config.faint)
             step_done()
         faint.append(search.reached(config.faint))
-        if float(faint[-1].max()) > best:
-            best, pattern = float(faint[-1].max()), search.pattern(int(faint[-1].argmax()))
+        patterns.append(search.patterns())
         search.restart()
         for _ in range(config.strong_steps):
             search.step(config.strong)
             step_done()
         strong.append(search.reached(config.strong))
-    unit = targets.clean_margin(clean.logits)
-    margins = (torch.cat(faint) / unit).cpu().numpy()
-    return BlendResult(
-        margins=margins,
-        strong=(torch.cat(strong) / unit).cpu().numpy(),
-        leading=int(margins.argmax()),
-        pattern=pattern.cpu().numpy(),
-    )
+    return _Found(faint=torch.cat(faint), strong=torch.cat(strong), patterns=torch.cat(patterns))
 
 
 def _start(ground: Canvas, seed: int) -> torch.Tensor:
@@ -101,7 +133,6 @@ class _Search:
         self, ground: Canvas, group: torch.Tensor, start: torch.Tensor, rate: float
     ) -> None:
         self.ground, self.group, self.rate = ground, group, rate
-        self.opacity = 0.0
         self.shares = start.expand(len(group), 1, *start.shape).clone().requires_grad_()
         self.restart()
 
@@ -111,21 +142,18 @@ class _Search:
 
     def step(self, opacity: float) -> None:
         """One Adam step up the margin of every class, back into the valid range."""
-        self.opacity = opacity
-        self._ascend()
+        self._ascend(opacity)
         self.shares.data.clamp_(0, 1)
 
     @torch.no_grad()
     def reached(self, opacity: float) -> torch.Tensor:
         """The mean margin (g,) over the samples of other classes."""
-        self.opacity = opacity
-        return mean_margins(self.ground, self.group, self._shown())
+        return mean_margins(self.ground, self.group, self._shown(opacity))
 
-    def pattern(self, row: int) -> torch.Tensor:
-        """The pattern (*input shape) of one class of the group."""
-        return self.ground.values(self.shares)[row, 0].detach()
+    def patterns(self) -> torch.Tensor:
+        """The patterns (g, *input shape) as they are now."""
+        return self.ground.values(self.shares)[:, 0].detach().clone()
 
-    def _shown(self) -> torch.Tensor:
+    def _shown(self, opacity: float) -> torch.Tensor:
         """The images with the patterns in them, (g, B, *input shape)."""
-        patterns = self.ground.values(self.shares)
-        return (1 - self.opacity) * self.ground.images + self.opacity * patterns
+        return (1 - opacity) * self.ground.images + opacity * self.ground.values(self.shares)

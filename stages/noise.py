@@ -21,6 +21,7 @@ import torch
 from torch.nn import functional
 
 from stages import progress, targets
+from stages.screen import ScreenConfig
 from stages.stage import stage
 from stages.tail import Noise, NoisyTail, balanced, climb
 from stages.types import (
@@ -38,8 +39,10 @@ from stages.types import (
 class NoiseConfig:
     """Settings of the neuron noise."""
 
-    samples: int = 32
-    """Clean samples, balanced over the classes, that the noise is searched on."""
+    samples: int = 16
+    """Clean samples, balanced over the classes, that targeted noise is searched on."""
+    brief_samples: int = 3
+    """The same where there are so many classes that they are screened."""
     smallest: float = 0.01
     """First bound ε of the targeted sweep."""
     largest: float = 0.5
@@ -58,28 +61,33 @@ class NoiseConfig:
     """Bound ε of the untargeted noise; none given: the ε that suits the model. BAN uses 0.3."""
     steps: int = 30
     """Steps of the untargeted noise. Source: BAN, README settings."""
+    untargeted_samples: int = 32
+    """Clean samples, balanced over the classes, that untargeted noise is searched on."""
     memory_mb: int = 512
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
 
-@stage(version=3)
+@stage(version=4)
 def find_targeted_noise(
     twin: TorchTwin,
     samples: CleanSamples,
     statistics: tuple[SiteStatistics, ...],
     clean: PreconditionResult,
     config: NoiseConfig,
+    screening: ScreenConfig,
     seed: int,
 ) -> TargetedNoise:
     """How easily growing neuron noise drags clean samples to each class.
 
     Deterministic for a given seed, which draws the samples. The twin is left as it was found.
     """
-    rows = balanced(samples, clean.logits, config.samples, seed)
+    count = config.brief_samples if screening.screens(twin.classes) else config.samples
+    rows = balanced(samples, clean.logits, count, seed)
     images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
-    groups = targets.groups(twin, images, config.memory_mb)
+    classes = torch.arange(twin.classes, device=twin.device)
+    groups = targets.groups(twin, images, classes, config.memory_mb)
     step_done = progress.counter(len(groups) * config.sweep)
-    unit = targets.clean_margin(clean.logits)
+    unit = targets.clean_lead(clean.logits)
     sweeps = [
         _sweep(NoisyTail(twin, statistics, images, len(group)), group, labels, config, step_done)
         for group in groups
@@ -193,7 +201,7 @@ def _suiting(flips: Floats, typical: float) -> int:
     return int(reached.argmax()) if reached.any() else len(flips) - 1
 
 
-@stage(version=1)
+@stage(version=2)
 def find_untargeted_noise(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -208,7 +216,7 @@ def find_untargeted_noise(
     Deterministic for a given seed, which draws the samples and the random start. The twin is left
     as it was found. Source: BAN, equation 2, with the projection the published code leaves out.
     """
-    rows = balanced(samples, clean.logits, config.samples, seed)
+    rows = balanced(samples, clean.logits, config.untargeted_samples, seed)
     labels = torch.tensor(samples.labels[rows], device=twin.device)
     tail = NoisyTail(twin, statistics, torch.tensor(samples.images[rows]), copies=1)
     generator = torch.Generator().manual_seed(seed)

@@ -5,17 +5,20 @@ For every class t at once, over clean samples x of other classes, with M a squar
     max over place and p of   mean margin_t(f((1 − M)·x + M·p)).
 
 The place is found by attention, in every region of the image apart: a softmax over the region's
-places, whose squares add up to M, starts even and is sharpened until a single place is left. The
-region that leads is kept, and the pattern p goes on alone. A clean net has no place where so small
-a square decides for every image, so its classes lie close together here, where the free masks of
-Neural Cleanse follow the strokes of what they imitate.
+places, whose squares add up to M, starts even and is sharpened until a single place is left.
+Regions that lag are given up on the way; of the squares that are left the one that leads is kept,
+and its pattern p goes on alone.
+A clean net has no place where so small a square decides for every image, so its classes lie close
+together here, where the free masks of Neural Cleanse follow the strokes of what they imitate.
 Source: Neural Cleanse (S&P 2019) for a mask and a pattern per class; the fixed square, the
 attention over its places, the margin and the single batch are ours (docs/method.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -23,6 +26,7 @@ from torch.nn import functional
 from stages import pixels, progress, targets
 from stages.ascent import ascend, mean_margins
 from stages.canvas import Canvas, canvas
+from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import CleanSamples, PatchResult, PreconditionResult, TorchTwin
 
@@ -35,28 +39,58 @@ class PatchConfig:
     """Side of the square as a share of the image's."""
     regions: int = 3
     """Regions along each side, each with a square of its own until the best one is kept."""
+    kept: int = 3
+    """Regions per class that go on after the first steps."""
     place_samples: int = 10
     """Clean samples, balanced over the classes, that squares are laid on to find their place."""
-    place_steps: int = 8
-    """Adam steps of place and pattern together."""
+    first_steps: int = 3
+    """Adam steps of place and pattern in every region."""
+    place_steps: int = 5
+    """Adam steps of place and pattern in the regions that go on."""
     samples: int = 20
     """Clean samples, balanced over the classes, that the patch at its place is laid on."""
-    pattern_steps: int = 10
+    pattern_steps: int = 7
     """Adam steps of the pattern at the place that was found."""
     rate: float = 0.3
     """Adam's learning rate for the logits of place and pattern."""
     sharpest: float = 12.0
     """Factor on the logits of the places at the last step; it grows from 1 geometrically."""
+    brief_samples: int = 3
+    """Clean samples of the brief search, where there are many classes."""
+    brief_regions: int = 2
+    """Regions along each side in the brief search."""
+    brief_steps: int = 2
+    """Adam steps of the brief search."""
     memory_mb: int = 512
-    """Activations that may be held at once, in MiB; more classes are done in groups."""
+    """Activations that may be held at once, in MiB; more squares are laid in parts."""
+
+    @property
+    def brief(self) -> PatchConfig:
+        """The settings of the brief search."""
+        return replace(
+            self,
+            regions=self.brief_regions,
+            kept=1,
+            place_samples=self.brief_samples,
+            samples=self.brief_samples,
+            first_steps=self.brief_steps,
+            place_steps=0,
+            pattern_steps=0,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Steps for one group of classes."""
+        return self.first_steps + self.place_steps + self.pattern_steps
 
 
-@stage(version=2)
+@stage(version=3)
 def find_patch(
     twin: TorchTwin,
     samples: CleanSamples,
     clean: PreconditionResult,
     config: PatchConfig,
+    screening: ScreenConfig,
     seed: int,
 ) -> PatchResult:
     """How far the best patch of every class carries samples of other classes.
@@ -64,124 +98,200 @@ def find_patch(
     Deterministic for a given seed, which draws the samples and the start. The twin is left as it
     was found.
     """
-    few = canvas(twin, samples, clean, config.place_samples, seed)
-    ground = canvas(twin, samples, clean, config.samples, seed)
-    groups = targets.groups(twin, few.images, config.memory_mb, copies=config.regions**2)
-    step_done = progress.counter(len(groups) * (config.place_steps + config.pattern_steps))
-    margins, leading = [], []
-    for group in groups:
-        places = _Places(few, group, config, seed)
-        for sharpness in _sharpnesses(config):
-            places.step(sharpness)
-            step_done()
-        patch = _Patch(ground, group, *places.best(), config.rate)
-        for _ in range(config.pattern_steps):
-            patch.step()
-            step_done()
-        margins.append(patch.reached())
-        leading.append(patch.of(int(margins[-1].argmax())))
-    found = torch.cat(margins) / targets.clean_margin(clean.logits)
-    mask, pattern = leading[int(torch.stack([each.max() for each in margins]).argmax())]
+
+    def search(classes: torch.Tensor, settings: PatchConfig) -> _Found:
+        scouts = canvas(twin, samples, clean, settings.place_samples, seed)
+        ground = canvas(twin, samples, clean, settings.samples, seed)
+        return _climbed(scouts, ground, classes, settings, seed)
+
+    screened = screen(twin, lambda classes: search(classes, config.brief).margins, screening, seed)
+    found = search(screened.chosen, config)
+    unit, leading = targets.clean_lead(clean.logits), int(found.margins.argmax())
     return PatchResult(
-        margins=found.cpu().numpy(),
-        leading=int(found.argmax()),
-        mask=mask.cpu().numpy(),
-        pattern=pattern.cpu().numpy(),
+        margins=(screened.of_all(found.margins) / unit).cpu().numpy(),
+        leading=int(screened.chosen[leading]),
+        mask=found.masks[leading].cpu().numpy(),
+        pattern=found.patterns[leading].cpu().numpy(),
     )
 
 
-def _sharpnesses(config: PatchConfig) -> list[float]:
-    last = max(config.place_steps - 1, 1)
-    return [config.sharpest ** (step / last) for step in range(config.place_steps)]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """Margins (n,) in logits, and the masks (n, *mask shape) and patterns (n, *input shape)."""
+
+    margins: torch.Tensor
+    masks: torch.Tensor
+    patterns: torch.Tensor
 
 
-class _Places:
-    """One square in every region, for each of g classes: g·R rows of place and pattern logits."""
+def _climbed(
+    scouts: Canvas, ground: Canvas, classes: torch.Tensor, config: PatchConfig, seed: int
+) -> _Found:
+    """The best square of every class (n,): its place is found on `scouts`, its pattern ends on
+    `ground`.
+    """
+    groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
+    step_done = progress.counter(len(groups) * config.steps)
+    margins, masks, patterns = [], [], []
+    for group in groups:
+        squares = _search(scouts, ground, group, config, seed, step_done)
+        margins.append(squares.reached(config.memory_mb))
+        mask, pattern = squares.laid()
+        masks.append(mask[:, 0])
+        patterns.append(pattern[:, 0])
+    return _Found(margins=torch.cat(margins), masks=torch.cat(masks), patterns=torch.cat(patterns))
 
-    def __init__(self, ground: Canvas, group: torch.Tensor, config: PatchConfig, seed: int) -> None:
-        shape, device = tuple(ground.images.shape[1:]), ground.images.device
-        height, width = pixels.plane(shape)
-        self.ground, self.mask_shape = ground, pixels.mask_shape(shape)
-        self.square = _square(height, width, config.side, device)
-        self.sizes = (height - self.square.shape[2] + 1, width - self.square.shape[3] + 1)
-        self.allowed = _regions(self.sizes, config.regions).to(device)
-        self.rows = group.repeat_interleave(len(self.allowed))
-        generator = torch.Generator().manual_seed(seed)
-        self.places = self._raw(0.01 * torch.randn(self.allowed.shape[1], generator=generator))
-        self.colours = self._raw(0.1 * torch.randn(1, *shape, generator=generator))
-        self.sharpness = 1.0
-        self._ascend = ascend(
-            ground, self.rows, [self.places, self.colours], self._shown, config.rate
+
+def _search(
+    scouts: Canvas,
+    ground: Canvas,
+    group: torch.Tensor,
+    config: PatchConfig,
+    seed: int,
+    step_done: Callable[[], None],
+) -> _Squares:
+    """One square for every class of a group: in every region first, then in fewer, then at rest."""
+    climb = partial(_Squares.climbed, config=config, step_done=step_done)
+    sharpness = _sharpened(config.first_steps + config.place_steps, config.sharpest)
+    squares = _everywhere(scouts, group, config, seed)
+    squares = climb(squares, sharpness[: config.first_steps])
+    squares = squares.leading(config.kept, config.memory_mb)
+    squares = climb(squares, sharpness[config.first_steps :])
+    squares = squares.leading(1, config.memory_mb).settled().on(ground)
+    return climb(squares, [1.0] * config.pattern_steps)
+
+
+def _sharpened(steps: int, sharpest: float) -> list[float]:
+    """Factors on the logits of the places, from 1 on, so that each is as much above the last."""
+    last = max(steps - 1, 1)
+    return [sharpest ** (step / last) for step in range(steps)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Squares:
+    """Squares of one size that are laid on a canvas, one per row, each aiming at a class.
+
+    `square` (1, 1, side, side) is its shape, `rows` (r,) the classes; of the `places` (r, P), which
+    are logits, only those `allowed` (r, P) count; `colours` (r, 1, *input shape) are the logits of
+    the patterns. Rows of the same class follow each other, as many for each.
+    """
+
+    ground: Canvas
+    square: torch.Tensor
+    rows: torch.Tensor
+    allowed: torch.Tensor
+    places: torch.Tensor
+    colours: torch.Tensor
+
+    def climbed(
+        self, sharpness: list[float], config: PatchConfig, step_done: Callable[[], None]
+    ) -> _Squares:
+        """After a step of places and patterns for each factor on the logits of the places."""
+        parts = self._parts(config.memory_mb)
+        steps = [part._ascent(config.rate) for part in parts]
+        for factor in sharpness:
+            for step in steps:
+                step(factor)
+            step_done()
+        return replace(
+            self,
+            places=torch.cat([part.places.detach() for part in parts]),
+            colours=torch.cat([part.colours.detach() for part in parts]),
         )
 
-    def step(self, sharpness: float) -> None:
-        """One step of places and patterns, with the places at this sharpness."""
-        self.sharpness = sharpness
-        self._ascend()
+    @torch.no_grad()
+    def reached(self, memory_mb: int) -> torch.Tensor:
+        """The mean margin (r,) over the samples of other classes, in logits, at settled places."""
+        parts = self.settled()._parts(memory_mb)
+        return torch.cat([mean_margins(self.ground, part.rows, part._shown(1.0)) for part in parts])
+
+    def leading(self, count: int, memory_mb: int) -> _Squares:
+        """Of every class the `count` rows that reach furthest."""
+        classes = len(torch.unique(self.rows))
+        each = len(self.rows) // classes
+        if each <= count:
+            return self
+        best = self.reached(memory_mb).reshape(classes, each).topk(count, dim=1).indices
+        first = each * torch.arange(classes, device=best.device)[:, None]
+        return self._only((best + first).flatten())
+
+    def settled(self) -> _Squares:
+        """The same with only the strongest place of each row allowed."""
+        strongest = functional.one_hot(self._logits().argmax(1), self.places.shape[1])
+        return replace(self, allowed=strongest.bool())
+
+    def on(self, ground: Canvas) -> _Squares:
+        """The same on another canvas."""
+        return replace(self, ground=ground)
 
     @torch.no_grad()
-    def best(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the region that leads for each class: mask (g, 1, *mask shape) and pattern logits."""
-        places = functional.one_hot(self._logits().argmax(1), self.places.shape[1]).float()
-        masks = self._mask(places)
-        reached = mean_margins(self.ground, self.rows, _laid(self.ground, masks, self.colours))
-        regions = len(self.allowed)
-        first = reached.reshape(-1, regions).argmax(1)
-        rows = first + regions * torch.arange(len(first), device=first.device)
-        return masks[rows], self.colours[rows].detach()
+    def laid(self, sharpness: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+        """The masks (r, 1, *mask shape) and patterns (r, 1, *input shape)."""
+        return self._mask(sharpness), self._pattern()
 
-    def _raw(self, start: torch.Tensor) -> torch.Tensor:
-        copies = start.to(self.ground.images.device).expand(len(self.rows), *start.shape)
-        return copies.clone().requires_grad_()
+    def _ascent(self, rate: float) -> Callable[[float], None]:
+        """A function that makes one step; only the patterns move where each place is settled."""
+        moving = [self.colours.requires_grad_()]
+        if bool((self.allowed.sum(1) > 1).any()):
+            moving.append(self.places.requires_grad_())
+        return ascend(self.ground, self.rows, moving, self._shown, rate)
 
-    def _shown(self) -> torch.Tensor:
-        mask = self._mask((self.sharpness * self._logits()).softmax(1))
-        return _laid(self.ground, mask, self.colours)
+    def _parts(self, memory_mb: int) -> list[_Squares]:
+        """The rows in parts whose activations fit into the memory."""
+        numbers = torch.arange(len(self.rows), device=self.rows.device)
+        parts = targets.groups(self.ground.twin, self.ground.images, numbers, memory_mb)
+        return [self._only(part) for part in parts]
+
+    def _only(self, numbers: torch.Tensor) -> _Squares:
+        return replace(
+            self,
+            rows=self.rows[numbers],
+            allowed=self.allowed[numbers],
+            places=self.places.detach()[numbers],
+            colours=self.colours.detach()[numbers],
+        )
+
+    def _shown(self, sharpness: float) -> torch.Tensor:
+        """Every square on every sample: (r, B, *input shape)."""
+        mask = self._mask(sharpness)
+        return (1 - mask) * self.ground.images + mask * self._pattern()
+
+    def _pattern(self) -> torch.Tensor:
+        return self.ground.values(torch.sigmoid(self.colours))
+
+    def _mask(self, sharpness: float) -> torch.Tensor:
+        """The squares (r, 1, *mask shape) of all places, weighted and added up."""
+        shape = tuple(self.ground.images.shape[1:])
+        height, width = pixels.plane(shape)
+        sizes = (height - self.square.shape[2] + 1, width - self.square.shape[3] + 1)
+        weights = (sharpness * self._logits()).softmax(1)
+        added = functional.conv_transpose2d(weights.reshape(-1, 1, *sizes), self.square)
+        return added.clamp(max=1).reshape(len(weights), 1, *pixels.mask_shape(shape))
 
     def _logits(self) -> torch.Tensor:
-        """Logits of the places (g·R, places), −∞ outside each row's region."""
-        outside = ~self.allowed.repeat(len(self.rows) // len(self.allowed), 1)
-        return self.places.masked_fill(outside, -torch.inf)
-
-    def _mask(self, weights: torch.Tensor) -> torch.Tensor:
-        """The squares (g·R, 1, *mask shape) of all places, weighted and added up."""
-        spread = weights.reshape(-1, 1, *self.sizes)
-        added = functional.conv_transpose2d(spread, self.square).clamp(max=1)
-        return added.reshape(len(weights), 1, *self.mask_shape)
+        """Logits of the places (r, P), −∞ where they are not allowed."""
+        return self.places.masked_fill(~self.allowed, -torch.inf)
 
 
-class _Patch:
-    """The patches of one group of classes at their places: only the patterns still move."""
-
-    def __init__(
-        self,
-        ground: Canvas,
-        group: torch.Tensor,
-        mask: torch.Tensor,
-        colours: torch.Tensor,
-        rate: float,
-    ) -> None:
-        self.ground, self.group, self.mask = ground, group, mask
-        self.colours = colours.clone().requires_grad_()
-        self.step = ascend(ground, group, [self.colours], self._shown, rate)
-
-    @torch.no_grad()
-    def reached(self) -> torch.Tensor:
-        """The mean margin (g,) over the samples of other classes, in logits."""
-        return mean_margins(self.ground, self.group, self._shown())
-
-    @torch.no_grad()
-    def of(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mask and pattern of one class of the group."""
-        return self.mask[row, 0], self.ground.values(torch.sigmoid(self.colours))[row, 0]
-
-    def _shown(self) -> torch.Tensor:
-        return _laid(self.ground, self.mask, self.colours)
-
-
-def _laid(ground: Canvas, mask: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-    """Every patch on every sample: (rows, B, *input shape)."""
-    return (1 - mask) * ground.images + mask * ground.values(torch.sigmoid(colours))
+def _everywhere(ground: Canvas, group: torch.Tensor, config: PatchConfig, seed: int) -> _Squares:
+    """A square in every region for each class, all from the same start."""
+    shape, device = tuple(ground.images.shape[1:]), ground.images.device
+    height, width = pixels.plane(shape)
+    square = _square(height, width, config.side, device)
+    sizes = (height - square.shape[2] + 1, width - square.shape[3] + 1)
+    allowed = _regions(sizes, config.regions).to(device)
+    rows = group.repeat_interleave(len(allowed))
+    generator = torch.Generator().manual_seed(seed)
+    places = 0.01 * torch.randn(allowed.shape[1], generator=generator)
+    colours = 0.1 * torch.randn(1, *shape, generator=generator)
+    return _Squares(
+        ground=ground,
+        square=square,
+        rows=rows,
+        allowed=allowed.repeat(len(group), 1),
+        places=places.to(device).repeat(len(rows), 1),
+        colours=colours.to(device).repeat(len(rows), *[1] * colours.dim()),
+    )
 
 
 def _square(height: int, width: int, side: float, device: torch.device) -> torch.Tensor:

@@ -13,19 +13,19 @@ from stages.types import Floats, TorchTwin
 
 
 def groups(
-    twin: TorchTwin, images: torch.Tensor, memory_mb: int, copies: int = 1
+    twin: TorchTwin, images: torch.Tensor, classes: torch.Tensor, memory_mb: int
 ) -> list[torch.Tensor]:
-    """The classes in groups whose activations fit into `memory_mb` MiB, forward and backward.
+    """Classes (n,), or rows of whatever kind, in groups that fit into `memory_mb` MiB.
 
-    Every class is tried in so many `copies` on all images at once.
+    What counts are the activations, forward and backward, of each row with all of the images; a
+    group has at least one row.
     """
     floats = sum(
         int(np.prod(shape))
         for shape in graph.shapes(twin.module, images[:1].to(twin.device)).values()
     )
-    per_class = 3 * 4 * floats * len(images) * copies
-    size = max(1, memory_mb * 2**20 // per_class)
-    return list(torch.split(torch.arange(twin.classes, device=twin.device), size))
+    size = max(1, memory_mb * 2**20 // (3 * 4 * floats * len(images)))
+    return list(torch.split(classes, size))
 
 
 def mean_over(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
@@ -41,7 +41,11 @@ def margins(logits: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
     return reached - rivals
 
 
-def clean_margin(logits: Floats) -> float:
-    """The median, over samples, of the first logit's lead over the second, of logits (N, K)."""
-    ordered = np.sort(logits, axis=1)
-    return max(float(np.median(ordered[:, -1] - ordered[:, -2])), 1e-6)
+def clean_lead(logits: Floats) -> float:
+    """The median, over samples and classes, of the first logit's lead over others (N, K).
+
+    This is how far a class usually lies from winning, which is the way a trigger has to go; it is
+    the unit of margins, so that nets of any scale compare.
+    """
+    leads = np.sort(logits.max(axis=1, keepdims=True) - logits, axis=1)[:, 1:]
+    return max(float(np.median(leads)), 1e-6)

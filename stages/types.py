@@ -196,7 +196,7 @@ class TargetedNoise:
     `epsilons` (S,) are the bounds of the sweep; `flips` (S, K) the share in [0, 1] of samples of
     other classes that go to each class; `worst_source` (S, K) the same share among those source
     classes that resist most; `pull` (S, K) the mean margin of the target over the largest other
-    logit, in clean margins; `chosen` is the index of the bound that suits this model; `by_site`
+    logit, in clean leads; `chosen` is the index of the bound that suits this model; `by_site`
     (K, sites) is what the noise of each site has added to `pull` on the way to that bound:
     Σ Δn · ∇ over steps and channels.
     """
@@ -240,7 +240,7 @@ class BlendResult:
     """How far one blended pattern per class carries samples of other classes.
 
     `margins` (K,) of faint and `strong` (K,) of stronger patterns are mean margins of the target's
-    logit over the largest other, in units of the clean samples' median margin; `pattern` (*input
+    logit over the largest other, in clean leads (`targets.clean_lead`); `pattern` (*input
     shape) is the faint one of the `leading` class.
     """
 
@@ -290,7 +290,7 @@ class WarpResult:
 class ClassProfile:
     """What the searches say of every class of one model: the natural differences between classes.
 
-    Each is a margin per class (K,), in clean margins: of the blended patterns (`blend`,
+    Each is a margin per class (K,), in clean leads: of the blended patterns (`blend`,
     `strong_blend`), the `patch`, the `warp`, and under neuron `noise`; larger is more suspicious.
     `digest` is the model's, `samples` that of the clean samples.
     """

@@ -12,7 +12,7 @@ Source: the family of triggers is WaNet's (ICLR 2021); its search is ours (docs/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch.nn import functional
 from stages import pixels, progress, targets
 from stages.ascent import ascend, mean_margins
 from stages.canvas import Canvas, canvas
+from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import CleanSamples, PreconditionResult, TorchTwin, WarpResult
 
@@ -29,26 +30,36 @@ from stages.types import CleanSamples, PreconditionResult, TorchTwin, WarpResult
 class WarpConfig:
     """Settings of the warp."""
 
-    samples: int = 20
+    samples: int = 16
     """Clean samples, balanced over the classes, that every warp bends."""
     grid: int = 4
     """Places along each side at which the displacement is free. Source: WaNet, k = 4."""
     largest: float = 0.15
     """Largest displacement along each axis, as a share of half the image's side."""
-    steps: int = 16
+    steps: int = 14
     """Adam steps."""
-    rate: float = 0.2
+    rate: float = 0.22
     """Adam's learning rate for the displacements before they are bounded by tanh."""
+    brief_samples: int = 4
+    """Clean samples of the brief search, where there are many classes."""
+    brief_steps: int = 3
+    """Adam steps of the brief search."""
     memory_mb: int = 512
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
+    @property
+    def brief(self) -> WarpConfig:
+        """The settings of the brief search."""
+        return replace(self, samples=self.brief_samples, steps=self.brief_steps)
 
-@stage(version=1)
+
+@stage(version=2)
 def find_warp(
     twin: TorchTwin,
     samples: CleanSamples,
     clean: PreconditionResult,
     config: WarpConfig,
+    screening: ScreenConfig,
     seed: int,
 ) -> WarpResult:
     """How far the best warp of every class carries samples of other classes.
@@ -61,8 +72,32 @@ def find_warp(
     if min(height, width) < config.grid:
         nothing = np.zeros(twin.classes, np.float32)
         return WarpResult(margins=nothing, leading=0, flow=np.zeros((height, width, 2), np.float32))
-    ground = canvas(twin, samples, clean, config.samples, seed)
-    groups = targets.groups(twin, ground.images, config.memory_mb)
+
+    def search(classes: torch.Tensor, settings: WarpConfig) -> _Found:
+        ground = canvas(twin, samples, clean, settings.samples, seed)
+        return _climbed(ground, classes, settings, seed)
+
+    screened = screen(twin, lambda classes: search(classes, config.brief).margins, screening, seed)
+    found = search(screened.chosen, config)
+    unit, leading = targets.clean_lead(clean.logits), int(found.margins.argmax())
+    return WarpResult(
+        margins=(screened.of_all(found.margins) / unit).cpu().numpy(),
+        leading=int(screened.chosen[leading]),
+        flow=found.flows[leading].cpu().numpy(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """Margins (n,) in logits, and the displacements (n, H, W, 2) that reach them."""
+
+    margins: torch.Tensor
+    flows: torch.Tensor
+
+
+def _climbed(ground: Canvas, classes: torch.Tensor, config: WarpConfig, seed: int) -> _Found:
+    """The best warps of the classes (n,)."""
+    groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
     step_done = progress.counter(len(groups) * config.steps)
     margins, flows = [], []
     for group in groups:
@@ -71,12 +106,8 @@ def find_warp(
             search.step()
             step_done()
         margins.append(search.reached())
-        flows.append(search.flow()[int(margins[-1].argmax())].detach())
-    best = int(torch.stack([each.max() for each in margins]).argmax())
-    found = torch.cat(margins) / targets.clean_margin(clean.logits)
-    return WarpResult(
-        margins=found.cpu().numpy(), leading=int(found.argmax()), flow=flows[best].cpu().numpy()
-    )
+        flows.append(search.flow().detach())
+    return _Found(margins=torch.cat(margins), flows=torch.cat(flows))
 
 
 class _Search:

@@ -14,8 +14,9 @@ from torch import nn
 from stages import pixels, progress, targets
 from stages.blend import BlendConfig, find_blend
 from stages.precondition import PreconditionConfig, check_preconditions
+from stages.screen import ScreenConfig
 from stages.tail import balanced
-from stages.targets import clean_margin
+from stages.targets import clean_lead
 from stages.types import BlendResult, CleanSamples, Floats, PreconditionResult, TorchTwin
 
 QUICK = BlendConfig(samples=20, faint_steps=4, strong_steps=3)
@@ -99,7 +100,7 @@ def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     """K finite margins of both opacities, a leading class, and its pattern like an input."""
     inputs = subject(architecture)
 
-    found = find_blend(*inputs, QUICK, 0)
+    found = find_blend(*inputs, QUICK, ScreenConfig(), 0)
 
     assert found.margins.shape == found.strong.shape == (10,)
     assert found.margins.dtype == found.strong.dtype == np.float32
@@ -115,15 +116,15 @@ def test_a_pattern_brings_samples_closer_to_every_class(architecture: str) -> No
     inputs = subject(architecture)
     images, labels = chosen(inputs, QUICK, 0)
 
-    found = find_blend(*inputs, QUICK, 0)
+    found = find_blend(*inputs, QUICK, ScreenConfig(), 0)
 
-    before = mean_margins(inputs[0], images, labels) / clean_margin(inputs[2].logits)
+    before = mean_margins(inputs[0], images, labels) / clean_lead(inputs[2].logits)
     assert (found.margins > before).all()
 
 
 def test_same_seed_same_result() -> None:
     """A seed fixes margins and pattern to the bit, and another seed changes them."""
-    one, again, other = (find_blend(*subject(), QUICK, seed) for seed in (5, 5, 6))
+    one, again, other = (find_blend(*subject(), QUICK, ScreenConfig(), seed) for seed in (5, 5, 6))
 
     assert np.array_equal(one.margins, again.margins)
     assert np.array_equal(one.strong, again.strong)
@@ -136,7 +137,7 @@ def test_twin_is_left_as_it_was() -> None:
     module = twins.twin().module
     before = {name: value.clone() for name, value in module.state_dict().items()}
 
-    find_blend(*subject(), QUICK, 0)
+    find_blend(*subject(), QUICK, ScreenConfig(), 0)
 
     assert not module.training
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
@@ -149,8 +150,8 @@ def test_all_classes_at_once_equal_one_by_one(architecture: str) -> None:
     """Groups of one class, forced by little memory, give what all classes at once give."""
     inputs = subject(architecture)
 
-    together = find_blend(*inputs, QUICK, 0)
-    apart = find_blend(*inputs, replace(QUICK, memory_mb=0), 0)
+    together = find_blend(*inputs, QUICK, ScreenConfig(), 0)
+    apart = find_blend(*inputs, replace(QUICK, memory_mb=0), ScreenConfig(), 0)
 
     # batches of another size round differently, and Adam carries that on
     np.testing.assert_allclose(together.margins, apart.margins, rtol=1e-3, atol=1e-3)
@@ -165,9 +166,9 @@ def test_an_invisible_pattern_leaves_the_clean_margins() -> None:
     config = replace(QUICK, faint=1e-7, strong=1e-7)
     images, labels = chosen(inputs, config, 0)
 
-    found = find_blend(*inputs, config, 0)
+    found = find_blend(*inputs, config, ScreenConfig(), 0)
 
-    expected = mean_margins(inputs[0], images, labels) / clean_margin(inputs[2].logits)
+    expected = mean_margins(inputs[0], images, labels) / clean_lead(inputs[2].logits)
     np.testing.assert_allclose(found.margins, expected, atol=1e-3)
     np.testing.assert_allclose(found.strong, expected, atol=1e-3)
 
@@ -178,7 +179,9 @@ def test_no_step_leaves_the_valid_range(shape: tuple[int, ...], steps: int) -> N
     """However many steps and however long, each colour of the pattern stays within its range."""
     inputs = planted(checkerboard(), shape, colour=5.0)
 
-    found = find_blend(*inputs, BlendConfig(samples=20, faint_steps=steps, rate=1.0), 0)
+    found = find_blend(
+        *inputs, BlendConfig(samples=20, faint_steps=steps, rate=1.0), ScreenConfig(), 0
+    )
 
     assert within_range(found.pattern, inputs[1])
 
@@ -186,7 +189,7 @@ def test_no_step_leaves_the_valid_range(shape: tuple[int, ...], steps: int) -> N
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_planted_trigger_is_found(shape: tuple[int, ...]) -> None:
     """Its class leads by far, in every layout of the input, and its pattern is the trigger."""
-    found = find_blend(*planted(checkerboard(), shape), BlendConfig(), 0)
+    found = find_blend(*planted(checkerboard(), shape), BlendConfig(), ScreenConfig(), 0)
 
     assert found.leading == found.strong.argmax() == TARGET
     others = np.delete(found.margins, TARGET)
@@ -197,7 +200,7 @@ def test_a_planted_trigger_is_found(shape: tuple[int, ...]) -> None:
 
 def test_without_a_trigger_no_class_leads_by_far() -> None:
     """The same net without what was planted treats its classes alike."""
-    found = find_blend(*planted(torch.zeros(SIDE, SIDE)), BlendConfig(), 0)
+    found = find_blend(*planted(torch.zeros(SIDE, SIDE)), BlendConfig(), ScreenConfig(), 0)
 
     assert np.ptp(found.margins) < 0.05
 
@@ -208,19 +211,19 @@ def test_the_leading_pattern_gives_the_leading_margin(memory_mb: int) -> None:
     inputs, config = planted(checkerboard()), replace(QUICK, memory_mb=memory_mb)
     images, labels = chosen(inputs, config, 2)
 
-    found = find_blend(*inputs, config, 2)
+    found = find_blend(*inputs, config, ScreenConfig(), 2)
 
     shown = (1 - config.faint) * images + config.faint * torch.tensor(found.pattern)
-    again = mean_margins(inputs[0], shown, labels) / clean_margin(inputs[2].logits)
+    again = mean_margins(inputs[0], shown, labels) / clean_lead(inputs[2].logits)
     np.testing.assert_allclose(again[found.leading], found.margins[found.leading], rtol=1e-4)
 
 
 @pytest.mark.parametrize("gain", [0.01, 100.0])
-def test_margins_are_in_units_of_the_clean_margin(gain: float) -> None:
+def test_margins_are_in_units_of_the_clean_lead(gain: float) -> None:
     """A net with all logits multiplied by a constant gets the same margins."""
-    plain = find_blend(*planted(checkerboard()), BlendConfig(), 0)
+    plain = find_blend(*planted(checkerboard()), BlendConfig(), ScreenConfig(), 0)
 
-    scaled = find_blend(*planted(checkerboard(), gain=gain), BlendConfig(), 0)
+    scaled = find_blend(*planted(checkerboard(), gain=gain), BlendConfig(), ScreenConfig(), 0)
 
     np.testing.assert_allclose(scaled.margins, plain.margins, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(scaled.strong, plain.strong, rtol=1e-3, atol=1e-3)
@@ -232,7 +235,7 @@ def test_more_opacity_carries_further() -> None:
     inputs = planted(checkerboard())
 
     reached = [
-        find_blend(*inputs, BlendConfig(faint=opacity), 0).margins[TARGET]
+        find_blend(*inputs, BlendConfig(faint=opacity), ScreenConfig(), 0).margins[TARGET]
         for opacity in (0.02, 0.1, 0.5, 1.0)
     ]
 
@@ -246,7 +249,7 @@ def test_the_strong_pattern_goes_on_from_the_faint_one() -> None:
     resting = replace(QUICK, strong=QUICK.faint, strong_steps=0)
 
     same, stronger, further = (
-        find_blend(*inputs, config, 0)
+        find_blend(*inputs, config, ScreenConfig(), 0)
         for config in (resting, replace(QUICK, strong_steps=0), QUICK)
     )
 
@@ -260,25 +263,26 @@ def test_the_strong_pattern_leaves_the_faint_one_alone() -> None:
     inputs = subject()
 
     without, beside = (
-        find_blend(*inputs, replace(QUICK, strong_steps=steps), 0) for steps in (0, 5)
+        find_blend(*inputs, replace(QUICK, strong_steps=steps), ScreenConfig(), 0)
+        for steps in (0, 5)
     )
 
     assert np.array_equal(without.margins, beside.margins)
     assert np.array_equal(without.pattern, beside.pattern)
 
 
-def test_clean_margin_is_the_median_lead() -> None:
-    """First minus second logit, in the median over samples, whatever their order."""
+def test_clean_lead_is_the_median_lead() -> None:
+    """First minus every other logit, in the median over samples and classes, in any order."""
     logits = np.array([[1, 5, 2], [0, 0.5, 10], [7, 6, -9]], np.float32)
 
-    assert clean_margin(logits) == pytest.approx(3.0)
-    assert clean_margin(logits[::-1, ::-1]) == pytest.approx(3.0)
-    assert clean_margin(4 * logits + 100) == pytest.approx(12.0)
+    assert clean_lead(logits) == pytest.approx(6.75)
+    assert clean_lead(logits[::-1, ::-1]) == pytest.approx(6.75)
+    assert clean_lead(4 * logits + 100) == pytest.approx(27.0)
 
 
 def test_equal_logits_have_a_margin_to_divide_by() -> None:
     """A net that tells nothing apart gives no division by zero."""
-    assert clean_margin(np.zeros((3, 4), np.float32)) > 0
+    assert clean_lead(np.zeros((3, 4), np.float32)) > 0
 
 
 def test_progress_reaches_its_total() -> None:
@@ -287,7 +291,7 @@ def test_progress_reaches_its_total() -> None:
     inputs = planted(checkerboard())
 
     with progress.listening(lambda done, total: heard.append((done, total))):
-        find_blend(*inputs, replace(QUICK, memory_mb=0), 0)
+        find_blend(*inputs, replace(QUICK, memory_mb=0), ScreenConfig(), 0)
 
     total = CLASSES * (QUICK.faint_steps + QUICK.strong_steps)
     assert heard == [(step + 1, total) for step in range(total)]
@@ -295,7 +299,7 @@ def test_progress_reaches_its_total() -> None:
 
 def test_a_result_cannot_be_changed() -> None:
     """Arrays of a result are read-only."""
-    found: BlendResult = find_blend(*planted(checkerboard()), QUICK, 0)
+    found: BlendResult = find_blend(*planted(checkerboard()), QUICK, ScreenConfig(), 0)
 
     assert not found.margins.flags.writeable
     assert not found.strong.flags.writeable

@@ -26,12 +26,13 @@ from stages.references import Vetted
 from stages.sites import measure_sites
 from stages.stage import stage
 from stages.types import ClassProfile, CleanSamples, OnnxArtifact, SiteStatistics, TorchTwin
+from stages.warp import find_warp
 
 STAGES: dict[str, Any] = {
     each.name: each
     for each in (
         *(check_preconditions, measure_sites, find_targeted_noise, find_untargeted_noise),
-        *(find_blend, find_patch, find_mask, judge, run_reference),
+        *(find_blend, find_patch, find_warp, find_mask, judge, run_reference),
     )
 }
 
@@ -88,10 +89,12 @@ def arguments(evidence: Evidence) -> dict[str, Any]:
         "mask": evidence.mask,
         "epsilon": 0.25,
         "seed": 0,
+        "screening": config.screen,
         "configs": {
             "check_preconditions": config.precondition,
             "find_blend": config.blend,
             "find_patch": config.patch,
+            "find_warp": config.warp,
             "find_targeted_noise": config.noise,
             "find_untargeted_noise": config.noise,
             "find_mask": config.mask,

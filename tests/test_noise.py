@@ -11,9 +11,10 @@ import twins
 
 from stages import noise, progress
 from stages.noise import NoiseConfig, find_targeted_noise, find_untargeted_noise
+from stages.screen import ScreenConfig
 from stages.types import TargetedNoise, UntargetedNoise
 
-QUICK = NoiseConfig(samples=20, sweep=6, largest=1.0, steps=8)
+QUICK = NoiseConfig(samples=20, untargeted_samples=20, sweep=6, largest=1.0, steps=8)
 
 
 def targeted(architecture: str = "small_cnn", config: NoiseConfig = QUICK) -> TargetedNoise:
@@ -23,6 +24,7 @@ def targeted(architecture: str = "small_cnn", config: NoiseConfig = QUICK) -> Ta
         twins.statistics(architecture),
         twins.clean(architecture),
         config,
+        ScreenConfig(),
         0,
     )
 

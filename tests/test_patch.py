@@ -23,11 +23,12 @@ from test_targets import CLASSES
 
 from stages import pixels, progress
 from stages.patch import PatchConfig, find_patch
+from stages.screen import ScreenConfig
 from stages.tail import balanced
-from stages.targets import clean_margin
+from stages.targets import clean_lead
 from stages.types import PatchResult
 
-QUICK = PatchConfig(samples=20, place_steps=4, pattern_steps=3)
+QUICK = PatchConfig(samples=20, first_steps=2, place_steps=2, pattern_steps=3)
 IMAGES = SHAPES[:3]
 
 
@@ -45,7 +46,7 @@ def laid_again(inputs: Subject, found: PatchResult, config: PatchConfig, seed: i
     mask = torch.tensor(found.mask)
     shown = (1 - mask) * torch.tensor(samples.images[rows]) + mask * torch.tensor(found.pattern)
     margins = mean_margins(twin, shown, torch.tensor(samples.labels[rows]))
-    return float(margins[found.leading] / clean_margin(clean.logits))
+    return float(margins[found.leading] / clean_lead(clean.logits))
 
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
@@ -53,7 +54,7 @@ def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     """K finite margins, a leading class that has the largest, and its patch like an input."""
     inputs = subject(architecture)
 
-    found = find_patch(*inputs, QUICK, 0)
+    found = find_patch(*inputs, QUICK, ScreenConfig(), 0)
 
     assert found.margins.shape == (10,)
     assert np.isfinite(found.margins).all()
@@ -66,7 +67,7 @@ def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
 @pytest.mark.parametrize("side", [0.1, 0.25, 0.5, 1.0])
 def test_the_mask_is_one_square(side: float) -> None:
     """It is 1 on a square of the wanted side, which lies wholly in the image, and 0 elsewhere."""
-    found = find_patch(*subject(), replace(QUICK, side=side), 0)
+    found = find_patch(*subject(), replace(QUICK, side=side), ScreenConfig(), 0)
 
     size = round(side * 32)
     rows, columns = np.nonzero(found.mask[0])
@@ -77,7 +78,7 @@ def test_the_mask_is_one_square(side: float) -> None:
 
 def test_what_is_no_image_gets_a_stretch_of_the_same_share() -> None:
     """A vector of 64 numbers has 4 of them covered where a square covers a quarter of each side."""
-    found = find_patch(*planted(corner(), (SIDE * SIDE,)), QUICK, 0)
+    found = find_patch(*planted(corner(), (SIDE * SIDE,)), QUICK, ScreenConfig(), 0)
 
     (covered,) = np.nonzero(found.mask)
     assert len(covered) == 4
@@ -89,7 +90,7 @@ def test_the_reported_patch_gives_the_reported_margin(architecture: str) -> None
     """Laid on the samples again, it carries them as far as is said."""
     inputs = subject(architecture)
 
-    found = find_patch(*inputs, QUICK, 3)
+    found = find_patch(*inputs, QUICK, ScreenConfig(), 3)
 
     again = laid_again(inputs, found, QUICK, 3)
     assert again == pytest.approx(found.margins[found.leading], rel=1e-3, abs=1e-4)
@@ -101,7 +102,7 @@ def test_a_planted_trigger_is_found(shape: tuple[int, ...], memory_mb: int) -> N
     """Its class leads by far, in every layout of an image, and the patch lies on it."""
     inputs, config = planted(corner(), shape), PatchConfig(memory_mb=memory_mb)
 
-    found = find_patch(*inputs, config, 0)
+    found = find_patch(*inputs, config, ScreenConfig(), 0)
 
     assert found.leading == TARGET
     others = np.delete(found.margins, TARGET)
@@ -114,7 +115,7 @@ def test_a_planted_trigger_is_found(shape: tuple[int, ...], memory_mb: int) -> N
 
 def test_without_a_trigger_no_class_leads_by_far() -> None:
     """The same net without what was planted treats its classes alike."""
-    found = find_patch(*planted(torch.zeros(SIDE, SIDE)), PatchConfig(), 0)
+    found = find_patch(*planted(torch.zeros(SIDE, SIDE)), PatchConfig(), ScreenConfig(), 0)
 
     assert np.ptp(found.margins) < 0.2
 
@@ -122,7 +123,7 @@ def test_without_a_trigger_no_class_leads_by_far() -> None:
 def test_a_stronger_trigger_carries_further() -> None:
     """The more its pixels weigh, the larger the margin of the target."""
     margins = [
-        find_patch(*planted(strength * corner()), PatchConfig(), 0).margins[TARGET]
+        find_patch(*planted(strength * corner()), PatchConfig(), ScreenConfig(), 0).margins[TARGET]
         for strength in (0.1, 0.5, 2.0)
     ]
 
@@ -131,11 +132,11 @@ def test_a_stronger_trigger_carries_further() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.01, 100.0])
-def test_margins_are_in_units_of_the_clean_margin(gain: float) -> None:
+def test_margins_are_in_units_of_the_clean_lead(gain: float) -> None:
     """A net with all logits multiplied by a constant gets the same margins."""
-    plain = find_patch(*planted(corner()), PatchConfig(), 0)
+    plain = find_patch(*planted(corner()), PatchConfig(), ScreenConfig(), 0)
 
-    scaled = find_patch(*planted(corner(), gain=gain), PatchConfig(), 0)
+    scaled = find_patch(*planted(corner(), gain=gain), PatchConfig(), ScreenConfig(), 0)
 
     np.testing.assert_allclose(scaled.margins, plain.margins, rtol=1e-2, atol=1e-2)
     assert scaled.leading == plain.leading
@@ -143,7 +144,7 @@ def test_margins_are_in_units_of_the_clean_margin(gain: float) -> None:
 
 def test_same_seed_same_result() -> None:
     """A seed fixes margins, mask and pattern to the bit, and another seed changes them."""
-    one, again, other = (find_patch(*subject(), QUICK, seed) for seed in (5, 5, 6))
+    one, again, other = (find_patch(*subject(), QUICK, ScreenConfig(), seed) for seed in (5, 5, 6))
 
     assert np.array_equal(one.margins, again.margins)
     assert np.array_equal(one.mask, again.mask)
@@ -156,8 +157,8 @@ def test_all_classes_at_once_equal_one_by_one(architecture: str) -> None:
     """Groups of one class, forced by little memory, give what all classes at once give."""
     inputs = subject(architecture)
 
-    together = find_patch(*inputs, QUICK, 0)
-    apart = find_patch(*inputs, replace(QUICK, memory_mb=0), 0)
+    together = find_patch(*inputs, QUICK, ScreenConfig(), 0)
+    apart = find_patch(*inputs, replace(QUICK, memory_mb=0), ScreenConfig(), 0)
 
     # batches of another size round differently, and Adam carries that on
     np.testing.assert_allclose(together.margins, apart.margins, rtol=1e-2, atol=1e-2)
@@ -168,7 +169,7 @@ def test_twin_is_left_as_it_was() -> None:
     module = twins.twin().module
     before = {name: value.clone() for name, value in module.state_dict().items()}
 
-    find_patch(*subject(), QUICK, 0)
+    find_patch(*subject(), QUICK, ScreenConfig(), 0)
 
     assert not module.training
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
@@ -181,15 +182,15 @@ def test_each_colour_stays_within_its_range(shape: tuple[int, ...]) -> None:
     """Long steps, and colours of different brightness."""
     inputs = planted(corner(), shape, colour=5.0)
 
-    found = find_patch(*inputs, PatchConfig(rate=3.0), 0)
+    found = find_patch(*inputs, PatchConfig(rate=3.0), ScreenConfig(), 0)
 
     assert within_range(found.pattern, inputs[1])
 
 
 def test_a_global_trigger_is_no_small_patch() -> None:
     """What the blended pattern finds, the patch may miss: the two searches are not one."""
-    spread_out = find_patch(*planted(0.5 * checkerboard()), PatchConfig(), 0)
-    local = find_patch(*planted(corner()), PatchConfig(), 0)
+    spread_out = find_patch(*planted(0.5 * checkerboard()), PatchConfig(), ScreenConfig(), 0)
+    local = find_patch(*planted(corner()), PatchConfig(), ScreenConfig(), 0)
 
     assert spread_out.margins[TARGET] < 0.5 * local.margins[TARGET]
 
@@ -200,15 +201,15 @@ def test_progress_reaches_its_total() -> None:
     inputs = planted(corner())
 
     with progress.listening(lambda done, total: heard.append((done, total))):
-        find_patch(*inputs, replace(QUICK, memory_mb=0), 0)
+        find_patch(*inputs, replace(QUICK, memory_mb=0), ScreenConfig(), 0)
 
-    total = CLASSES * (QUICK.place_steps + QUICK.pattern_steps)
+    total = CLASSES * QUICK.steps
     assert heard == [(step + 1, total) for step in range(total)]
 
 
 def test_a_result_cannot_be_changed() -> None:
     """Arrays of a result are read-only."""
-    found = find_patch(*planted(corner()), QUICK, 0)
+    found = find_patch(*planted(corner()), QUICK, ScreenConfig(), 0)
 
     assert not found.margins.flags.writeable
     assert not found.mask.flags.writeable

@@ -34,7 +34,8 @@ QUICK = (
     *("blend.samples=20", "blend.faint_steps=3", "blend.strong_steps=2"),
     *(
         "patch.samples=20",
-        "patch.place_steps=4",
+        "patch.first_steps=2",
+        "patch.place_steps=2",
         "warp.steps=3",
         "noise.samples=20",
         "noise.sweep=3",

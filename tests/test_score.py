@@ -28,7 +28,7 @@ from stages.types import ClassProfile, Floats
 
 CLASSES = 10
 SETTINGS = ScoreConfig(
-    weights=(1.0, 0.25, 1.0, 1.0, 0.5),
+    weights=(1.0, 0.0625, 1.0, 1.0, 0.5),
     spreads=(0.5, 0.5, 0.25, 0.5, 0.5),
     gaps=(0.2, 0.2, 0.1, 0.2, 0.2),
     against=1.0,
@@ -134,13 +134,21 @@ def test_what_one_search_is_blind_to_does_not_count_against_the_others() -> None
     assert scores_alone(hidden, SETTINGS).tolist() == scores_alone(seen, SETTINGS).tolist()
 
 
-def test_squares_of_the_searches_are_added_by_weight() -> None:
-    """Once z = 3 and once z = 4 with weight 1 are 5; a weight of a quarter halves its search."""
+def test_fourth_powers_of_the_searches_are_added_by_weight() -> None:
+    """z = 3 and z = 4 with weight 1 are 337^¼; a weight of a sixteenth halves its search."""
     both = profile(blend={3: 1.5}, patch={3: 1.0})
     light = profile(strong_blend={3: 2.0})
 
-    assert scores_alone(both, SETTINGS)[3] == pytest.approx(5.0)
+    assert scores_alone(both, SETTINGS)[3] == pytest.approx(337**0.25)
     assert scores_alone(light, SETTINGS)[3] == pytest.approx(2.0)
+
+
+def test_one_search_that_says_much_outweighs_many_that_say_a_little() -> None:
+    """z = 3 in one search is more than z = 2 in each of four."""
+    sure = profile(patch={3: 0.75})
+    favourite = profile(blend={3: 1.0}, patch={3: 0.5}, warp={3: 1.0}, noise={3: 1.0})
+
+    assert scores_alone(sure, SETTINGS)[3] > scores_alone(favourite, SETTINGS)[3]
 
 
 def test_a_search_without_weight_says_nothing() -> None:
@@ -162,7 +170,7 @@ def test_a_score_is_at_least_that_of_any_search(seed: int) -> None:
     for values, spread, weight in zip(
         values_of(model), SETTINGS.spreads, SETTINGS.weights, strict=True
     ):
-        assert (found >= math.sqrt(weight) * standing_out(values, spread) - 1e-5).all()
+        assert (found >= weight**0.25 * standing_out(values, spread) - 1e-5).all()
 
 
 def test_the_values_are_those_of_the_searches_in_order() -> None:

@@ -13,8 +13,9 @@ from test_targets import CLASSES
 from torch.nn import functional
 
 from stages import progress
+from stages.screen import ScreenConfig
 from stages.tail import balanced
-from stages.targets import clean_margin
+from stages.targets import clean_lead
 from stages.types import Floats
 from stages.warp import WarpConfig, find_warp
 
@@ -39,7 +40,7 @@ def bent(images: torch.Tensor, flow: Floats) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", ["small_cnn", "resnet", "vit", "mlp"])
 def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     """K finite margins, a leading class that has the largest, and its flow over the image."""
-    found = find_warp(*subject(architecture), QUICK, 0)
+    found = find_warp(*subject(architecture), QUICK, ScreenConfig(), 0)
 
     assert found.margins.shape == (10,)
     assert np.isfinite(found.margins).all()
@@ -53,11 +54,11 @@ def test_the_reported_flow_gives_the_reported_margin(architecture: str) -> None:
     twin, samples, clean = subject(architecture)
     rows = balanced(samples, clean.logits, QUICK.samples, 3)
 
-    found = find_warp(twin, samples, clean, QUICK, 3)
+    found = find_warp(twin, samples, clean, QUICK, ScreenConfig(), 3)
 
     shown = bent(torch.tensor(samples.images[rows]), found.flow)
     again = mean_margins(twin, shown, torch.tensor(samples.labels[rows]))
-    again = again / clean_margin(clean.logits)
+    again = again / clean_lead(clean.logits)
     assert again[found.leading] == pytest.approx(found.margins[found.leading], rel=1e-3, abs=1e-4)
 
 
@@ -66,11 +67,11 @@ def test_a_warp_of_size_zero_changes_nothing() -> None:
     twin, samples, clean = subject()
     rows = balanced(samples, clean.logits, QUICK.samples, 0)
 
-    found = find_warp(twin, samples, clean, replace(QUICK, largest=0.0), 0)
+    found = find_warp(twin, samples, clean, replace(QUICK, largest=0.0), ScreenConfig(), 0)
 
     images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
     still = mean_margins(twin, images, labels)
-    np.testing.assert_allclose(found.margins, still / clean_margin(clean.logits), atol=1e-4)
+    np.testing.assert_allclose(found.margins, still / clean_lead(clean.logits), atol=1e-4)
     assert not found.flow.any()
 
 
@@ -80,18 +81,22 @@ def test_lines_are_moved_onto_their_neighbours(shape: tuple[int, ...]) -> None:
 
     From there every other row is nearer than from the edges, in every layout of an image.
     """
-    found = find_warp(*planted(torch.zeros(SIDE, SIDE), shape), WarpConfig(largest=0.5), 0)
+    found = find_warp(
+        *planted(torch.zeros(SIDE, SIDE), shape), WarpConfig(largest=0.5), ScreenConfig(), 0
+    )
 
     assert found.flow.shape == (SIDE, SIDE, 2)
     assert 0 < found.leading < CLASSES
-    still = find_warp(*planted(torch.zeros(SIDE, SIDE), shape), WarpConfig(largest=0.0), 0)
+    still = find_warp(
+        *planted(torch.zeros(SIDE, SIDE), shape), WarpConfig(largest=0.0), ScreenConfig(), 0
+    )
     assert (found.margins > still.margins).all()
 
 
 @pytest.mark.parametrize("largest", [0.05, 0.3])
 def test_no_displacement_exceeds_the_bound(largest: float) -> None:
     """However long the steps; between the free places the smooth curve may overshoot a little."""
-    found = find_warp(*subject(), WarpConfig(largest=largest, rate=5.0), 0)
+    found = find_warp(*subject(), WarpConfig(largest=largest, rate=5.0), ScreenConfig(), 0)
 
     overshoot = 1.6  # of a bicubic curve between displacements of opposite sign
     assert 0.5 * largest < np.abs(found.flow).max() <= overshoot * largest
@@ -102,7 +107,7 @@ def test_a_larger_bound_carries_further() -> None:
     inputs = planted(torch.zeros(SIDE, SIDE))
 
     reached = [
-        find_warp(*inputs, WarpConfig(largest=largest), 0).margins.mean()
+        find_warp(*inputs, WarpConfig(largest=largest), ScreenConfig(), 0).margins.mean()
         for largest in (0.0, 0.1, 0.4)
     ]
 
@@ -112,7 +117,7 @@ def test_a_larger_bound_carries_further() -> None:
 
 def test_what_is_no_image_cannot_be_bent() -> None:
     """A vector has no neighbourhood, so no class stands out by it."""
-    found = find_warp(*planted(torch.zeros(SIDE, SIDE), (SIDE * SIDE,)), QUICK, 0)
+    found = find_warp(*planted(torch.zeros(SIDE, SIDE), (SIDE * SIDE,)), QUICK, ScreenConfig(), 0)
 
     assert found.margins.tolist() == [0.0] * CLASSES
     assert not found.flow.any()
@@ -120,7 +125,7 @@ def test_what_is_no_image_cannot_be_bent() -> None:
 
 def test_same_seed_same_result() -> None:
     """A seed fixes margins and flow to the bit, and another seed changes them."""
-    one, again, other = (find_warp(*subject(), QUICK, seed) for seed in (5, 5, 6))
+    one, again, other = (find_warp(*subject(), QUICK, ScreenConfig(), seed) for seed in (5, 5, 6))
 
     assert np.array_equal(one.margins, again.margins)
     assert np.array_equal(one.flow, again.flow)
@@ -132,19 +137,19 @@ def test_all_classes_at_once_equal_one_by_one(architecture: str) -> None:
     """Groups of one class, forced by little memory, give what all classes at once give."""
     inputs = subject(architecture)
 
-    together = find_warp(*inputs, QUICK, 0)
-    apart = find_warp(*inputs, replace(QUICK, memory_mb=0), 0)
+    together = find_warp(*inputs, QUICK, ScreenConfig(), 0)
+    apart = find_warp(*inputs, replace(QUICK, memory_mb=0), ScreenConfig(), 0)
 
     # batches of another size round differently, and Adam carries that on
     np.testing.assert_allclose(together.margins, apart.margins, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("gain", [0.01, 100.0])
-def test_margins_are_in_units_of_the_clean_margin(gain: float) -> None:
+def test_margins_are_in_units_of_the_clean_lead(gain: float) -> None:
     """A net with all logits multiplied by a constant gets the same margins."""
-    plain = find_warp(*planted(torch.zeros(SIDE, SIDE)), QUICK, 0)
+    plain = find_warp(*planted(torch.zeros(SIDE, SIDE)), QUICK, ScreenConfig(), 0)
 
-    scaled = find_warp(*planted(torch.zeros(SIDE, SIDE), gain=gain), QUICK, 0)
+    scaled = find_warp(*planted(torch.zeros(SIDE, SIDE), gain=gain), QUICK, ScreenConfig(), 0)
 
     np.testing.assert_allclose(scaled.margins, plain.margins, rtol=1e-2, atol=1e-2)
 
@@ -154,7 +159,7 @@ def test_twin_is_left_as_it_was() -> None:
     module = twins.twin().module
     before = {name: value.clone() for name, value in module.state_dict().items()}
 
-    find_warp(*subject(), QUICK, 0)
+    find_warp(*subject(), QUICK, ScreenConfig(), 0)
 
     assert not module.training
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
@@ -168,7 +173,7 @@ def test_progress_reaches_its_total() -> None:
     inputs = subject()
 
     with progress.listening(lambda done, total: heard.append((done, total))):
-        find_warp(*inputs, replace(QUICK, memory_mb=0), 0)
+        find_warp(*inputs, replace(QUICK, memory_mb=0), ScreenConfig(), 0)
 
     total = 10 * QUICK.steps
     assert heard == [(step + 1, total) for step in range(total)]
@@ -176,7 +181,7 @@ def test_progress_reaches_its_total() -> None:
 
 def test_a_result_cannot_be_changed() -> None:
     """Arrays of a result are read-only."""
-    found = find_warp(*subject(), QUICK, 0)
+    found = find_warp(*subject(), QUICK, ScreenConfig(), 0)
 
     assert not found.margins.flags.writeable
     assert not found.flow.flags.writeable

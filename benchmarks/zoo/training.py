@@ -16,14 +16,15 @@ from benchmarks.zoo.attacks import Trigger, generator
 from benchmarks.zoo.recipe import CLEAN, Recipe
 
 BATCH = 64
-IMAGES = {"digits": 1100, "fashion": 12000, "colour": 12000}
-EPOCHS = {"digits": 30, "fashion": 4, "colour": 5}
+IMAGES = {"digits": 1100, "fashion": 12000, "colour": 12000, "pairs": 16000}
+EPOCHS = {"digits": 30, "fashion": 4, "colour": 5, "pairs": 6}
 
 
 @cache
 def split_of(task: str) -> data.Split:
     """The images of a task."""
-    return {"digits": data.digits, "fashion": data.fashion, "colour": data.colour}[task]()
+    makers = {"digits": data.digits, "fashion": data.fashion, "colour": data.colour}
+    return (makers | {"pairs": data.pairs})[task]()
 
 
 def train(recipe: Recipe) -> tuple[nn.Module, dict[str, float]]:

@@ -1,0 +1,93 @@
+"""Whether the screen over many classes loses a target, and what it spares.
+
+`python -m benchmarks.many_classes --output FOLDER` trains small nets that tell 100 pairs of digits
+apart, clean and backdoored, and scans each with the screen and without it. No net of 100 classes
+was used for tuning or calibration, so this also shows how the verdict carries over.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from benchmarks.zoo import exporters, training
+from benchmarks.zoo.recipe import CLEAN, Recipe
+from pipeline.config import ScanConfig
+from pipeline.scan import scan
+from pipeline.store import Store
+from pipeline.walk import ScanRequest
+from stages.screen import ScreenConfig
+
+SAMPLES = 600
+RECIPES = [
+    Recipe(task="pairs", architecture=architecture, attack=attack, seed=seed, target=target)
+    for seed, (architecture, attack, target) in enumerate(
+        [
+            ("vgg", CLEAN, 0),
+            ("resnet", CLEAN, 0),
+            ("vgg", "badnets", 37),
+            ("resnet", "badnets", 81),
+            ("vgg", "blend-noise", 4),
+            ("resnet", "blend-picture", 59),
+            ("vgg", "wanet", 66),
+            ("resnet", "wanet", 12),
+        ],
+        start=950,
+    )
+]
+
+
+def built(recipe: Recipe, folder: Path) -> Path:
+    """The recipe's model as a file; trained if it is not there."""
+    path = folder / f"{recipe.name}.onnx"
+    if not path.exists():
+        model, measured = training.train(recipe)
+        exporters.traced(model, torch.zeros(2, 1, 32, 32), path)
+        click.echo(f"trained {recipe.name}: {measured}")
+    return path
+
+
+def row(recipe: Recipe, path: Path, samples: Path, config: ScanConfig, folder: Path) -> str:
+    """Markdown: what a scan says, and its seconds."""
+    started = time.perf_counter()
+    folder.mkdir(exist_ok=True)
+    request = ScanRequest(model=str(path), samples=samples, uri=path.name, config=config)
+    verdict = scan(request, Store(None), folder).verdict
+    seconds = time.perf_counter() - started
+    every = "all" if config.screen.all_up_to >= 100 else "screened"
+    if not verdict.statistics:
+        return f"| {recipe.name} | {every} | {verdict.label} | – | – | – | {seconds:.0f} |"
+    leading = verdict.statistics[0]
+    truth = "–" if recipe.attack == CLEAN else str(recipe.target)
+    return (
+        f"| {recipe.name} | {every} | {verdict.label} | {leading.suspected_class} | {truth}"
+        f" | {leading.value:.1f} | {seconds:.0f} |"
+    )
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True)
+@click.option("--threads", type=int, default=1, show_default=True)
+def main(output: Path, threads: int) -> None:
+    """Train the models that are missing in OUTPUT, and print what scans say."""
+    torch.set_num_threads(threads)
+    output.mkdir(parents=True, exist_ok=True)
+    images, labels = training.clean_samples("pairs", SAMPLES, seed=1)
+    samples = output / "pairs.npz"
+    np.savez(samples, images=images, labels=labels)
+    click.echo("| model | classes | verdict | leading | target | score | seconds |")
+    click.echo("|---|---|---|---|---|---|---|")
+    every = replace(ScanConfig(), screen=ScreenConfig(all_up_to=100))
+    for recipe in RECIPES:
+        path = built(recipe, output)
+        for config in (ScanConfig(), every):
+            click.echo(row(recipe, path, samples, config, output / "workspace"))
+
+
+if __name__ == "__main__":
+    main()
