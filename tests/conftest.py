@@ -219,6 +219,9 @@ def real_outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome
     return {each.verdict.label: Outcome(result=each, moment=MOMENT) for each in results}
 
 
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""A server without MLflow's seven job consumers, which serve nothing that ban-gate uses."""
+
 ENOUGH = ("blend.faint_steps=8",)
 """Settings for fewer steps than usual, with which the demo models still get their verdicts."""
 
@@ -287,13 +290,17 @@ def serving() -> Callable[..., AbstractContextManager[tuple[str, subprocess.Pope
 def child(tmp_path: Path) -> dict[str, str]:
     """The environment of a child process that finds this interpreter and leaves no traces."""
     chosen = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return chosen | {
-        "BAN_GATE_HOME": str(tmp_path / "home"),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "OMP_NUM_THREADS": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(__file__).parent.parent),
-    }
+    return (
+        chosen
+        | NO_JOBS
+        | {
+            "BAN_GATE_HOME": str(tmp_path / "home"),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+        }
+    )
 
 
 @pytest.fixture(scope="session")
@@ -321,7 +328,7 @@ def _serving(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=os.environ | (settings or {}),
+            env=os.environ | NO_JOBS | (settings or {}),
             stdout=log,
             stderr=log,
             start_new_session=True,
