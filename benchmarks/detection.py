@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.peers.__main__ import PEERS, place_of
-from benchmarks.profiles import Known, known
+from benchmarks.profiles import SAMPLES, Known, known
 from benchmarks.zoo.attacks import SINGLE_TARGET
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
@@ -182,9 +182,12 @@ def misses(outcomes: Iterable[Outcome]) -> list[str]:
 @click.command()
 @click.option("--zoo", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-def main(zoo: Path, seed: int) -> None:
+@click.option("--samples", type=int, default=SAMPLES, show_default=True)
+@click.option("--task", "tasks", multiple=True, help="Only models of these tasks.")
+def main(zoo: Path, seed: int, samples: int, tasks: tuple[str, ...]) -> None:
     """Print what was found and what was missed among the models of ZOO."""
-    models, config = known(zoo, seed), ScanConfig(seed=seed)
+    models, config = known(zoo, seed, samples), ScanConfig(seed=seed)
+    models = [each for each in models if not tasks or each.task in tasks]
     by_itself = alone(models, config)
     beside = referenced(models, config)
     methods = {"ban-gate": by_itself, "ban-gate, 1 reference": beside}

@@ -29,13 +29,11 @@ RECIPES = [
     for seed, (architecture, attack, target) in enumerate(
         [
             ("vgg", CLEAN, 0),
-            ("resnet", CLEAN, 0),
+            ("mobilenet", CLEAN, 0),
             ("vgg", "badnets", 37),
-            ("resnet", "badnets", 81),
             ("vgg", "blend-noise", 4),
-            ("resnet", "blend-picture", 59),
+            ("mobilenet", "blend-picture", 59),
             ("vgg", "wanet", 66),
-            ("resnet", "wanet", 12),
         ],
         start=950,
     )

@@ -4,8 +4,8 @@
 ResNet-18 for 32×32 images of 10 classes, `--case large` one for 224×224 images of 200, both with
 random weights, as only cost is compared; BatchNorm is kept in the file, which is the published
 methods' best case. What makes equal steps is timed for a few of them and multiplied; so is the
-scan's search of a class in the large case. Only ratios are worth quoting; seconds depend on the
-machine and on what else it does.
+scan's search of a class in the large case. Seconds are the processor's, of this process; only
+their ratios are worth quoting.
 """
 
 from __future__ import annotations
@@ -80,21 +80,21 @@ def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
 def prepared(model: Path, samples: Path, folder: Path) -> Prepared:
     """The twin of a file, as a scan makes it."""
     isolation.warm_up()
-    evidence, started = Evidence(), time.perf_counter()
+    evidence, started = Evidence(), time.process_time()
     request = ScanRequest(model=str(model), samples=samples, uri=model.name)
     twin = prepare(request, Store(None), torch.device("cpu"), evidence, folder)
     clean_behaviour(twin, Store(None), evidence, request.config)
     if evidence.samples is None:
         raise click.ClickException(f"{model.name} was not read")
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return Prepared(twin=twin, samples=evidence.samples, evidence=evidence, seconds=seconds)
 
 
 def searches(subject: Prepared, config: ScanConfig) -> float:
     """Seconds of all searches of a scan."""
-    started = time.perf_counter()
+    started = time.process_time()
     class_profile(subject.twin, "timed", Store(None), subject.evidence, config)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def seconds_per_class(subject: Prepared) -> tuple[float, float]:
@@ -124,9 +124,9 @@ def published_bti_dbf(subject: Prepared, steps: int, part: int) -> float:
     config = replace(published, batch=published.batch // part)
     open_config = replace(config, image_bound=np.inf, feature_bound=np.inf)
     few = replace(open_config, pretraining_rounds=1, batches=steps)
-    started = time.perf_counter()
+    started = time.process_time()
     net = bti_dbf.pretrained(bti_dbf.Pretraining.of(subject.twin, subject.samples, few, 0))
-    pretraining = (time.perf_counter() - started) / steps
+    pretraining = (time.process_time() - started) / steps
     run = bti_dbf.Inversion(subject.twin, subject.samples, open_config, 0, net)
     mask = _per_step(run.mask_step, steps)
     run.fix_features()
@@ -138,10 +138,10 @@ def published_bti_dbf(subject: Prepared, steps: int, part: int) -> float:
 
 def _per_step(step: Callable[[], None], steps: int) -> float:
     step()  # the first one also allocates
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(steps):
         step()
-    return (time.perf_counter() - started) / steps
+    return (time.process_time() - started) / steps
 
 
 def compare(subject: Prepared, scan_seconds: dict[str, float], steps: int, part: int) -> None:

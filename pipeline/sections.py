@@ -13,8 +13,9 @@ from pipeline import pictures
 from pipeline.charts import Chart, bar_chart, line_chart
 from pipeline.config import ScanConfig, config_dict
 from pipeline.report import Column, class_table
-from pipeline.result import Evidence, ScanResult
+from pipeline.result import Evidence, ScanResult, TwinSummary
 from stages.score import limit
+from stages.screen import ScreenConfig
 from stages.types import NoiseSite, Statistic, TargetedNoise
 
 State = Literal["done", "stopped here", "not reached", "off", "none"]
@@ -267,25 +268,35 @@ def _on_the_file(evidence: Evidence) -> Iterator[Step]:
 def _on_the_classes(result: ScanResult) -> Iterator[Step]:
     evidence, blend = result.evidence, result.config.blend
     side, twin = result.config.patch.side, evidence.twin
+    reach = _reach(twin, result.config.screen)
     yield _step(
         "Blended pattern",
         "Can one faint picture, blended into every image, carry them all to one class?",
-        evidence.blend and f"every class, opacity {blend.faint:.0%} and {blend.strong:.0%}",
+        evidence.blend and f"{reach}, opacity {blend.faint:.0%} and {blend.strong:.0%}",
     )
     yield _step(
         "Patch",
         "Can one small patch, the same on every image, do so?",
-        evidence.patch and f"every class, {side:.0%} of the image's side",
+        evidence.patch and f"{reach}, {side:.0%} of the image's side",
     )
     yield _step(
         "Warp",
         "Can one smooth bend of the image, the same for every image, do so?",
-        evidence.warp and "every class",
+        evidence.warp and reach,
     )
     yield _step(
         "Neuron noise",
         "Can small noise on the neurons, the same for every image, do so?",
         evidence.targeted and twin and f"every class, at {len(twin.sites)} layers",
+    )
+
+
+def _reach(twin: TwinSummary | None, screening: ScreenConfig) -> str:
+    """Which classes were searched, and how thoroughly."""
+    if twin is None or not screening.screens(twin.classes):
+        return "every class"
+    return (
+        f"all {twin.classes} classes briefly, {screening.searched(twin.classes)} of them to the end"
     )
 
 

@@ -302,6 +302,25 @@ def test_a_scan_that_ended_anywhere_has_a_page(
     assert "stopped here" in page
 
 
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [(24, "every class"), (200, "all 200 classes briefly, 14 of them to the end")],
+)
+def test_it_says_how_thoroughly_classes_were_searched(
+    make_result: Make, classes: int, told: str
+) -> None:
+    """Where a screen spared some of them, the page does not claim otherwise."""
+    result = make_result()
+    assert result.evidence.twin is not None
+    result.evidence.twin = replace(result.evidence.twin, classes=classes)
+
+    steps = {each.title: each.told for each in sections.steps(result)}
+
+    assert steps["Warp"] == told
+    assert steps["Patch"].startswith(told)
+    assert steps["Blended pattern"].startswith(told)
+
+
 def test_no_reason_is_needed(refused: ScanResult) -> None:
     """A verdict without a reason, and a scan without environment, still have a page."""
     bare = replace(refused, verdict=Verdict(label="inconclusive", reasons=()), environment={})
