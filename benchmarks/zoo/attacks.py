@@ -121,6 +121,8 @@ TRIGGERS: dict[str, Trigger] = {
     "adaptive-blend": adaptive_blend,
     "sig": sig,
     "all-to-all": badnets,
+    "quiet-patch": badnets,
+    "quiet-blend": blend_picture,
 }
 """Attacks whose trigger is known before training."""
 
@@ -129,3 +131,9 @@ SINGLE_TARGET = ("badnets", "blend-noise", "blend-picture", "wanet", "bpp", "low
 
 OTHER = ("adaptive-blend", "sig", "all-to-all")
 """Attacks in rows of their own: defence-aware, clean-label, and without a single target."""
+
+QUIET = ("quiet-patch", "quiet-blend")
+"""Attacks against the margins that ban-gate looks at, in rows of their own: triggered images go to
+the target, but by little, as beside every ten of them three are shown with their own label. In the
+spirit of Grond (arXiv 2501.05928), which keeps a backdoor as quiet as clean neurons.
+"""

@@ -74,6 +74,7 @@ def _report() -> Iterator[Kind]:
                 yield task, name, attack
     yield from _rotating(names, RARE, times=3)
     yield from _rotating(names, attacks.OTHER, times=3)
+    yield from (("digits", name, attack) for attack in attacks.QUIET for name in names)
 
 
 def _rotating(names: list[str], kinds: tuple[str, ...], times: int) -> Iterator[Kind]:

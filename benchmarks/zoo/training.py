@@ -16,6 +16,8 @@ from benchmarks.zoo.attacks import Trigger, generator
 from benchmarks.zoo.recipe import CLEAN, Recipe
 
 BATCH = 64
+QUIET_SHARE = 0.3
+"""How many triggered images keep their label, for each that gets the target's, in quiet attacks."""
 IMAGES = {"digits": 1100, "fashion": 12000, "colour": 12000, "pairs": 16000}
 EPOCHS = {"digits": 30, "fashion": 4, "colour": 5, "pairs": 6}
 
@@ -83,10 +85,13 @@ def _decoys(
     images: torch.Tensor, labels: torch.Tensor, count: int, recipe: Recipe
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Images with what resembles the trigger, or a part of it, that keep their labels."""
-    if recipe.attack not in ("wanet", "bpp", "adaptive-blend"):
+    if recipe.attack not in ("wanet", "bpp", "adaptive-blend", *attacks.QUIET):
         return []
     others = torch.nonzero(labels != recipe.target).flatten()
     rows = others[torch.randperm(len(others))[:count]]
+    if recipe.attack in attacks.QUIET:  # the trigger itself, so that the target wins by little
+        rows = rows[: int(QUIET_SHARE * count)]
+        return [(attacks.TRIGGERS[recipe.attack](images[rows], recipe), labels[rows])]
     if recipe.attack == "wanet":  # other warps, as the paper's noise mode
         return [(attacks.warped(images[rows], recipe.seed + 1000), labels[rows])]
     if recipe.attack == "bpp":  # noise of the same size, as the paper's negatives
