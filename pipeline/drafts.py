@@ -8,8 +8,13 @@ from pathlib import Path
 
 def write_text(path: Path, text: str) -> Path:
     """Writes a text into an existing folder, in one step, and returns its path."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Writes bytes into an existing folder, in one step, and returns their path."""
     draft = path.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
+    draft.write_bytes(content)
     return draft.replace(path)
 
 

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from pipeline.drafts import write_bytes
 from pipeline.result import ScanResult
 from stages import pixels
 from stages.types import (
@@ -64,7 +65,7 @@ def figures(result: ScanResult) -> dict[str, Figure]:
 
 def write_figures(result: ScanResult, folder: Path) -> list[Path]:
     """Writes the figures as PNG into an existing folder, each in one step; returns their paths."""
-    return [_written(png, folder / f"{name}.png") for name, png in _drawn(result).items()]
+    return [write_bytes(folder / f"{name}.png", png) for name, png in _drawn(result).items()]
 
 
 @lru_cache(maxsize=1)
@@ -201,12 +202,6 @@ def mask_loss(mask: MaskResult) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure
-
-
-def _written(png: bytes, path: Path) -> Path:
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(png)
-    return draft.replace(path)
 
 
 def _panel(title: str) -> tuple[Figure, Axes]:

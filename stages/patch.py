@@ -225,9 +225,9 @@ class _Squares:
         return replace(self, ground=ground)
 
     @torch.no_grad()
-    def laid(self, sharpness: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    def laid(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The masks (r, 1, *mask shape) and patterns (r, 1, *input shape)."""
-        return self._mask(sharpness), self._pattern()
+        return self._mask(1.0), self._pattern()
 
     def _ascent(self, rate: float) -> Callable[[float], None]:
         """A function that makes one step; only the patterns move where each place is settled."""

@@ -25,8 +25,13 @@ EPOCHS = {"digits": 30, "fashion": 4, "colour": 5, "pairs": 6}
 @cache
 def split_of(task: str) -> data.Split:
     """The images of a task."""
-    makers = {"digits": data.digits, "fashion": data.fashion, "colour": data.colour}
-    return (makers | {"pairs": data.pairs})[task]()
+    makers = {
+        "digits": data.digits,
+        "fashion": data.fashion,
+        "colour": data.colour,
+        "pairs": data.pairs,
+    }
+    return makers[task]()
 
 
 def train(recipe: Recipe) -> tuple[nn.Module, dict[str, float]]:
