@@ -18,6 +18,7 @@ import torch
 
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
+from pipeline.drafts import write_text
 from pipeline.profiles import profile_text, read_profiles
 from pipeline.references import profile
 from pipeline.store import Store
@@ -97,9 +98,7 @@ def measure(zoo: Path, name: str, task: str, seed: int, samples: int) -> None:
             config=config,
         )
         measured = profile(request, Store(None), torch.device("cpu"), Path(folder))
-    draft = place.with_suffix(".draft")
-    draft.write_text(profile_text((replace(measured, name=name),), config))
-    draft.replace(place)
+    write_text(place, profile_text((replace(measured, name=name),), config))
 
 
 def _some_samples(path: Path, count: int, folder: Path) -> Path:

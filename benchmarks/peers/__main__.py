@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.peers import Finding, ban, bti_dbf, mm_bd, neural_cleanse
 from benchmarks.profiles import counted
+from pipeline.drafts import write_text
 from pipeline.peak import peak_rss_mb
 from pipeline.result import Evidence
 from pipeline.store import Store
@@ -58,9 +59,7 @@ def measure(zoo: Path, method: str, name: str, task: str, seed: int) -> None:
         "peak_rss_mb": peak_rss_mb(),
     }
     place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_suffix(".draft")
-    draft.write_text(json.dumps(entry))
-    draft.replace(place)
+    write_text(place, json.dumps(entry))
 
 
 def _prepared(model: Path, samples: Path) -> tuple[TorchTwin, CleanSamples]:
