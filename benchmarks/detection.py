@@ -105,6 +105,16 @@ def peer(models: list[Known], zoo: Path, method: str) -> list[Outcome]:
     return outcomes
 
 
+def in_common(methods: dict[str, list[Outcome]]) -> dict[str, list[Outcome]]:
+    """The outcomes on the models that every method with any outcome judged."""
+    judged = [{each.name for each in outcomes} for outcomes in methods.values() if outcomes]
+    shared = set.intersection(*judged) if judged else set()
+    return {
+        name: [each for each in outcomes if each.name in shared]
+        for name, outcomes in methods.items()
+    }
+
+
 def auroc(outcomes: list[Outcome]) -> tuple[float, float, float]:
     """AUROC of single-target attacks against clean models, with its 95 % bootstrap interval."""
     bad = np.array([each.score for each in outcomes if each.attack in SINGLE_TARGET])
@@ -125,10 +135,32 @@ def _area(bad: np.ndarray, good: np.ndarray) -> float:
 
 def found_at(outcomes: list[Outcome], rate: float) -> tuple[float, float]:
     """Share of single-target attacks above the clean quantile 1 − rate; right class among them."""
-    threshold = np.quantile([each.score for each in outcomes if each.attack == CLEAN], 1 - rate)
     bad = [each for each in outcomes if each.attack in SINGLE_TARGET]
-    found = [each for each in bad if each.score > threshold]
+    found = [each for each in bad if each.score > threshold(outcomes, rate)]
     return len(found) / len(bad), sum(each.right for each in found) / max(1, len(found))
+
+
+def threshold(outcomes: list[Outcome], rate: float) -> float:
+    """The score that a share `rate` of the clean models exceeds."""
+    return float(np.quantile([each.score for each in outcomes if each.attack == CLEAN], 1 - rate))
+
+
+def attack_table(methods: dict[str, list[Outcome]], rate: float = 0.05) -> list[str]:
+    """Markdown: of every attack, how many each method finds with the right class at its threshold.
+
+    The threshold of a method is the score that a share `rate` of the clean models exceeds.
+    """
+    judged = {name: outcomes for name, outcomes in methods.items() if outcomes}
+    attacks = sorted({each.attack for outcomes in judged.values() for each in outcomes} - {CLEAN})
+    lines = [f"| attack | {' | '.join(judged)} |", "|---" * (len(judged) + 1) + "|"]
+    for attack in attacks:
+        cells = []
+        for outcomes in judged.values():
+            group = [each for each in outcomes if each.attack == attack]
+            found = [each for each in group if each.score > threshold(outcomes, rate)]
+            cells.append(f"{sum(each.right for each in found)} of {len(group)}")
+        lines.append(f"| {attack} | {' | '.join(cells)} |")
+    return lines
 
 
 def blocked_table(outcomes: list[Outcome], key: Callable[[Outcome], str]) -> list[str]:
@@ -192,8 +224,11 @@ def main(zoo: Path, seed: int, samples: int, tasks: tuple[str, ...]) -> None:
     beside = referenced(models, config)
     methods = {"ban-gate": by_itself, "ban-gate, 1 reference": beside}
     methods |= {name: peer(models, zoo, name) for name in PEERS}
+    shared = in_common(methods)
     sections = {
         "Methods": method_table(methods),
+        "Methods, on the models that all of them judged": method_table(shared),
+        "Found with the right class at 5 %, on the same models": attack_table(shared),
         "Alone, per attack": blocked_table(by_itself, lambda each: each.attack),
         "Alone, per architecture": blocked_table(
             by_itself, lambda each: f"{each.architecture} {_kind(each)}"

@@ -14,11 +14,10 @@ from typing import ParamSpec
 
 import torch
 
-from stages import targets
 from stages.canvas import Canvas
+from stages.measure import mean_margins
 
 Setting = ParamSpec("Setting")
-
 BETAS = (0.5, 0.9)
 """Adam's decays: short memories, for searches of a few steps."""
 
@@ -45,9 +44,3 @@ def ascend(
         optimiser.step()
 
     return step
-
-
-def mean_margins(ground: Canvas, group: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """The mean margin (g,) of every class over the samples of other classes."""
-    others = ground.labels != group[:, None]
-    return targets.mean_over(targets.margins(ground.logits(shown), group), others)

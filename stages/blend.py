@@ -6,22 +6,24 @@ For every class t at once, over clean samples x of other classes, with a small o
 
 with p within the values that inputs take; then again with a stronger α, from where that ended.
 The margin of a backdoor's target is larger than that of its neighbours, whatever the trigger looks
-like: it was trained to win against everything.
-Margins are told in units of how far a class usually lies from winning (`targets.clean_lead`), so
-that nets of any scale compare.
+like, and much the same on every sample: it was trained to win against everything.
+So what is told of a class is how surely it wins (`targets.sureness`) on samples, most of which no
+pattern was searched on.
 Source: the margin as statistic is that of MM-BD (arXiv 2205.06900), which has no images under its
 patterns (α = 1); with images at α = 0.1 natural favourites stand out less (docs/method.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from stages import progress, targets
-from stages.ascent import ascend, mean_margins
+from stages.ascent import ascend
 from stages.canvas import Canvas, canvas
+from stages.measure import Measure, mean_measure, sureness_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
@@ -33,6 +35,8 @@ class BlendConfig:
 
     samples: int = 16
     """Clean samples, balanced over the classes, that every pattern is blended into."""
+    judged_samples: int = 40
+    """Clean samples, those of the search among them, that the patterns found are judged on."""
     faint: float = 0.1
     """α in (0, 1] of the faint pattern: how much of it is seen."""
     faint_steps: int = 9
@@ -50,15 +54,8 @@ class BlendConfig:
     memory_mb: int = 512
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
-    @property
-    def brief(self) -> BlendConfig:
-        """The settings of the brief search."""
-        return replace(
-            self, samples=self.brief_samples, faint_steps=self.brief_steps, strong_steps=0
-        )
 
-
-@stage(version=3)
+@stage(version=4)
 def find_blend(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -72,17 +69,18 @@ def find_blend(
     Deterministic for a given seed, which draws the samples and the start. The twin is left as it
     was found.
     """
-
-    def search(classes: torch.Tensor, settings: BlendConfig) -> _Found:
-        ground = canvas(twin, samples, clean, settings.samples, seed)
-        return _climbed(ground, _start(ground, seed), classes, settings)
-
-    screened = screen(twin, lambda classes: search(classes, config.brief).faint, screening, seed)
-    found = search(screened.chosen, config)
-    unit, leading = targets.clean_lead(clean.logits), int(found.faint.argmax())
+    few, some, judging = (
+        canvas(twin, samples, clean, count, seed)
+        for count in (config.brief_samples, config.samples, config.judged_samples)
+    )
+    start = _start(some, seed)
+    measure = sureness_measure(judging, clean)
+    screened = screen(twin, partial(_briefly, few, start, config), screening, seed)
+    found = _climbed(some, measure, start, screened.chosen, config)
+    leading = int(found.faint.argmax())
     return BlendResult(
-        margins=(screened.of_all(found.faint) / unit).cpu().numpy(),
-        strong=(screened.of_all(found.strong) / unit).cpu().numpy(),
+        margins=screened.of_all(found.faint).cpu().numpy(),
+        strong=screened.of_all(found.strong).cpu().numpy(),
         leading=int(screened.chosen[leading]),
         pattern=found.patterns[leading].cpu().numpy(),
     )
@@ -90,15 +88,35 @@ def find_blend(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """Margins (n,) in logits under the faint and the strong patterns, and the faint patterns."""
+    """What is told (n,) of the faint and of the strong patterns, and the faint patterns."""
 
     faint: torch.Tensor
     strong: torch.Tensor
     patterns: torch.Tensor
 
 
+def _briefly(
+    ground: Canvas, start: torch.Tensor, config: BlendConfig, classes: torch.Tensor
+) -> torch.Tensor:
+    """The mean margins (n,) of the classes after a few steps of the faint pattern."""
+    groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
+    step_done = progress.counter(len(groups) * config.brief_steps)
+    measure, margins = mean_measure(ground), []
+    for group in groups:
+        search = _Search(ground, group, start, config.rate)
+        for _ in range(config.brief_steps):
+            search.step(config.faint)
+            step_done()
+        margins.append(measure(group, partial(search.shown, config.faint)))
+    return torch.cat(margins)
+
+
 def _climbed(
-    ground: Canvas, start: torch.Tensor, classes: torch.Tensor, config: BlendConfig
+    ground: Canvas,
+    measure: Measure,
+    start: torch.Tensor,
+    classes: torch.Tensor,
+    config: BlendConfig,
 ) -> _Found:
     """The best patterns of the classes (n,)."""
     groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
@@ -109,13 +127,13 @@ def _climbed(
         for _ in range(config.faint_steps):
             search.step(config.faint)
             step_done()
-        faint.append(search.reached(config.faint))
+        faint.append(measure(group, partial(search.shown, config.faint)))
         patterns.append(search.patterns())
         search.restart()
         for _ in range(config.strong_steps):
             search.step(config.strong)
             step_done()
-        strong.append(search.reached(config.strong))
+        strong.append(measure(group, partial(search.shown, config.strong)))
     return _Found(faint=torch.cat(faint), strong=torch.cat(strong), patterns=torch.cat(patterns))
 
 
@@ -138,22 +156,18 @@ class _Search:
 
     def restart(self) -> None:
         """Forgets the optimiser's moments, for another opacity."""
-        self._ascend = ascend(self.ground, self.group, [self.shares], self._shown, self.rate)
+        show = partial(self.shown, images=self.ground.images)
+        self._ascend = ascend(self.ground, self.group, [self.shares], show, self.rate)
 
     def step(self, opacity: float) -> None:
         """One Adam step up the margin of every class, back into the valid range."""
         self._ascend(opacity)
         self.shares.data.clamp_(0, 1)
 
-    @torch.no_grad()
-    def reached(self, opacity: float) -> torch.Tensor:
-        """The mean margin (g,) over the samples of other classes."""
-        return mean_margins(self.ground, self.group, self._shown(opacity))
-
     def patterns(self) -> torch.Tensor:
         """The patterns (g, *input shape) as they are now."""
         return self.ground.values(self.shares)[:, 0].detach().clone()
 
-    def _shown(self, opacity: float) -> torch.Tensor:
-        """The images with the patterns in them, (g, B, *input shape)."""
-        return (1 - opacity) * self.ground.images + opacity * self.ground.values(self.shares)
+    def shown(self, opacity: float, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, *input shape) with the patterns in them, (g, B, *input shape)."""
+        return (1 - opacity) * images + opacity * self.ground.values(self.shares)

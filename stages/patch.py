@@ -24,8 +24,9 @@ import torch
 from torch.nn import functional
 
 from stages import pixels, progress, targets
-from stages.ascent import ascend, mean_margins
+from stages.ascent import ascend
 from stages.canvas import Canvas, canvas
+from stages.measure import Measure, mean_margins, mean_measure, sureness_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import CleanSamples, PatchResult, PreconditionResult, TorchTwin
@@ -49,6 +50,8 @@ class PatchConfig:
     """Adam steps of place and pattern in the regions that go on."""
     samples: int = 20
     """Clean samples, balanced over the classes, that the patch at its place is laid on."""
+    judged_samples: int = 40
+    """Clean samples, those of the search among them, that the patches found are judged on."""
     pattern_steps: int = 7
     """Adam steps of the pattern at the place that was found."""
     rate: float = 0.3
@@ -84,7 +87,7 @@ class PatchConfig:
         return self.first_steps + self.place_steps + self.pattern_steps
 
 
-@stage(version=3)
+@stage(version=4)
 def find_patch(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -98,17 +101,23 @@ def find_patch(
     Deterministic for a given seed, which draws the samples and the start. The twin is left as it
     was found.
     """
+    few, scouts, ground, judging = (
+        canvas(twin, samples, clean, count, seed)
+        for count in (
+            *(config.brief_samples, config.place_samples),
+            *(config.samples, config.judged_samples),
+        )
+    )
 
-    def search(classes: torch.Tensor, settings: PatchConfig) -> _Found:
-        scouts = canvas(twin, samples, clean, settings.place_samples, seed)
-        ground = canvas(twin, samples, clean, settings.samples, seed)
-        return _climbed(scouts, ground, classes, settings, seed)
+    def brief(classes: torch.Tensor) -> torch.Tensor:
+        return _climbed(few, few, mean_measure(few), classes, config.brief, seed).margins
 
-    screened = screen(twin, lambda classes: search(classes, config.brief).margins, screening, seed)
-    found = search(screened.chosen, config)
-    unit, leading = targets.clean_lead(clean.logits), int(found.margins.argmax())
+    screened = screen(twin, brief, screening, seed)
+    measure = sureness_measure(judging, clean)
+    found = _climbed(scouts, ground, measure, screened.chosen, config, seed)
+    leading = int(found.margins.argmax())
     return PatchResult(
-        margins=(screened.of_all(found.margins) / unit).cpu().numpy(),
+        margins=screened.of_all(found.margins).cpu().numpy(),
         leading=int(screened.chosen[leading]),
         mask=found.masks[leading].cpu().numpy(),
         pattern=found.patterns[leading].cpu().numpy(),
@@ -117,7 +126,7 @@ def find_patch(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """Margins (n,) in logits, and the masks (n, *mask shape) and patterns (n, *input shape)."""
+    """What is told (n,) of the patches, masks (n, *mask shape), patterns (n, *input shape)."""
 
     margins: torch.Tensor
     masks: torch.Tensor
@@ -125,7 +134,12 @@ class _Found:
 
 
 def _climbed(
-    scouts: Canvas, ground: Canvas, classes: torch.Tensor, config: PatchConfig, seed: int
+    scouts: Canvas,
+    ground: Canvas,
+    measure: Measure,
+    classes: torch.Tensor,
+    config: PatchConfig,
+    seed: int,
 ) -> _Found:
     """The best square of every class (n,): its place is found on `scouts`, its pattern ends on
     `ground`.
@@ -135,7 +149,7 @@ def _climbed(
     margins, masks, patterns = [], [], []
     for group in groups:
         squares = _search(scouts, ground, group, config, seed, step_done)
-        margins.append(squares.reached(config.memory_mb))
+        margins.append(measure(squares.rows, squares.settled().shown))
         mask, pattern = squares.laid()
         masks.append(mask[:, 0])
         patterns.append(pattern[:, 0])
@@ -203,7 +217,10 @@ class _Squares:
     def reached(self, memory_mb: int) -> torch.Tensor:
         """The mean margin (r,) over the samples of other classes, in logits, at settled places."""
         parts = self.settled()._parts(memory_mb)
-        return torch.cat([mean_margins(self.ground, part.rows, part._shown(1.0)) for part in parts])
+        images = self.ground.images
+        return torch.cat(
+            [mean_margins(self.ground, each.rows, each.shown(images)) for each in parts]
+        )
 
     def leading(self, count: int, memory_mb: int) -> _Squares:
         """Of every class the `count` rows that reach furthest."""
@@ -234,7 +251,7 @@ class _Squares:
         moving = [self.colours.requires_grad_()]
         if bool((self.allowed.sum(1) > 1).any()):
             moving.append(self.places.requires_grad_())
-        return ascend(self.ground, self.rows, moving, self._shown, rate)
+        return ascend(self.ground, self.rows, moving, partial(self.shown, self.ground.images), rate)
 
     def _parts(self, memory_mb: int) -> list[_Squares]:
         """The rows in parts whose activations fit into the memory."""
@@ -251,10 +268,10 @@ class _Squares:
             colours=self.colours.detach()[numbers],
         )
 
-    def _shown(self, sharpness: float) -> torch.Tensor:
-        """Every square on every sample: (r, B, *input shape)."""
+    def shown(self, images: torch.Tensor, sharpness: float = 1.0) -> torch.Tensor:
+        """Every square on every image (B, *input shape): (r, B, *input shape)."""
         mask = self._mask(sharpness)
-        return (1 - mask) * self.ground.images + mask * self._pattern()
+        return (1 - mask) * images + mask * self._pattern()
 
     def _pattern(self) -> torch.Tensor:
         return self.ground.values(torch.sigmoid(self.colours))

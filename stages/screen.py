@@ -2,8 +2,8 @@
 
 Up to `all_up_to` classes all of them are. Beyond that every class gets a brief search; those that
 lead it get the whole one, and so do some that are drawn at random and stand for the ordinary. What
-is said of a class that is not searched to the end is its brief margin and what one of the ordinary
-gained from there on, so that medians and deviations over the classes keep their meaning.
+is said of a class that is not searched to the end is what was found for one of the ordinary, so
+that medians and deviations over the classes keep their meaning.
 """
 
 from __future__ import annotations
@@ -39,23 +39,21 @@ class ScreenConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Screened:
-    """The `chosen` classes (n,), and the margins (K,) of the `brief` search, if there was one.
+    """The `chosen` (n,) of K `classes`: all of them, or some.
 
-    The first of the chosen lead the brief search, the last `ordinary` ones are drawn at random.
+    Of some, the first lead the brief search, and the last `ordinary` ones are drawn at random.
     """
 
     chosen: torch.Tensor
-    brief: torch.Tensor | None
+    classes: int
     ordinary: int
 
     def of_all(self, found: torch.Tensor) -> torch.Tensor:
-        """Margins (K,) of all classes, from those found (n,) for the chosen ones."""
-        if self.brief is None:
+        """What is said (K,) of all classes, from what was found (n,) for the chosen ones."""
+        if len(self.chosen) == self.classes:
             return found
-        gains = (found - self.brief[self.chosen])[-self.ordinary :]
-        turns = torch.arange(len(self.brief), device=found.device) % self.ordinary
-        expected = (self.brief + gains[turns]).clamp(max=found.max())
-        return expected.index_copy(0, self.chosen, found)
+        turns = torch.arange(self.classes, device=found.device) % self.ordinary
+        return found[-self.ordinary :][turns].index_copy(0, self.chosen, found)
 
 
 def screen(
@@ -70,10 +68,11 @@ def screen(
     """
     classes = torch.arange(twin.classes, device=twin.device)
     if not config.screens(twin.classes):
-        return Screened(chosen=classes, brief=None, ordinary=0)
+        return Screened(chosen=classes, classes=len(classes), ordinary=0)
     brief = search(classes)
     order = brief.argsort(descending=True, stable=True)
     leading, others = order[: config.leading], order[config.leading :].sort().values
     drawn = np.random.default_rng(seed).permutation(len(others))[: config.ordinary]
     ordinary = others[torch.as_tensor(drawn, device=others.device)]
-    return Screened(chosen=torch.cat([leading, ordinary]), brief=brief, ordinary=config.ordinary)
+    chosen = torch.cat([leading, ordinary])
+    return Screened(chosen=chosen, classes=len(classes), ordinary=config.ordinary)

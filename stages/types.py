@@ -239,8 +239,8 @@ class MaskResult:
 class BlendResult:
     """How far one blended pattern per class carries samples of other classes.
 
-    `margins` (K,) of faint and `strong` (K,) of stronger patterns are mean margins of the target's
-    logit over the largest other, in clean leads (`targets.clean_lead`); `pattern` (*input
+    `margins` (K,) of faint and `strong` (K,) of stronger patterns say how surely the target's logit
+    exceeds the largest other (`targets.sureness`): above 0 it does so on average; `pattern` (*input
     shape) is the faint one of the `leading` class.
     """
 
@@ -257,7 +257,7 @@ class BlendResult:
 class PatchResult:
     """How far one small square patch per class carries samples of other classes.
 
-    `margins` (K,) are mean margins as in `BlendResult`; `mask` of 0 and 1 and `pattern` are those
+    `margins` (K,) are told as in `BlendResult`; `mask` of 0 and 1 and `pattern` are those
     of the `leading` class, which spread over the input shape.
     """
 
@@ -274,7 +274,7 @@ class PatchResult:
 class WarpResult:
     """How far one smooth warp per class carries samples of other classes.
 
-    `margins` (K,) are mean margins as in `BlendResult`; `flow` (H, W, 2) is the displacement of
+    `margins` (K,) are told as in `BlendResult`; `flow` (H, W, 2) is the displacement of
     the `leading` class, x before y, in halves of the image's sides.
     """
 
@@ -290,8 +290,9 @@ class WarpResult:
 class ClassProfile:
     """What the searches say of every class of one model: the natural differences between classes.
 
-    Each is a margin per class (K,), in clean leads: of the blended patterns (`blend`,
-    `strong_blend`), the `patch`, the `warp`, and under neuron `noise`; larger is more suspicious.
+    Each is a number per class (K,), larger is more suspicious: how surely it wins
+    (`targets.sureness`) under the blended patterns (`blend`, `strong_blend`), the `patch` and the
+    `warp`, and its mean margin under neuron `noise` in clean leads (`targets.clean_lead`).
     `digest` is the model's, `samples` that of the clean samples.
     """
 

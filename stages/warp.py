@@ -6,21 +6,24 @@ For every class t at once, over clean samples x of other classes,
 
 where the displacement w is given at a coarse grid of places and smooth between them. Bending
 changes no colours, so neither a pattern nor a patch imitates it well; and a clean net is made to
-bear small bends, so its classes lie close together here.
+bear small bends, so its classes lie close together here. Margins are told as those of blended
+patterns are.
 Source: the family of triggers is WaNet's (ICLR 2021); its search is ours (docs/method.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from stages import pixels, progress, targets
-from stages.ascent import ascend, mean_margins
+from stages.ascent import ascend
 from stages.canvas import Canvas, canvas
+from stages.measure import Measure, mean_measure, sureness_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import CleanSamples, PreconditionResult, TorchTwin, WarpResult
@@ -32,6 +35,8 @@ class WarpConfig:
 
     samples: int = 16
     """Clean samples, balanced over the classes, that every warp bends."""
+    judged_samples: int = 40
+    """Clean samples, those of the search among them, that the warps found are judged on."""
     grid: int = 4
     """Places along each side at which the displacement is free. Source: WaNet, k = 4."""
     largest: float = 0.15
@@ -53,7 +58,7 @@ class WarpConfig:
         return replace(self, samples=self.brief_samples, steps=self.brief_steps)
 
 
-@stage(version=2)
+@stage(version=3)
 def find_warp(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -73,15 +78,20 @@ def find_warp(
         nothing = np.zeros(twin.classes, np.float32)
         return WarpResult(margins=nothing, leading=0, flow=np.zeros((height, width, 2), np.float32))
 
-    def search(classes: torch.Tensor, settings: WarpConfig) -> _Found:
-        ground = canvas(twin, samples, clean, settings.samples, seed)
-        return _climbed(ground, classes, settings, seed)
+    few, some, judging = (
+        canvas(twin, samples, clean, count, seed)
+        for count in (config.brief_samples, config.samples, config.judged_samples)
+    )
 
-    screened = screen(twin, lambda classes: search(classes, config.brief).margins, screening, seed)
-    found = search(screened.chosen, config)
-    unit, leading = targets.clean_lead(clean.logits), int(found.margins.argmax())
+    def brief(classes: torch.Tensor) -> torch.Tensor:
+        return _climbed(few, mean_measure(few), classes, config.brief, seed).margins
+
+    screened = screen(twin, brief, screening, seed)
+    measure = sureness_measure(judging, clean)
+    found = _climbed(some, measure, screened.chosen, config, seed)
+    leading = int(found.margins.argmax())
     return WarpResult(
-        margins=(screened.of_all(found.margins) / unit).cpu().numpy(),
+        margins=screened.of_all(found.margins).cpu().numpy(),
         leading=int(screened.chosen[leading]),
         flow=found.flows[leading].cpu().numpy(),
     )
@@ -89,13 +99,15 @@ def find_warp(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """Margins (n,) in logits, and the displacements (n, H, W, 2) that reach them."""
+    """What is told (n,) of the warps, and their displacements (n, H, W, 2)."""
 
     margins: torch.Tensor
     flows: torch.Tensor
 
 
-def _climbed(ground: Canvas, classes: torch.Tensor, config: WarpConfig, seed: int) -> _Found:
+def _climbed(
+    ground: Canvas, measure: Measure, classes: torch.Tensor, config: WarpConfig, seed: int
+) -> _Found:
     """The best warps of the classes (n,)."""
     groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
     step_done = progress.counter(len(groups) * config.steps)
@@ -105,7 +117,7 @@ def _climbed(ground: Canvas, classes: torch.Tensor, config: WarpConfig, seed: in
         for _ in range(config.steps):
             search.step()
             step_done()
-        margins.append(search.reached())
+        margins.append(measure(group, search.shown))
         flows.append(search.flow().detach())
     return _Found(margins=torch.cat(margins), flows=torch.cat(flows))
 
@@ -120,12 +132,8 @@ class _Search:
         start = 0.1 * torch.randn(2, config.grid, config.grid, generator=generator)
         device = ground.images.device
         self.raw = start.to(device).expand(len(group), *start.shape).clone().requires_grad_()
-        self.step = ascend(ground, group, [self.raw], self._shown, config.rate)
-
-    @torch.no_grad()
-    def reached(self) -> torch.Tensor:
-        """The mean margin (g,) over the samples of other classes, in logits."""
-        return mean_margins(self.ground, self.group, self._shown())
+        show = partial(self.shown, ground.images)
+        self.step = ascend(ground, group, [self.raw], show, config.rate)
 
     def flow(self) -> torch.Tensor:
         """Displacements (g, H, W, 2), x before y, in halves of the image's sides."""
@@ -135,9 +143,9 @@ class _Search:
         )
         return smooth.permute(0, 2, 3, 1)
 
-    def _shown(self) -> torch.Tensor:
-        """The bent images (g, B, *input shape)."""
-        return bend(self.ground.images, self.flow())
+    def shown(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, *input shape), bent: (g, B, *input shape)."""
+        return bend(images, self.flow())
 
 
 def bend(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

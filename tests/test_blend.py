@@ -72,20 +72,20 @@ def subject(architecture: str = "small_cnn") -> Subject:
     return twin, samples, check_preconditions(twin, samples, PreconditionConfig())
 
 
-def mean_margins(twin: TorchTwin, images: torch.Tensor, labels: torch.Tensor) -> Floats:
-    """The mean margin (K,) of every class over the images of other classes."""
-    group = torch.arange(twin.classes)
-    logits = twin.module(images).expand(twin.classes, -1, -1)
-    found: Floats = targets.mean_over(
-        targets.margins(logits, group), labels != group[:, None]
-    ).numpy()
-    return found
+def sureness(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> Floats:
+    """How surely every class wins (K,) over the images of other classes, one after the other."""
+    twin, _, clean = inputs
+    group, usual = torch.arange(twin.classes), clean_lead(clean.logits) / 2
+    margins = targets.margins(twin.module(images).expand(twin.classes, -1, -1), group)
+    told = [each[labels != target].numpy() for target, each in enumerate(margins)]
+    found = [each.mean() / (each.std() if each.mean() > 0 else usual) for each in told]
+    return np.minimum(found, targets.SUREST)
 
 
 def chosen(inputs: Subject, config: BlendConfig, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The samples that a search with this seed looks at."""
+    """The samples that what a search with this seed found is judged on."""
     _, samples, clean = inputs
-    rows = balanced(samples, clean.logits, config.samples, seed)
+    rows = balanced(samples, clean.logits, config.judged_samples, seed)
     return torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
 
 
@@ -118,7 +118,7 @@ def test_a_pattern_brings_samples_closer_to_every_class(architecture: str) -> No
 
     found = find_blend(*inputs, QUICK, ScreenConfig(), 0)
 
-    before = mean_margins(inputs[0], images, labels) / clean_lead(inputs[2].logits)
+    before = sureness(inputs, images, labels)
     assert (found.margins > before).all()
 
 
@@ -168,7 +168,7 @@ def test_an_invisible_pattern_leaves_the_clean_margins() -> None:
 
     found = find_blend(*inputs, config, ScreenConfig(), 0)
 
-    expected = mean_margins(inputs[0], images, labels) / clean_lead(inputs[2].logits)
+    expected = sureness(inputs, images, labels)
     np.testing.assert_allclose(found.margins, expected, atol=1e-3)
     np.testing.assert_allclose(found.strong, expected, atol=1e-3)
 
@@ -214,12 +214,12 @@ def test_the_leading_pattern_gives_the_leading_margin(memory_mb: int) -> None:
     found = find_blend(*inputs, config, ScreenConfig(), 2)
 
     shown = (1 - config.faint) * images + config.faint * torch.tensor(found.pattern)
-    again = mean_margins(inputs[0], shown, labels) / clean_lead(inputs[2].logits)
+    again = sureness(inputs, shown, labels)
     np.testing.assert_allclose(again[found.leading], found.margins[found.leading], rtol=1e-4)
 
 
 @pytest.mark.parametrize("gain", [0.01, 100.0])
-def test_margins_are_in_units_of_the_clean_lead(gain: float) -> None:
+def test_the_scale_of_the_logits_does_not_matter(gain: float) -> None:
     """A net with all logits multiplied by a constant gets the same margins."""
     plain = find_blend(*planted(checkerboard()), BlendConfig(), ScreenConfig(), 0)
 

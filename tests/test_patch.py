@@ -14,9 +14,9 @@ from test_blend import (
     TARGET,
     Subject,
     checkerboard,
-    mean_margins,
     planted,
     subject,
+    sureness,
     within_range,
 )
 from test_targets import CLASSES
@@ -25,7 +25,6 @@ from stages import pixels, progress
 from stages.patch import PatchConfig, find_patch
 from stages.screen import ScreenConfig
 from stages.tail import balanced
-from stages.targets import clean_lead
 from stages.types import PatchResult
 
 QUICK = PatchConfig(samples=20, first_steps=2, place_steps=2, pattern_steps=3)
@@ -41,12 +40,11 @@ def corner() -> torch.Tensor:
 
 def laid_again(inputs: Subject, found: PatchResult, config: PatchConfig, seed: int) -> float:
     """The margin of the leading class with the reported patch laid on the samples again."""
-    twin, samples, clean = inputs
-    rows = balanced(samples, clean.logits, config.samples, seed)
+    _, samples, clean = inputs
+    rows = balanced(samples, clean.logits, config.judged_samples, seed)
     mask = torch.tensor(found.mask)
     shown = (1 - mask) * torch.tensor(samples.images[rows]) + mask * torch.tensor(found.pattern)
-    margins = mean_margins(twin, shown, torch.tensor(samples.labels[rows]))
-    return float(margins[found.leading] / clean_lead(clean.logits))
+    return float(sureness(inputs, shown, torch.tensor(samples.labels[rows]))[found.leading])
 
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
@@ -132,7 +130,7 @@ def test_a_stronger_trigger_carries_further() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.01, 100.0])
-def test_margins_are_in_units_of_the_clean_lead(gain: float) -> None:
+def test_the_scale_of_the_logits_does_not_matter(gain: float) -> None:
     """A net with all logits multiplied by a constant gets the same margins."""
     plain = find_patch(*planted(corner()), PatchConfig(), ScreenConfig(), 0)
 

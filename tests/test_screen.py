@@ -126,24 +126,26 @@ def test_a_seed_draws_the_ordinary_classes() -> None:
 def test_nothing_that_was_not_searched_leads(seed: int) -> None:
     """Chosen classes keep what was found; no other exceeds the largest of it."""
     generator = torch.Generator().manual_seed(seed)
-    brief, found = torch.randn(MANY, generator=generator), torch.randn(14, generator=generator)
+    found = torch.randn(14, generator=generator)
     chosen = torch.randperm(MANY, generator=generator)[:14]
 
-    margins = Screened(chosen=chosen, brief=brief, ordinary=6).of_all(found)
+    margins = Screened(chosen=chosen, classes=MANY, ordinary=6).of_all(found)
 
     assert margins.shape == (MANY,)
     assert torch.equal(margins[chosen], found)
     assert margins.max() == found.max()
 
 
-def test_what_is_expected_of_the_others_is_what_the_ordinary_gained() -> None:
-    """Where all gain the same, every class has its brief margin and that gain."""
-    brief = torch.arange(MANY).float()
+def test_what_is_said_of_the_others_is_what_the_ordinary_reached() -> None:
+    """Each of the ordinary classes stands for as many, so their median is that of all others."""
     chosen = torch.cat([torch.arange(MANY - 8, MANY), torch.arange(6)])
+    found = torch.cat([torch.full((8,), 9.0), torch.arange(6.0)])
 
-    margins = Screened(chosen=chosen, brief=brief, ordinary=6).of_all(brief[chosen] + 2)
+    margins = Screened(chosen=chosen, classes=MANY, ordinary=6).of_all(found)
 
-    torch.testing.assert_close(margins, brief + 2)
+    others = margins[6 : MANY - 8]
+    assert set(others.tolist()) == set(range(6))
+    assert np.ptp(np.unique(others, return_counts=True)[1]) <= 1
 
 
 @pytest.mark.parametrize("name", ["blend", "patch"])

@@ -175,3 +175,38 @@ def test_logits_of_many_images_are_those_of_the_module() -> None:
     expected = torch.stack([twin.module(images) for images in shown])
     assert found.shape == (3, 4, 10)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@given(st.integers(0, 100), st.floats(-1, 1), st.floats(0.01, 100))
+def test_sureness_equals_brute_force(seed: int, shift: float, gain: float) -> None:
+    """Of the samples that count, mean over deviation if it is positive, else over the usual one."""
+    random = np.random.default_rng(seed)
+    values, counted = random.normal(shift, 1, (4, 9)), random.random((4, 9)) < 0.7
+    counted[:, :2] = True
+
+    found = targets.sureness(torch.tensor(gain * values), torch.tensor(counted), 3 * gain)
+
+    told = [row[counts] for row, counts in zip(values, counted, strict=True)]
+    expected = [each.mean() / (each.std() if each.mean() > 0 else 3) for each in told]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_same_win_on_every_sample_is_the_surest_and_finite() -> None:
+    """Nothing is divided by zero, and the sign stays."""
+    values = torch.tensor([[2.0, 2.0, 2.0], [-2.0, -2.0, -2.0], [0.0, 0.0, 0.0]])
+
+    found = targets.sureness(values, torch.ones(3, 3, dtype=torch.bool), usual=4.0)
+
+    assert found.tolist() == [targets.SUREST, -0.5, 0]
+
+
+def test_an_even_win_is_surer_than_an_uneven_one() -> None:
+    """Of two equal means the one that every sample shares is the surer, if it is a win."""
+    values = torch.tensor([[1.0, 1.1, 0.9, 1.0], [4.0, 0.0, 0.0, 0.0]])
+    all_count = torch.ones(2, 4, dtype=torch.bool)
+
+    even, uneven = targets.sureness(values, all_count, usual=1.0)
+    evenly_lost, unevenly_lost = targets.sureness(-values, all_count, usual=1.0)
+
+    assert even > 5 * uneven > 0
+    assert evenly_lost == pytest.approx(unevenly_lost)
