@@ -93,7 +93,7 @@ def measure(zoo: Path, name: str, task: str, seed: int, samples: int) -> None:
     with TemporaryDirectory() as folder:
         request = ScanRequest(
             model=str(zoo / f"{name}.onnx"),
-            samples=_some_samples(zoo / f"{task}.npz", samples, Path(folder)),
+            samples=some_samples(zoo / f"{task}.npz", samples, Path(folder)),
             uri=name,
             config=config,
         )
@@ -101,7 +101,7 @@ def measure(zoo: Path, name: str, task: str, seed: int, samples: int) -> None:
     write_text(place, profile_text((replace(measured, name=name),), config))
 
 
-def _some_samples(path: Path, count: int, folder: Path) -> Path:
+def some_samples(path: Path, count: int, folder: Path) -> Path:
     """The first samples of a file, as a file."""
     with np.load(path) as stored:
         images, labels = stored["images"][:count], stored["labels"][:count]

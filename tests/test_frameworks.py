@@ -34,6 +34,8 @@ from stages.export.keras import keras
 
 QUICK = [
     *("noise.sweep=6", "noise.steps=3", "mask.epochs=2", "mask.batches=3", "noise.samples=30"),
+    *("blend.faint_steps=1", "blend.strong_steps=1", "warp.steps=1", "judge.min_working=0"),
+    *("patch.first_steps=1", "patch.place_steps=1", "patch.pattern_steps=1"),
     *("precondition.min_samples=50", "precondition.min_coverage=0.2"),
 ]
 COUNT = 200

@@ -15,7 +15,7 @@ import click
 import torch
 
 from benchmarks.peers import Finding, ban, bti_dbf, mm_bd, neural_cleanse
-from benchmarks.profiles import counted
+from benchmarks.profiles import SAMPLES, counted, some_samples
 from pipeline.drafts import write_text
 from pipeline.peak import peak_rss_mb
 from pipeline.result import Evidence
@@ -63,9 +63,10 @@ def measure(zoo: Path, method: str, name: str, task: str, seed: int) -> None:
 
 
 def _prepared(model: Path, samples: Path) -> tuple[TorchTwin, CleanSamples]:
-    request = ScanRequest(model=str(model), samples=samples, uri=model.name)
     evidence = Evidence()
     with TemporaryDirectory() as folder:
+        clean = some_samples(samples, SAMPLES, Path(folder))
+        request = ScanRequest(model=str(model), samples=clean, uri=model.name)
         twin = prepare(request, Store(None), torch.device("cpu"), evidence, Path(folder))
     assert evidence.samples is not None  # noqa: S101 (our own logic)
     return twin, evidence.samples
