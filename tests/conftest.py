@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hypothesis
 import numpy as np
@@ -319,6 +321,8 @@ def _serving(
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server that stores into a folder: its URL and its process."""
     folder.mkdir(exist_ok=True)
+    if not (folder / "mlflow.db").exists():
+        (folder / "mlflow.db").write_bytes(_empty_database())
     port = _free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
@@ -340,6 +344,19 @@ def _serving(
         with suppress(ProcessLookupError):  # a test may have killed it
             os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+
+
+@cache
+def _empty_database() -> bytes:
+    """A server's database before anything is stored: making its tables takes seconds."""
+    from mlflow.store.tracking.sqlalchemy_store import (  # noqa: PLC0415 (see `mlflow_settings`)
+        SqlAlchemyStore,
+    )
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
+        return path.read_bytes()
 
 
 def _free_port() -> int:
