@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from mlflow_project.cli import main
 from stages.export.detect import find_source
 from stages.export.keras import keras
+from stages.types import Floats
 
 QUICK = [
     *("noise.sweep=6", "noise.steps=3", "mask.epochs=2", "mask.batches=3", "noise.samples=30"),
@@ -52,13 +53,22 @@ pytestmark = [
 def scan(
     sqlite_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
-    """`ban-gate scan` of a model, on images of a shape that it labels itself."""
+    """`ban-gate scan` of a model, on images of a shape that it or `net` labels."""
     monkeypatch.setenv("BAN_GATE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KERAS_BACKEND", raising=False)  # every interpreter chooses its own
 
-    def run(model: str, images: tuple[int, ...] | Path, *options: str) -> Result:
-        ready = isinstance(images, Path)
-        samples = images if ready else _labelled(model, images, tmp_path, options)
+    def run(
+        model: str,
+        images: tuple[int, ...] | Path,
+        *options: str,
+        net: torch.nn.Module | None = None,
+    ) -> Result:
+        if isinstance(images, Path):
+            samples = images
+        elif net is not None:
+            samples = _labelled_by(net, images, tmp_path)
+        else:
+            samples = _labelled(model, images, tmp_path, options)
         command = ["scan", model, "--samples", str(samples), "--output", str(tmp_path / "out")]
         command += ["--set", ";".join(QUICK), "--tracking-uri", sqlite_store, *options]
         return CliRunner().invoke(main, command)
@@ -66,11 +76,25 @@ def scan(
     return run
 
 
-def _labelled(model: str, shape: tuple[int, ...], folder: Path, options: tuple[str, ...]) -> Path:
-    """Random images, some bright and some dark, with the classes the exported model gives them."""
+def _images(shape: tuple[int, ...]) -> Floats:
+    """Random images, some bright and some dark."""
     random = np.random.default_rng(1)
     light = random.normal(0, 3, (COUNT, *np.ones_like(shape))).astype(np.float32)
-    images = light + random.standard_normal((COUNT, *shape), np.float32)
+    return light + random.standard_normal((COUNT, *shape), np.float32)
+
+
+def _labelled_by(net: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> Path:
+    """Images with the classes that the net itself gives them."""
+    images = _images(shape)
+    with torch.no_grad():
+        labels = net(torch.tensor(images)).argmax(1).numpy()
+    np.savez(folder / "samples.npz", images=images, labels=labels)
+    return folder / "samples.npz"
+
+
+def _labelled(model: str, shape: tuple[int, ...], folder: Path, options: tuple[str, ...]) -> Path:
+    """Images with the classes that the exported model gives them."""
+    images = _images(shape)
     np.savez(folder / "images.npz", images=images, labels=np.arange(COUNT) % 2)
     target = folder / "labelling.onnx"
     if find_source(model).framework == "onnx":
@@ -151,7 +175,9 @@ def test_pytorch_comes_to_a_verdict(
     build: Callable[[Path], str], scan: Callable[..., Result], tmp_path: Path
 ) -> None:
     """A pickled module, programs, TorchScript, a function, and a folder that MLflow wrote."""
-    result = scan(build(tmp_path), zoo.IMAGE, "--trust-model-code")
+    net = zoo.net("resnet" if build in (whole_module, exported_program) else "small_cnn")
+
+    result = scan(build(tmp_path), zoo.IMAGE, "--trust-model-code", net=net)
 
     document = _judged(result, tmp_path, "pytorch")
     assert document["parity"]["native"]["packages"]["torch"] == metadata.version("torch")
