@@ -15,9 +15,11 @@ import torch
 from benchmarks import data, demo_models
 from benchmarks.detection import (
     Outcome,
+    attack_table,
     auroc,
     blocked_table,
     found_at,
+    in_common,
     method_table,
     misses,
 )
@@ -311,6 +313,27 @@ def test_detection_at_a_rate_is_read_off_the_clean_scores() -> None:
 
     assert found == pytest.approx(2 / 3)
     assert right == pytest.approx(1 / 2)
+
+
+def test_methods_are_compared_on_the_models_that_all_of_them_judged() -> None:
+    """What one method did not judge counts for none; a method that judged nothing excludes none."""
+    clean, wanet = outcome(CLEAN), outcome("wanet", score=1.0)
+
+    shared = in_common({"ours": [clean, wanet], "theirs": [wanet], "unmeasured": []})
+
+    assert shared == {"ours": [wanet], "theirs": [wanet], "unmeasured": []}
+    assert in_common({"unmeasured": []}) == {"unmeasured": []}
+
+
+def test_only_the_right_class_counts_per_attack() -> None:
+    """Each method has a threshold of its own; a wrong class above it is no find."""
+    ours = [outcome(CLEAN), outcome("wanet", score=1.0, suspected=3)]
+    theirs = [outcome(CLEAN), outcome("wanet", score=1.0, suspected=4)]
+
+    lines = attack_table({"ours": ours, "theirs": theirs, "unmeasured": []})
+
+    assert lines[0] == "| attack | ours | theirs |"
+    assert lines[2:] == ["| wanet | 1 of 1 | 0 of 1 |"]
 
 
 def test_a_method_without_results_has_no_row() -> None:
