@@ -136,7 +136,8 @@ def _area(bad: np.ndarray, good: np.ndarray) -> float:
 def found_at(outcomes: list[Outcome], rate: float) -> tuple[float, float]:
     """Share of single-target attacks above the clean quantile 1 − rate; right class among them."""
     bad = [each for each in outcomes if each.attack in SINGLE_TARGET]
-    found = [each for each in bad if each.score > threshold(outcomes, rate)]
+    limit = threshold(outcomes, rate)
+    found = [each for each in bad if each.score > limit]
     return len(found) / len(bad), sum(each.right for each in found) / max(1, len(found))
 
 
@@ -151,13 +152,14 @@ def attack_table(methods: dict[str, list[Outcome]], rate: float = 0.05) -> list[
     The threshold of a method is the score that a share `rate` of the clean models exceeds.
     """
     judged = {name: outcomes for name, outcomes in methods.items() if outcomes}
+    limits = {name: threshold(outcomes, rate) for name, outcomes in judged.items()}
     attacks = sorted({each.attack for outcomes in judged.values() for each in outcomes} - {CLEAN})
     lines = [f"| attack | {' | '.join(judged)} |", "|---" * (len(judged) + 1) + "|"]
     for attack in attacks:
         cells = []
-        for outcomes in judged.values():
+        for name, outcomes in judged.items():
             group = [each for each in outcomes if each.attack == attack]
-            found = [each for each in group if each.score > threshold(outcomes, rate)]
+            found = [each for each in group if each.score > limits[name]]
             cells.append(f"{sum(each.right for each in found)} of {len(group)}")
         lines.append(f"| {attack} | {' | '.join(cells)} |")
     return lines

@@ -15,6 +15,7 @@ patterns (α = 1); with images at α = 0.1 natural favourites stand out less (do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -104,9 +105,7 @@ def _briefly(
     measure, margins = mean_measure(ground), []
     for group in groups:
         search = _Search(ground, group, start, config.rate)
-        for _ in range(config.brief_steps):
-            search.step(config.faint)
-            step_done()
+        search.climb(config.faint, config.brief_steps, step_done)
         margins.append(measure(group, partial(search.shown, config.faint)))
     return torch.cat(margins)
 
@@ -124,15 +123,11 @@ def _climbed(
     faint, strong, patterns = [], [], []
     for group in groups:
         search = _Search(ground, group, start, config.rate)
-        for _ in range(config.faint_steps):
-            search.step(config.faint)
-            step_done()
+        search.climb(config.faint, config.faint_steps, step_done)
         faint.append(measure(group, partial(search.shown, config.faint)))
         patterns.append(search.patterns())
         search.restart()
-        for _ in range(config.strong_steps):
-            search.step(config.strong)
-            step_done()
+        search.climb(config.strong, config.strong_steps, step_done)
         strong.append(measure(group, partial(search.shown, config.strong)))
     return _Found(faint=torch.cat(faint), strong=torch.cat(strong), patterns=torch.cat(patterns))
 
@@ -159,10 +154,12 @@ class _Search:
         show = partial(self.shown, images=self.ground.images)
         self._ascend = ascend(self.ground, self.group, [self.shares], show, self.rate)
 
-    def step(self, opacity: float) -> None:
-        """One Adam step up the margin of every class, back into the valid range."""
-        self._ascend(opacity)
-        self.shares.data.clamp_(0, 1)
+    def climb(self, opacity: float, steps: int, step_done: Callable[[], None]) -> None:
+        """Adam steps up the margin of every class, each back into the valid range."""
+        for _ in range(steps):
+            self._ascend(opacity)
+            self.shares.data.clamp_(0, 1)
+            step_done()
 
     def patterns(self) -> torch.Tensor:
         """The patterns (g, *input shape) as they are now."""
