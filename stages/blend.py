@@ -23,7 +23,7 @@ import torch
 
 from stages import progress, targets
 from stages.ascent import ascend
-from stages.canvas import Canvas, canvas
+from stages.canvas import Canvas, canvases
 from stages.measure import Measure, mean_measure, sureness_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
@@ -70,10 +70,8 @@ def find_blend(
     Deterministic for a given seed, which draws the samples and the start. The twin is left as it
     was found.
     """
-    few, some, judging = (
-        canvas(twin, samples, clean, count, seed)
-        for count in (config.brief_samples, config.samples, config.judged_samples)
-    )
+    counts = (config.brief_samples, config.samples, config.judged_samples)
+    few, some, judging = canvases(twin, samples, clean, counts, seed)
     start = _start(some, seed)
     measure = sureness_measure(judging, clean)
     screened = screen(twin, partial(_briefly, few, start, config), screening, seed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,6 +33,21 @@ class Canvas:
         """Logits (g, B, K) of what is shown to the twin (g, B, *input shape)."""
         flat: torch.Tensor = self.twin.module(shown.flatten(0, 1))
         return flat.reshape(*shown.shape[:2], -1)
+
+
+def canvases(
+    twin: TorchTwin,
+    samples: CleanSamples,
+    clean: PreconditionResult,
+    counts: Sequence[int],
+    seed: int,
+) -> list[Canvas]:
+    """A canvas of each count, the smaller ones with the first samples of the largest."""
+    largest = canvas(twin, samples, clean, max(counts), seed)
+    return [
+        replace(largest, images=largest.images[:count], labels=largest.labels[:count])
+        for count in counts
+    ]
 
 
 def canvas(

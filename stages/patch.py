@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from stages import pixels, progress, targets
 from stages.ascent import ascend
-from stages.canvas import Canvas, canvas
+from stages.canvas import Canvas, canvases
 from stages.measure import Measure, mean_margins, mean_measure, sureness_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
@@ -101,13 +101,8 @@ def find_patch(
     Deterministic for a given seed, which draws the samples and the start. The twin is left as it
     was found.
     """
-    few, scouts, ground, judging = (
-        canvas(twin, samples, clean, count, seed)
-        for count in (
-            *(config.brief_samples, config.place_samples),
-            *(config.samples, config.judged_samples),
-        )
-    )
+    counts = (config.brief_samples, config.place_samples, config.samples, config.judged_samples)
+    few, scouts, ground, judging = canvases(twin, samples, clean, counts, seed)
 
     def brief(classes: torch.Tensor) -> torch.Tensor:
         return _climbed(few, few, mean_measure(few), classes, config.brief, seed).margins

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from stages import pixels, progress, targets
 from stages.ascent import ascend
-from stages.canvas import Canvas, canvas
+from stages.canvas import Canvas, canvases
 from stages.measure import Measure, mean_measure, sureness_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
@@ -78,10 +78,8 @@ def find_warp(
         nothing = np.zeros(twin.classes, np.float32)
         return WarpResult(margins=nothing, leading=0, flow=np.zeros((height, width, 2), np.float32))
 
-    few, some, judging = (
-        canvas(twin, samples, clean, count, seed)
-        for count in (config.brief_samples, config.samples, config.judged_samples)
-    )
+    counts = (config.brief_samples, config.samples, config.judged_samples)
+    few, some, judging = canvases(twin, samples, clean, counts, seed)
 
     def brief(classes: torch.Tensor) -> torch.Tensor:
         return _climbed(few, mean_measure(few), classes, config.brief, seed).margins
