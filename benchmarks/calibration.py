@@ -22,7 +22,9 @@ from stages.score import Null, ScoreConfig, scores, values_of
 from stages.types import Floats
 
 UNEVEN = 0.75
-"""Quantile of the clean models' deviations that is the floor. Chosen on the tuning models."""
+"""Quantile of the clean models' deviations that the floor is taken from."""
+FLOOR = 2.0
+"""The floor in such deviations. Chosen on the tuning models."""
 
 
 def pairs(models: list[Known]) -> Iterator[tuple[Known, Known]]:
@@ -31,14 +33,14 @@ def pairs(models: list[Known]) -> Iterator[tuple[Known, Known]]:
 
 
 def spreads(models: list[Known]) -> ScoreConfig:
-    """The standard deviation between the classes of a rather uneven model, and of two's difference.
+    """Twice the deviation between the classes of a rather uneven model, and of two's difference.
 
-    A model with classes further apart is measured by its own deviation; this is for the others.
+    A model with classes further apart than that is measured by its own deviation.
     """
 
     def usual(values: list[Floats]) -> tuple[float, ...]:
         each = [one.std(axis=1) for one in values]
-        found: list[float] = np.quantile(each, UNEVEN, axis=0).round(3).tolist()
+        found: list[float] = (FLOOR * np.quantile(each, UNEVEN, axis=0)).round(3).tolist()
         return tuple(found)
 
     gaps = [values_of(one.profile) - values_of(other.profile) for one, other in pairs(models)]
@@ -77,11 +79,10 @@ def calibrated(models: list[Known]) -> ScoreConfig:
     """The settings that clean models give."""
     config = spreads(models)
     alone = fitted("alone", largest_alone(models, config))
-    beside = fitted("referenced", largest_referenced(models, config))
+    settled = replace(config, alone_location=alone.location, alone_scale=alone.scale)
+    beside = fitted("referenced", largest_referenced(models, settled))
     return replace(
-        config,
-        alone_location=alone.location,
-        alone_scale=alone.scale,
+        settled,
         referenced_location=beside.location,
         referenced_scale=beside.scale,
     )

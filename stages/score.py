@@ -8,8 +8,10 @@ where MAD is the scaled median absolute deviation over the classes, and s how fa
 a rather uneven clean model lie apart. A class's score is (Σ w·z₊⁴)^¼ over the searches, with
 z₊ = max(z, 0): what one search is blind to does not count against the others, and many that say a
 little do not add up to one that says much, as they do for natural favourites. Against clean
-references half of the same of v − v_reference is added, which sinks those further. The
-largest score of clean models follows a Gumbel distribution, so that of K classes has
+references half of the same of v − v_reference is added, which sinks those further; and half of
+what the references' own largest scores exceed the usual one by is taken off, as they show how
+uneven clean models of this task are. The largest score of clean models follows a Gumbel
+distribution, so that of K classes has
 
     p = 1 − exp(−exp(−x)),   x = (score − location) / scale − log(K / 10).
 
@@ -49,19 +51,21 @@ class ScoreConfig:
 
     weights: tuple[float, ...] = (1.0, 0.001, 1.0, 1.0, 0.04)
     """w of each of `SEARCHES`. Chosen on the tuning models."""
-    spreads: tuple[float, ...] = (0.544, 3.305, 0.548, 0.322, 0.134)
+    spreads: tuple[float, ...] = (1.088, 6.61, 1.096, 0.645, 0.268)
     """s of each of `SEARCHES`, for a model by itself."""
-    gaps: tuple[float, ...] = (0.452, 4.435, 0.669, 0.354, 0.159)
+    gaps: tuple[float, ...] = (0.903, 8.871, 1.339, 0.708, 0.319)
     """s of each of `SEARCHES`, for a model's values minus a reference's."""
     against: float = 0.5
     """Weight of what stands out against references. Chosen on the tuning models."""
-    alone_location: float = 1.268
+    uneven: float = 0.5
+    """Weight of how uneven references are themselves. Chosen on the tuning models."""
+    alone_location: float = 0.765
     """Location of the null of a model by itself."""
-    alone_scale: float = 0.416
+    alone_scale: float = 0.268
     """Scale of the null of a model by itself."""
-    referenced_location: float = 1.781
+    referenced_location: float = 0.951
     """Location of the null with one reference; with more, p errs to the safe side."""
-    referenced_scale: float = 0.605
+    referenced_scale: float = 0.469
     """Scale of the null with one reference."""
 
     def __post_init__(self) -> None:
@@ -108,9 +112,11 @@ def scores(
 ) -> Floats:
     """The score (K,) of every class, by itself and against references where there are any."""
     found = scores_alone(profile, config)
-    if references:
-        found = found + config.against * scores_against(profile, references, config)
-    return found
+    if not references:
+        return found
+    beside = found + config.against * scores_against(profile, references, config)
+    level: Floats = np.maximum(beside - config.uneven * unevenness(references, config), 0)
+    return level
 
 
 def scores_alone(profile: ClassProfile, config: ScoreConfig) -> Floats:
@@ -126,6 +132,12 @@ def scores_against(
     return _union(values_of(profile) - usual, config.gaps, config.weights)
 
 
+def unevenness(references: tuple[ClassProfile, ...], config: ScoreConfig) -> float:
+    """By how much the references' largest scores exceed the usual one, which may be negative."""
+    usual = expected(config.alone, len(references[0].blend))
+    return float(np.mean([scores_alone(each, config).max() for each in references])) - usual
+
+
 def _union(values: Floats, spreads: tuple[float, ...], weights: tuple[float, ...]) -> Floats:
     """(Σ w·z₊⁴)^¼ (K,) of the positive parts of what each search says (searches, K)."""
     parts = [
@@ -138,11 +150,16 @@ def _union(values: Floats, spreads: tuple[float, ...], weights: tuple[float, ...
 
 def p_value(score: float, null: Null, classes: int) -> float:
     """How often the largest score of a clean model of so many classes is this large, in (0, 1]."""
-    away = (score - null.location) / null.scale - math.log(classes / CALIBRATED_CLASSES)
+    away = (score - expected(null, classes)) / null.scale
     return max(-math.expm1(-math.exp(min(-away, 700.0))), 1e-300)
 
 
 def limit(rate: float, null: Null, classes: int) -> float:
     """The score whose p-value is `rate`, in (0, 1): the inverse of `p_value`."""
     away = -math.log(-math.log1p(-rate))
-    return null.location + null.scale * (away + math.log(classes / CALIBRATED_CLASSES))
+    return expected(null, classes) + null.scale * away
+
+
+def expected(null: Null, classes: int) -> float:
+    """The most likely largest score of a clean model of so many classes."""
+    return null.location + null.scale * math.log(classes / CALIBRATED_CLASSES)

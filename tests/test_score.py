@@ -16,12 +16,14 @@ from stages.score import (
     SEARCHES,
     Null,
     ScoreConfig,
+    expected,
     limit,
     p_value,
     scores,
     scores_against,
     scores_alone,
     standing_out,
+    unevenness,
     values_of,
 )
 from stages.types import ClassProfile, Floats
@@ -248,10 +250,45 @@ def test_the_order_of_the_references_does_not_matter(seed: int) -> None:
     np.testing.assert_allclose(forth, scores_against(model, (two, one), SETTINGS), rtol=1e-5)
 
 
+@given(st.integers(0, 100), st.sampled_from([0.5, 1.0]))
+def test_uneven_references_lower_every_score_by_the_same(seed: int, uneven: float) -> None:
+    """What clean models of the task reach themselves is no evidence; no score sinks below 0."""
+    model, even, odd = drawn(seed), profile("even"), profile("odd", patch={3: 2.0})
+    config = replace(SETTINGS, against=0.0, uneven=uneven)
+
+    usual = SETTINGS.alone_location
+    alone = scores_alone(model, config)
+    largest = float(scores_alone(odd, config).max())
+
+    assert unevenness((even,), config) == pytest.approx(-usual)
+    np.testing.assert_allclose(
+        scores(model, (odd,), config),
+        np.maximum(alone - uneven * (largest - usual), 0),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    assert (scores(model, (even,), config) >= scores(model, (odd,), config)).all()
+
+
+@given(st.integers(0, 100))
+def test_the_unevenness_of_several_references_is_their_mean(seed: int) -> None:
+    """Their unevenness is the mean of their largest scores, over the one expected."""
+    references = (drawn(seed, "first"), drawn(seed + 1, "second"))
+    each = [unevenness((one,), SETTINGS) for one in references]
+
+    assert unevenness(references, SETTINGS) == pytest.approx(np.mean(each), abs=1e-5)
+    assert unevenness(references, SETTINGS) == pytest.approx(
+        np.mean([scores_alone(one, SETTINGS).max() for one in references])
+        - expected(SETTINGS.alone, CLASSES),
+        abs=1e-5,
+    )
+
+
 @given(st.integers(0, 100), st.sampled_from([0.0, 0.5, 2.0]))
 def test_what_stands_out_against_references_is_added_by_weight(seed: int, against: float) -> None:
     """Without references, or with no weight for them, the model is judged by itself."""
-    model, reference, config = drawn(seed), drawn(seed + 7), replace(SETTINGS, against=against)
+    config = replace(SETTINGS, against=against, uneven=0.0)
+    model, reference = drawn(seed), drawn(seed + 7)
     alone = scores_alone(model, config)
 
     found = scores(model, (reference,), config)
