@@ -45,6 +45,8 @@ from stages.types import (
 )
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# As many workers as cores run the suite; with threads of their own they would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
     os.environ.pop(name, None)  # what a test scans is not the verdict of the job it runs in
 
@@ -298,7 +300,6 @@ def child(tmp_path: Path) -> dict[str, str]:
         | {
             "BAN_GATE_HOME": str(tmp_path / "home"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent.parent),
         }
