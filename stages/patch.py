@@ -38,10 +38,6 @@ class PatchConfig:
 
     side: float = 0.25
     """Side of the square as a share of the image's."""
-    least_pixels: int = 6
-    """Pixels that the side has at least: triggers do not shrink with the image."""
-    largest_side: float = 0.375
-    """Share of the image's side that `least_pixels` may come to in small images."""
     regions: int = 3
     """Regions along each side, each with a square of its own until the best one is kept."""
     kept: int = 3
@@ -91,7 +87,7 @@ class PatchConfig:
         return self.first_steps + self.place_steps + self.pattern_steps
 
 
-@stage(version=5)
+@stage(version=4)
 def find_patch(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -293,7 +289,7 @@ def _everywhere(ground: Canvas, group: torch.Tensor, config: PatchConfig, seed: 
     """A square in every region for each class, all from the same start."""
     shape, device = tuple(ground.images.shape[1:]), ground.images.device
     height, width = pixels.plane(shape)
-    square = _square(height, width, config, device)
+    square = _square(height, width, config.side, device)
     sizes = (height - square.shape[2] + 1, width - square.shape[3] + 1)
     allowed = _regions(sizes, config.regions).to(device)
     rows = group.repeat_interleave(len(allowed))
@@ -310,12 +306,11 @@ def _everywhere(ground: Canvas, group: torch.Tensor, config: PatchConfig, seed: 
     )
 
 
-def _square(height: int, width: int, config: PatchConfig, device: torch.device) -> torch.Tensor:
+def _square(height: int, width: int, side: float, device: torch.device) -> torch.Tensor:
     """Ones in the shape of the square; for inputs that are no image, a stretch of equal share."""
     if height == 1:
-        return torch.ones(1, 1, 1, max(1, round(config.side**2 * width)), device=device)
-    least = min(config.least_pixels, config.largest_side * min(height, width))
-    size = max(1, round(max(config.side * min(height, width), least)))
+        return torch.ones(1, 1, 1, max(1, round(side * side * width)), device=device)
+    size = max(1, round(side * min(height, width)))
     return torch.ones(1, 1, size, size, device=device)
 
 

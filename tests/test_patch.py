@@ -65,25 +65,13 @@ def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
 @pytest.mark.parametrize("side", [0.1, 0.25, 0.5, 1.0])
 def test_the_mask_is_one_square(side: float) -> None:
     """It is 1 on a square of the wanted side, which lies wholly in the image, and 0 elsewhere."""
-    config = replace(QUICK, side=side, least_pixels=1)
-
-    found = find_patch(*subject(), config, ScreenConfig(), 0)
+    found = find_patch(*subject(), replace(QUICK, side=side), ScreenConfig(), 0)
 
     size = round(side * 32)
     rows, columns = np.nonzero(found.mask[0])
     assert set(np.unique(found.mask)) <= {0.0, 1.0}
     assert len(rows) == size * size
     assert np.ptp(rows) == np.ptp(columns) == size - 1
-
-
-@pytest.mark.parametrize(("least", "size"), [(1, 2), (3, 3), (6, 3)])
-def test_small_images_get_a_square_that_is_no_smaller(least: int, size: int) -> None:
-    """It has the least number of pixels, but covers three eighths of the side at most."""
-    config = replace(QUICK, least_pixels=least)
-
-    found = find_patch(*planted(corner(), IMAGES[0]), config, ScreenConfig(), 0)
-
-    assert found.mask.sum() == size * size
 
 
 def test_what_is_no_image_gets_a_stretch_of_the_same_share() -> None:

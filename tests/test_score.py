@@ -16,7 +16,7 @@ from stages.score import (
     SEARCHES,
     Null,
     ScoreConfig,
-    expected,
+    growth,
     limit,
     p_value,
     scores,
@@ -279,7 +279,7 @@ def test_the_unevenness_of_several_references_is_their_mean(seed: int) -> None:
     assert unevenness(references, SETTINGS) == pytest.approx(np.mean(each), abs=1e-5)
     assert unevenness(references, SETTINGS) == pytest.approx(
         np.mean([scores_alone(one, SETTINGS).max() for one in references])
-        - expected(SETTINGS.alone, CLASSES),
+        - SETTINGS.alone_location,
         abs=1e-5,
     )
 
@@ -317,11 +317,11 @@ def test_p_falls_as_the_score_rises(value: float, more: float, classes: int) -> 
     assert second < first or first == 1 or second == 1e-300
 
 
-@given(st.floats(0, 30), st.integers(4, 500), st.integers(1, 500))
+@given(st.floats(0, 30), st.integers(2, 500), st.integers(1, 500))
 def test_p_rises_with_the_number_of_classes(value: float, classes: int, more: int) -> None:
-    """Among more classes one stands out more easily."""
+    """Among more classes one stands out more easily, once there are more than were calibrated."""
     assert p_value(value, NULL, classes) <= p_value(value, NULL, classes + more)
-    assert p_value(6.0, NULL, classes) < p_value(6.0, NULL, classes + more)
+    assert p_value(6.0, NULL, classes + 10) < p_value(6.0, NULL, classes + 10 + more)
 
 
 @pytest.mark.parametrize("value", [1e3, 1e6, 1e30])
@@ -349,13 +349,19 @@ def test_drawn_scores_are_flagged_at_the_rate() -> None:
 
 
 @pytest.mark.parametrize("times", [2, 10, 100])
-def test_many_classes_are_many_draws(times: int) -> None:
-    """The largest of ten times as many classes is the largest of ten draws from the null."""
-    value = NULL.location + 7 * NULL.scale
+def test_limits_grow_with_a_power_of_the_classes(times: int) -> None:
+    """At every rate alike, and by more than the largest of so many Gumbel draws would."""
+    for rate in (0.001, 0.05, 0.3):
+        few, many = limit(rate, NULL, 10), limit(rate, NULL, 10 * times)
 
-    one = p_value(value, NULL, 10)
+        assert many / few == pytest.approx(growth(10 * times)) == pytest.approx(times**0.4)
+        assert many > few + NULL.scale * math.log(times)
 
-    assert p_value(value, NULL, 10 * times) == pytest.approx(1 - (1 - one) ** times)
+
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_fewer_classes_than_ten_have_no_lower_limit(classes: int) -> None:
+    """None were measured, so they get that of ten."""
+    assert limit(0.05, NULL, classes) == limit(0.05, NULL, 10)
 
 
 @given(rate=st.floats(1e-6, 0.999), classes=st.integers(4, 1000))
