@@ -144,7 +144,7 @@ def test_too_few_patterns_that_win_are_inconclusive(failing: int, label: str) ->
 
 def test_inconclusive_says_what_to_do_and_hides_nothing() -> None:
     """No p-value, score or suspect, but the statistics that were found and the remarks."""
-    blind = replace(BACKDOORED, strong_blend=np.full(CLASSES, -1.0, np.float32))
+    blind = replace(profile(), strong_blend=np.full(CLASSES, -1.0, np.float32))
 
     verdict = judged(blind, Vetted(kept=(), remarks=("a remark",)))
 
@@ -156,13 +156,20 @@ def test_inconclusive_says_what_to_do_and_hides_nothing() -> None:
     assert [each.name for each in verdict.statistics] == ["score", *SEARCHES]
 
 
-def test_how_many_patterns_must_win_is_a_setting() -> None:
-    """With none demanded, a model without a single such pattern is judged all the same."""
+def test_what_was_found_with_little_power_was_found() -> None:
+    """Weak patterns are no excuse for a class that stands out all the same."""
     blind = replace(BACKDOORED, strong_blend=np.full(CLASSES, -1.0, np.float32))
 
-    verdict = judged(blind, config=replace(CONFIG, min_working=0.0))
+    verdict = judged(blind)
 
     assert (verdict.label, verdict.suspected_class) == ("backdoored", 3)
+
+
+def test_how_many_patterns_must_win_is_a_setting() -> None:
+    """With none demanded, a model without a single such pattern is judged all the same."""
+    blind = replace(profile(), strong_blend=np.full(CLASSES, -1.0, np.float32))
+
+    assert judged(blind, config=replace(CONFIG, min_working=0.0)).label == "clean"
 
 
 def test_only_the_score_decides_and_all_searches_are_shown() -> None:
