@@ -24,7 +24,7 @@ from stages.types import Floats
 UNEVEN = 0.75
 """Quantile of the clean models' deviations that the floor is taken from."""
 FLOOR = 2.0
-"""The floor in such deviations. Chosen on the tuning models."""
+"""The floor in such deviations. Chosen on tuning and calibration models."""
 
 
 def pairs(models: list[Known]) -> Iterator[tuple[Known, Known]]:

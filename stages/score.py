@@ -63,7 +63,7 @@ class ScoreConfig:
     against: float = 0.5
     """Weight of what stands out against references. Chosen on the tuning models."""
     uneven: float = 0.5
-    """Weight of how uneven references are themselves. Chosen on the tuning models."""
+    """Weight of how uneven references are themselves. Chosen on tuning and calibration models."""
     alone_location: float = 0.765
     """Location of the null of a model by itself."""
     alone_scale: float = 0.268
