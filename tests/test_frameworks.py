@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from mlflow_project.cli import main
 from stages.export.detect import find_source
 from stages.export.keras import keras
-from stages.types import Floats
+from stages.types import Floats, Integers
 
 QUICK = [
     *("noise.sweep=6", "noise.steps=3", "mask.epochs=2", "mask.batches=3", "noise.samples=30"),
@@ -63,12 +63,11 @@ def scan(
         *options: str,
         net: torch.nn.Module | None = None,
     ) -> Result:
-        if isinstance(images, Path):
-            samples = images
-        elif net is not None:
-            samples = _labelled_by(net, images, tmp_path)
-        else:
-            samples = _labelled(model, images, tmp_path, options)
+        samples = images if isinstance(images, Path) else tmp_path / "samples.npz"
+        if not isinstance(images, Path):
+            drawn = _images(images)
+            labels = _labels_by(net, drawn) if net else _labels(model, drawn, tmp_path, options)
+            np.savez(samples, images=drawn, labels=labels)
         command = ["scan", model, "--samples", str(samples), "--output", str(tmp_path / "out")]
         command += ["--set", ";".join(QUICK), "--tracking-uri", sqlite_store, *options]
         return CliRunner().invoke(main, command)
@@ -83,18 +82,15 @@ def _images(shape: tuple[int, ...]) -> Floats:
     return light + random.standard_normal((COUNT, *shape), np.float32)
 
 
-def _labelled_by(net: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> Path:
-    """Images with the classes that the net itself gives them."""
-    images = _images(shape)
+def _labels_by(net: torch.nn.Module, images: Floats) -> Integers:
+    """The classes that the net itself gives images."""
     with torch.no_grad():
-        labels = net(torch.tensor(images)).argmax(1).numpy()
-    np.savez(folder / "samples.npz", images=images, labels=labels)
-    return folder / "samples.npz"
+        labels: Integers = net(torch.tensor(images)).argmax(1).numpy()
+    return labels
 
 
-def _labelled(model: str, shape: tuple[int, ...], folder: Path, options: tuple[str, ...]) -> Path:
-    """Images with the classes that the exported model gives them."""
-    images = _images(shape)
+def _labels(model: str, images: Floats, folder: Path, options: tuple[str, ...]) -> Integers:
+    """The classes that the exported model gives images."""
     np.savez(folder / "images.npz", images=images, labels=np.arange(COUNT) % 2)
     target = folder / "labelling.onnx"
     if find_source(model).framework == "onnx":
@@ -108,9 +104,7 @@ def _labelled(model: str, shape: tuple[int, ...], folder: Path, options: tuple[s
     given = exports.Export(path=target, images=images, scores=images, facts={})
     batch = given.model.graph.input[0].type.tensor_type.shape.dim[0].dim_value  # 0 if it is free
     chunks = np.split(images, COUNT // batch) if batch else [images]
-    labels = np.concatenate([given.run(chunk).argmax(axis=1) for chunk in chunks])
-    np.savez(folder / "samples.npz", images=images, labels=labels)
-    return folder / "samples.npz"
+    return np.concatenate([given.run(chunk).argmax(axis=1) for chunk in chunks])
 
 
 def _judged(result: Result, folder: Path, framework: str) -> dict[str, Any]:
