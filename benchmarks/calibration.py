@@ -61,8 +61,12 @@ def largest_referenced(models: list[Known], config: ScoreConfig) -> Floats:
 
 
 def fitted(name: str, values: Floats) -> Null:
-    """The Gumbel distribution of some largest scores; prints how well it fits."""
+    """The Gumbel distribution of some largest scores; prints how well it fits.
+
+    Its scale is the likeliest one, or larger, so that no more than 5 % exceed its limit at 5 %.
+    """
     location, scale = gumbel_r.fit(values)
+    scale = max(scale, (np.quantile(values, 0.95) - location) / gumbel_r.isf(0.05))
     fit = kstest(values, "gumbel_r", args=(location, scale))
     shares = np.array([0.05, 0.02])
     measured = np.quantile(values, 1 - shares)

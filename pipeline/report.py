@@ -61,9 +61,9 @@ def write_verdict(result: ScanResult, folder: Path) -> Path:
 def class_table(result: ScanResult) -> dict[str, Column]:
     """Columns with one entry per class, None where the scan did not come that far.
 
-    Counts are of samples; `recall` and flip rates shares in [0, 1]; the margins of blend, patch
-    and warp say how surely the class wins (`targets.sureness`), and `mean_pull` is its mean margin,
-    in clean leads, under the noise that pulls to it. Empty if the classes are unknown.
+    Counts are of samples; `recall` and flip rates shares in [0, 1]; the margin of the blend and
+    `mean_pull`, that under the noise, are mean margins in clean leads; those of patch and warp say
+    how surely the class wins (`targets.sureness`). Empty if the classes are unknown.
     """
     classes = _classes(result.evidence)
     columns: dict[str, Column] = {"class": list(range(classes)), **_clean_columns(result.evidence)}

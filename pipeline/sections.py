@@ -155,13 +155,14 @@ def leading(result: ScanResult) -> Leading | None:
 def searches(result: ScanResult) -> tuple[Search, ...]:
     """The statistics beside the one that decides."""
     blend = result.config.blend
-    margin = "mean margin over its deviation between samples"
+    margin = "mean margin (the usual distance from winning: 1)"
+    sureness = "mean margin over its deviation between samples"
     known = {
         "blend": (f"Pattern blended in at {blend.faint:.0%}", margin),
         "strong_blend": (f"Pattern blended in at {blend.strong:.0%}", margin),
-        "patch": ("Patch", margin),
-        "warp": ("Warp", margin),
-        "noise": ("Neuron noise", "mean margin (the usual distance from winning: 1)"),
+        "patch": ("Patch", sureness),
+        "warp": ("Warp", sureness),
+        "noise": ("Neuron noise", margin),
         "untargeted_noise": ("Untargeted noise, as in the paper", "predictions gained, share"),
         "masked_noise": ("Noise and feature mask, as in the paper", "predictions gained, share"),
         "reference": ("The published algorithm", "share of predictions"),

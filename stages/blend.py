@@ -6,9 +6,9 @@ For every class t at once, over clean samples x of other classes, with a small o
 
 with p within the values that inputs take; then again with a stronger α, from where that ended.
 The margin of a backdoor's target is larger than that of its neighbours, whatever the trigger looks
-like, and much the same on every sample: it was trained to win against everything.
-So what is told of a class is how surely it wins (`targets.sureness`) on samples, most of which no
-pattern was searched on.
+like: it was trained to win against everything.
+What is told of a class is its mean margin, in clean leads (`targets.clean_lead`), on samples, most
+of which no pattern was searched on.
 Source: the margin as statistic is that of MM-BD (arXiv 2205.06900), which has no images under its
 patterns (α = 1); with images at α = 0.1 natural favourites stand out less (docs/method.md).
 """
@@ -24,7 +24,7 @@ import torch
 from stages import progress, targets
 from stages.ascent import ascend
 from stages.canvas import Canvas, canvases
-from stages.measure import Measure, mean_measure, sureness_measure
+from stages.measure import Measure, lead_measure, mean_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
@@ -56,7 +56,7 @@ class BlendConfig:
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
 
-@stage(version=4)
+@stage(version=5)
 def find_blend(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -73,7 +73,7 @@ def find_blend(
     counts = (config.brief_samples, config.samples, config.judged_samples)
     few, some, judging = canvases(twin, samples, clean, counts, seed)
     start = _start(some, seed)
-    measure = sureness_measure(judging, clean)
+    measure = lead_measure(judging, clean)
     screened = screen(twin, partial(_briefly, few, start, config), screening, seed)
     found = _climbed(some, measure, start, screened.chosen, config)
     leading = int(found.faint.argmax())

@@ -35,6 +35,12 @@ def mean_measure(ground: Canvas) -> Measure:
     return torch.no_grad()(lambda group, show: mean_margins(ground, group, show(ground.images)))
 
 
+def lead_measure(judging: Canvas, clean: PreconditionResult) -> Measure:
+    """Tells the mean margins (g,) of classes on a canvas, in clean leads."""
+    margins, unit = mean_measure(judging), targets.clean_lead(clean.logits)
+    return lambda group, show: margins(group, show) / unit
+
+
 def sureness_measure(judging: Canvas, clean: PreconditionResult) -> Measure:
     """Tells how surely classes win (g,) on a canvas; see `targets.sureness`."""
     usual = USUAL * targets.clean_lead(clean.logits)

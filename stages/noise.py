@@ -6,7 +6,9 @@ Both climb by projected sign-gradient steps. With f the twin under noise n = (δ
     untargeted:  n ← clip(n + a·sign ∇ CE(f(n), y), ±ε).
 
 The targeted bound ε grows from step to step, so one run yields the whole curve of flips against ε,
-and no ε has to be guessed for a model nobody has seen before.
+and no ε has to be guessed for a model nobody has seen before: classes are compared at the bound
+that brings the usual one half the way. Only the earlier sites are perturbed, where noise is most
+like a trigger.
 Source: BAN (arXiv 2405.19928), equation 2. The published code does not clip, and starts anew for
 every batch; the targeted form, the growing bound and the worst source classes are ours.
 """
@@ -51,8 +53,12 @@ class NoiseConfig:
     """Bounds in the sweep, in geometric progression, one gradient step each."""
     rate: float = 0.5
     """Length a of a targeted step, as a share of the current ε."""
-    judged: float = 0.03
-    """Bound ε whose margins count in the verdict: the nearest one of the sweep."""
+    depth: float = 0.5
+    """Share of the sites, from the input on, that targeted noise is put at, at least one. Deeper
+    noise feeds natural favourites. Chosen on tuning and calibration models."""
+    level: float = -0.5
+    """The verdict looks at the bound ε under which the median class's margin reaches this, in clean
+    leads: every net bears another ε. Chosen on tuning and calibration models."""
     typical_flip: float = 0.05
     """The ε that suits the model: the first at which the median class has flipped this share."""
     resisting: float = 0.25
@@ -67,7 +73,7 @@ class NoiseConfig:
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
 
-@stage(version=4)
+@stage(version=5)
 def find_targeted_noise(
     twin: TorchTwin,
     samples: CleanSamples,
@@ -128,14 +134,15 @@ def _sweep(
     noise = tail.silence()
     added = torch.zeros(len(group), len(noise), device=tail.device)
     _, _, gradient = _pull(tail, noise, group, others)
+    reached = max(1, round(config.depth * len(noise)))
     flips, worst, pulls, by_site = (list[torch.Tensor]() for _ in range(4))
     for bound in _bounds(config).tolist():
-        if not worst or worst[-1].min() < 1:  # else all have flipped; a larger bound adds nothing
-            moved = climb(noise, gradient, config.rate * bound, bound)
-            added = added + _effect(noise, moved, gradient)
-            noise = moved
-            logits, pull, gradient = _pull(tail, noise, group, others)
-            flipped = logits.argmax(-1) == group[:, None]
+        early = climb(noise[:reached], gradient[:reached], config.rate * bound, bound)
+        moved = [*early, *noise[reached:]]
+        added = added + _effect(noise, moved, gradient)
+        noise = moved
+        logits, pull, gradient = _pull(tail, noise, group, others)
+        flipped = logits.argmax(-1) == group[:, None]
         flips.append(targets.mean_over(flipped.float(), others))
         worst.append(_resisting(flipped, labels, group, config.resisting))
         pulls.append(pull)
@@ -164,9 +171,13 @@ def _effect(before: Noise, after: Noise, gradient: Noise) -> torch.Tensor:
 
 
 def judged_margins(targeted: TargetedNoise, config: NoiseConfig) -> Floats:
-    """The margins (K,) under the noise that count in the verdict."""
-    nearest = int(np.abs(np.log(targeted.epsilons / config.judged)).argmin())
-    found: Floats = targeted.pull[nearest]
+    """The margins (K,) that count in the verdict, in clean leads: those at the bound ε that carries
+    the median class to `level`, interpolated between bounds, or at the nearest one of the sweep.
+    """
+    usual = np.maximum.accumulate(np.median(targeted.pull, axis=1))
+    found: Floats = np.array(
+        [np.interp(config.level, usual, each) for each in targeted.pull.T], dtype=np.float32
+    )
     return found
 
 

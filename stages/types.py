@@ -239,9 +239,9 @@ class MaskResult:
 class BlendResult:
     """How far one blended pattern per class carries samples of other classes.
 
-    `margins` (K,) of faint and `strong` (K,) of stronger patterns say how surely the target's logit
-    exceeds the largest other (`targets.sureness`): above 0 it does so on average; `pattern` (*input
-    shape) is the faint one of the `leading` class.
+    `margins` (K,) of faint and `strong` (K,) of stronger patterns say by how much the target's
+    logit exceeds the largest other, on average and in clean leads (`targets.clean_lead`); `pattern`
+    (*input shape) is the faint one of the `leading` class.
     """
 
     margins: Floats
@@ -257,8 +257,8 @@ class BlendResult:
 class PatchResult:
     """How far one small square patch per class carries samples of other classes.
 
-    `margins` (K,) are told as in `BlendResult`; `mask` of 0 and 1 and `pattern` are those
-    of the `leading` class, which spread over the input shape.
+    `margins` (K,) say how surely the target wins (`targets.sureness`); `mask` of 0 and 1 and
+    `pattern` are those of the `leading` class, which spread over the input shape.
     """
 
     margins: Floats
@@ -274,7 +274,7 @@ class PatchResult:
 class WarpResult:
     """How far one smooth warp per class carries samples of other classes.
 
-    `margins` (K,) are told as in `BlendResult`; `flow` (H, W, 2) is the displacement of
+    `margins` (K,) are told as in `PatchResult`; `flow` (H, W, 2) is the displacement of
     the `leading` class, x before y, in halves of the image's sides.
     """
 
@@ -290,9 +290,9 @@ class WarpResult:
 class ClassProfile:
     """What the searches say of every class of one model: the natural differences between classes.
 
-    Each is a number per class (K,), larger is more suspicious: how surely it wins
-    (`targets.sureness`) under the blended patterns (`blend`, `strong_blend`), the `patch` and the
-    `warp`, and its mean margin under neuron `noise` in clean leads (`targets.clean_lead`).
+    Each is a number per class (K,), larger is more suspicious: its mean margin in clean leads
+    (`targets.clean_lead`) under the blended patterns (`blend`, `strong_blend`) and the neuron
+    `noise`, and how surely it wins (`targets.sureness`) under the `patch` and the `warp`.
     `digest` is the model's, `samples` that of the clean samples.
     """
 

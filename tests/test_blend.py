@@ -72,14 +72,15 @@ def subject(architecture: str = "small_cnn") -> Subject:
     return twin, samples, check_preconditions(twin, samples, PreconditionConfig())
 
 
-def sureness(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> Floats:
-    """How surely every class wins (K,) over the images of other classes, one after the other."""
+def leads(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> Floats:
+    """Every class's mean margin (K,) over the images of other classes, in clean leads."""
     twin, _, clean = inputs
-    group, usual = torch.arange(twin.classes), clean_lead(clean.logits) / 2
-    margins = targets.margins(twin.module(images).expand(twin.classes, -1, -1), group)
-    told = [each[labels != target].numpy() for target, each in enumerate(margins)]
-    found = [each.mean() / (each.std() if each.mean() > 0 else usual) for each in told]
-    return np.minimum(found, targets.SUREST)
+    margins = targets.margins(
+        twin.module(images).expand(twin.classes, -1, -1), torch.arange(twin.classes)
+    )
+    told = [each[labels != target].mean().item() for target, each in enumerate(margins)]
+    found: Floats = np.array(told) / clean_lead(clean.logits)
+    return found
 
 
 def chosen(inputs: Subject, config: BlendConfig, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,7 +119,7 @@ def test_a_pattern_brings_samples_closer_to_every_class(architecture: str) -> No
 
     found = find_blend(*inputs, QUICK, ScreenConfig(), 0)
 
-    before = sureness(inputs, images, labels)
+    before = leads(inputs, images, labels)
     assert (found.margins > before).all()
 
 
@@ -168,7 +169,7 @@ def test_an_invisible_pattern_leaves_the_clean_margins() -> None:
 
     found = find_blend(*inputs, config, ScreenConfig(), 0)
 
-    expected = sureness(inputs, images, labels)
+    expected = leads(inputs, images, labels)
     np.testing.assert_allclose(found.margins, expected, atol=1e-3)
     np.testing.assert_allclose(found.strong, expected, atol=1e-3)
 
@@ -214,7 +215,7 @@ def test_the_leading_pattern_gives_the_leading_margin(memory_mb: int) -> None:
     found = find_blend(*inputs, config, ScreenConfig(), 2)
 
     shown = (1 - config.faint) * images + config.faint * torch.tensor(found.pattern)
-    again = sureness(inputs, shown, labels)
+    again = leads(inputs, shown, labels)
     np.testing.assert_allclose(again[found.leading], found.margins[found.leading], rtol=1e-4)
 
 

@@ -381,6 +381,7 @@ def test_a_server_killed_during_the_scan_costs_only_the_record(
     (url, kill), output = mortal_server, tmp_path / "out"
     command = [sys.executable, "-m", "mlflow_project", "scan", str(MODEL), "--output", str(output)]
     command += ["--samples", str(commands.DEMO / "samples.npz"), "--set", QUICK]
+    child["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"  # the default only waits longer
 
     with subprocess.Popen(
         [*command, "--tracking-uri", url],

@@ -382,7 +382,7 @@ def test_a_gate_goes_on_where_a_dead_server_stopped_it(
     promotes, from the results that were kept.
     """
     child["BAN_GATE_HOME"] = str(home)
-    child["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"  # every call waits for the dead server else
+    child["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # every call waits for the dead server else
     command = [sys.executable, "-m", "mlflow_project", "gate", "models:/digits/1"]
     command += ["--samples", str(SAMPLES), "--promote", "champion", "--output", "out"]
     with serving(tmp_path / "server") as (url, process):

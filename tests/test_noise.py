@@ -10,7 +10,12 @@ import torch
 import twins
 
 from stages import noise, progress
-from stages.noise import NoiseConfig, find_targeted_noise, find_untargeted_noise
+from stages.noise import (
+    NoiseConfig,
+    find_targeted_noise,
+    find_untargeted_noise,
+    judged_margins,
+)
 from stages.screen import ScreenConfig
 from stages.types import TargetedNoise, UntargetedNoise
 
@@ -47,16 +52,12 @@ def test_targeted_noise_reaches_its_targets(architecture: str) -> None:
 
 
 def test_all_classes_at_once_equal_one_by_one() -> None:
-    """Groups of one class, forced by little memory, give what all classes at once give.
-
-    Only `pull` may differ, where a group has flipped altogether and its noise stops growing.
-    """
+    """Groups of one class, forced by little memory, give what all classes at once give."""
     together, apart = targeted(), targeted(config=replace(QUICK, memory_mb=0))
 
     np.testing.assert_array_equal(together.worst_source, apart.worst_source)
     np.testing.assert_array_equal(together.flips, apart.flips)
-    moving = apart.worst_source.max(axis=1) < 1
-    np.testing.assert_allclose(together.pull[moving], apart.pull[moving], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(together.pull, apart.pull, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(together.by_site, apart.by_site, rtol=1e-4)
 
 
@@ -66,6 +67,17 @@ def test_sites_share_the_pull() -> None:
 
     assert found.by_site.shape == (10, len(twins.twin().sites))
     assert (found.by_site.sum(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(0.0, 1), (0.5, 3), (1.0, 6)])
+def test_only_the_earlier_sites_are_perturbed(depth: float, expected: int) -> None:
+    """A share of the sites from the input on, at least one; what lies deeper adds nothing."""
+    assert len(twins.twin("resnet").sites) == 6
+
+    found = targeted("resnet", replace(QUICK, depth=depth))
+
+    assert (found.by_site[:, :expected] != 0).all()
+    assert (found.by_site[:, expected:] == 0).all()
 
 
 def test_same_seed_same_noise() -> None:
@@ -111,6 +123,51 @@ def test_chosen_bound_is_where_the_median_class_moves() -> None:
 
     assert noise._suiting(flips, 0.05) == 1
     assert noise._suiting(flips * 0, 0.05) == 2
+
+
+def swept(*pull: list[float]) -> TargetedNoise:
+    """A sweep with these margins (S, K), whatever its bounds."""
+    nothing = np.zeros((len(pull), len(pull[0])), np.float32)
+    return TargetedNoise(
+        epsilons=np.geomspace(0.01, 0.5, len(pull)).astype(np.float32),
+        flips=nothing,
+        worst_source=nothing,
+        pull=np.array(pull, np.float32),
+        chosen=0,
+        by_site=nothing,
+    )
+
+
+SWEEP = swept([-2, -1, -1], [-2, -0.5, 3], [-2, 0.5, 5], [0, 4, 9])
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (-0.5, [-2, -0.5, 3]),
+        (0.0, [-2, 0, 4]),
+        (0.25, [-2, 0.25, 4.5]),
+        (-7.0, [-2, -1, -1]),
+        (7.0, [0, 4, 9]),
+    ],
+)
+def test_margins_count_where_the_median_class_reaches_the_level(
+    level: float, expected: list[float]
+) -> None:
+    """At a bound, between two of them, and at the ends where the sweep does not reach it."""
+    found = judged_margins(SWEEP, replace(QUICK, level=level))
+
+    assert found.dtype == np.float32
+    assert found.tolist() == pytest.approx(expected)
+
+
+def test_a_usual_class_that_falls_back_has_reached_the_level() -> None:
+    """The first bound at which the median class gets there counts."""
+    sweep = swept([-1, -1, -1], [0, 1, 2], [-3, -0.5, 2], [3, 5, 7])
+
+    found = judged_margins(sweep, replace(QUICK, level=0.0))
+
+    assert found.tolist() == pytest.approx([-0.5, 0.0, 0.5])
 
 
 def test_worst_sources_are_those_that_resist() -> None:

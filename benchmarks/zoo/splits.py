@@ -50,6 +50,10 @@ def _tuning() -> Iterator[Kind]:
             for name in names:
                 yield task, name, attack
     yield from _rotating(names, (*RARE, *attacks.OTHER), times=2)
+    for attack in ("iad", "bpp"):
+        for task in TASKS:
+            for name in names:
+                yield task, name, attack
 
 
 def _calibration() -> Iterator[Kind]:
