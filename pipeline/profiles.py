@@ -19,7 +19,7 @@ from stages.screen import ScreenConfig
 from stages.types import ClassProfile, Floats
 from stages.warp import WarpConfig
 
-SCHEMA = 2
+SCHEMA = 3
 SUFFIX = ".json"
 
 
@@ -43,6 +43,7 @@ class _Entry:
     samples: str
     clean_accuracy: float
     blend: tuple[float, ...]
+    sure_blend: tuple[float, ...]
     strong_blend: tuple[float, ...]
     patch: tuple[float, ...]
     warp: tuple[float, ...]

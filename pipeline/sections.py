@@ -159,6 +159,7 @@ def searches(result: ScanResult) -> tuple[Search, ...]:
     sureness = "mean margin over its deviation between samples"
     known = {
         "blend": (f"Pattern blended in at {blend.faint:.0%}", margin),
+        "sure_blend": (f"Pattern blended in at {blend.faint:.0%}, evenness", sureness),
         "strong_blend": (f"Pattern blended in at {blend.strong:.0%}", margin),
         "patch": ("Patch", sureness),
         "warp": ("Warp", sureness),

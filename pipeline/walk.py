@@ -117,6 +117,7 @@ def class_profile(
         samples=samples.digest,
         clean_accuracy=clean.clean_accuracy,
         blend=blend.margins.copy(),
+        sure_blend=blend.sureness.copy(),
         strong_blend=blend.strong.copy(),
         patch=patch.margins.copy(),
         warp=warp.margins.copy(),

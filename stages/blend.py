@@ -6,9 +6,9 @@ For every class t at once, over clean samples x of other classes, with a small o
 
 with p within the values that inputs take; then again with a stronger α, from where that ended.
 The margin of a backdoor's target is larger than that of its neighbours, whatever the trigger looks
-like: it was trained to win against everything.
-What is told of a class is its mean margin, in clean leads (`targets.clean_lead`), on samples, most
-of which no pattern was searched on.
+like, and much the same on every sample: it was trained to win against everything.
+So what is told of a class is its mean margin, in clean leads (`targets.clean_lead`), and how surely
+it wins (`targets.sureness`), on samples, most of which no pattern was searched on.
 Source: the margin as statistic is that of MM-BD (arXiv 2205.06900), which has no images under its
 patterns (α = 1); with images at α = 0.1 natural favourites stand out less (docs/method.md).
 """
@@ -24,7 +24,7 @@ import torch
 from stages import progress, targets
 from stages.ascent import ascend
 from stages.canvas import Canvas, canvases
-from stages.measure import Measure, lead_measure, mean_measure
+from stages.measure import lead_and_sureness, mean_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
@@ -73,12 +73,12 @@ def find_blend(
     counts = (config.brief_samples, config.samples, config.judged_samples)
     few, some, judging = canvases(twin, samples, clean, counts, seed)
     start = _start(some, seed)
-    measure = lead_measure(judging, clean)
     screened = screen(twin, partial(_briefly, few, start, config), screening, seed)
-    found = _climbed(some, measure, start, screened.chosen, config)
+    found = _climbed(some, judging, clean, start, screened.chosen, config)
     leading = int(found.faint.argmax())
     return BlendResult(
         margins=screened.of_all(found.faint).cpu().numpy(),
+        sureness=screened.of_all(found.sureness).cpu().numpy(),
         strong=screened.of_all(found.strong).cpu().numpy(),
         leading=int(screened.chosen[leading]),
         pattern=found.patterns[leading].cpu().numpy(),
@@ -87,9 +87,10 @@ def find_blend(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """What is told (n,) of the faint and of the strong patterns, and the faint patterns."""
+    """Margins (n,) under faint and strong patterns, sureness under the faint ones, and those."""
 
     faint: torch.Tensor
+    sureness: torch.Tensor
     strong: torch.Tensor
     patterns: torch.Tensor
 
@@ -110,7 +111,8 @@ def _briefly(
 
 def _climbed(
     ground: Canvas,
-    measure: Measure,
+    judging: Canvas,
+    clean: PreconditionResult,
     start: torch.Tensor,
     classes: torch.Tensor,
     config: BlendConfig,
@@ -118,16 +120,24 @@ def _climbed(
     """The best patterns of the classes (n,)."""
     groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
     step_done = progress.counter(len(groups) * (config.faint_steps + config.strong_steps))
-    faint, strong, patterns = [], [], []
+    measure = lead_and_sureness(judging, clean)
+    faint, sureness, strong, patterns = [], [], [], []
     for group in groups:
         search = _Search(ground, group, start, config.rate)
         search.climb(config.faint, config.faint_steps, step_done)
-        faint.append(measure(group, partial(search.shown, config.faint)))
+        margins, surely = measure(group, partial(search.shown, config.faint))
+        faint.append(margins)
+        sureness.append(surely)
         patterns.append(search.patterns())
         search.restart()
         search.climb(config.strong, config.strong_steps, step_done)
-        strong.append(measure(group, partial(search.shown, config.strong)))
-    return _Found(faint=torch.cat(faint), strong=torch.cat(strong), patterns=torch.cat(patterns))
+        strong.append(measure(group, partial(search.shown, config.strong))[0])
+    return _Found(
+        faint=torch.cat(faint),
+        sureness=torch.cat(sureness),
+        strong=torch.cat(strong),
+        patterns=torch.cat(patterns),
+    )
 
 
 def _start(ground: Canvas, seed: int) -> torch.Tensor:

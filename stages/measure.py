@@ -35,10 +35,19 @@ def mean_measure(ground: Canvas) -> Measure:
     return torch.no_grad()(lambda group, show: mean_margins(ground, group, show(ground.images)))
 
 
-def lead_measure(judging: Canvas, clean: PreconditionResult) -> Measure:
-    """Tells the mean margins (g,) of classes on a canvas, in clean leads."""
-    margins, unit = mean_measure(judging), targets.clean_lead(clean.logits)
-    return lambda group, show: margins(group, show) / unit
+def lead_and_sureness(
+    judging: Canvas, clean: PreconditionResult
+) -> Callable[[torch.Tensor, Show], tuple[torch.Tensor, torch.Tensor]]:
+    """Tells mean margins (g,) of classes on a canvas, in clean leads, and how surely they win."""
+    lead = targets.clean_lead(clean.logits)
+
+    @torch.no_grad()
+    def measure(group: torch.Tensor, show: Show) -> tuple[torch.Tensor, torch.Tensor]:
+        margins, counted = _counted_margins(judging, group, show(judging.images))
+        surely = targets.sureness(margins, counted, USUAL * lead)
+        return targets.mean_over(margins, counted) / lead, surely
+
+    return measure
 
 
 def sureness_measure(judging: Canvas, clean: PreconditionResult) -> Measure:

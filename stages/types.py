@@ -240,17 +240,19 @@ class BlendResult:
     """How far one blended pattern per class carries samples of other classes.
 
     `margins` (K,) of faint and `strong` (K,) of stronger patterns say by how much the target's
-    logit exceeds the largest other, on average and in clean leads (`targets.clean_lead`); `pattern`
-    (*input shape) is the faint one of the `leading` class.
+    logit exceeds the largest other, on average and in clean leads (`targets.clean_lead`);
+    `sureness` (K,) how surely it does under the faint one (`targets.sureness`); `pattern` (*input
+    shape) is the faint one of the `leading` class.
     """
 
     margins: Floats
+    sureness: Floats
     strong: Floats
     leading: int
     pattern: Floats
 
     def __post_init__(self) -> None:
-        _freeze(self.margins, self.strong, self.pattern)
+        _freeze(self.margins, self.sureness, self.strong, self.pattern)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -292,7 +294,8 @@ class ClassProfile:
 
     Each is a number per class (K,), larger is more suspicious: its mean margin in clean leads
     (`targets.clean_lead`) under the blended patterns (`blend`, `strong_blend`) and the neuron
-    `noise`, and how surely it wins (`targets.sureness`) under the `patch` and the `warp`.
+    `noise`, and how surely it wins (`targets.sureness`) under the faint pattern (`sure_blend`), the
+    `patch` and the `warp`.
     `digest` is the model's, `samples` that of the clean samples.
     """
 
@@ -301,13 +304,15 @@ class ClassProfile:
     samples: str
     clean_accuracy: float
     blend: Floats
+    sure_blend: Floats
     strong_blend: Floats
     patch: Floats
     warp: Floats
     noise: Floats
 
     def __post_init__(self) -> None:
-        _freeze(self.blend, self.strong_blend, self.patch, self.warp, self.noise)
+        _freeze(self.blend, self.sure_blend, self.strong_blend)
+        _freeze(self.patch, self.warp, self.noise)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -120,6 +120,7 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
         ),
         blend=BlendResult(
             margins=np.array([-0.5, -0.4, -0.6, 2.0, -0.5], np.float32),
+            sureness=np.array([-0.8, -0.7, -0.9, 5.0, -0.8], np.float32),
             strong=np.array([0.5, 0.4, 0.6, 4.0, 0.5], np.float32),
             leading=3,
             pattern=random.random((1, 4, 4), np.float32),

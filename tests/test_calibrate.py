@@ -191,6 +191,8 @@ def test_a_profile_holds_what_it_was_measured_on(call: Call, tmp_path: Path) -> 
     assert len({each["digest"] for each in models}) == 2
     assert len({each["samples"] for each in models}) == 1
     for each in models:
-        values = [each[name] for name in ("blend", "strong_blend", "patch", "warp", "noise")]
+        values = [
+            each[name] for name in ("blend", "sure_blend", "strong_blend", "patch", "warp", "noise")
+        ]
         assert np.isfinite(values).all()
         assert np.shape(values) == (5, 10)

@@ -64,6 +64,7 @@ def _profile(name: str) -> ClassProfile:
         samples="cd" * 32,
         clean_accuracy=0.5,
         blend=values,
+        sure_blend=values,
         strong_blend=values,
         patch=values,
         warp=values,

@@ -33,7 +33,9 @@ def _samples(shape: tuple[int, ...], n: int = 12) -> CleanSamples:
 
 def _blend(pattern: Floats, target: int) -> BlendResult:
     margins = np.eye(6, dtype=np.float32)[target]
-    return BlendResult(margins=margins, strong=margins, leading=target, pattern=pattern)
+    return BlendResult(
+        margins=margins, sureness=margins, strong=margins, leading=target, pattern=pattern
+    )
 
 
 def _seen(picture: Picture) -> Floats:

@@ -149,7 +149,7 @@ def test_other_settings_are_refused(tmp_path: Path, override: str) -> None:
     ("content", "reason"),
     [
         (settings("blend", rate=99.0), "other settings"),
-        (whole(ban_gate_profile=1), "has schema 1, expected 2"),
+        (whole(ban_gate_profile=2), "has schema 2, expected 3"),
         (entry(blend=[1.0]), "no finite value for every class of `model`"),
         (entry(patch=[]), "no finite value for every class of `model`"),
     ],
