@@ -17,7 +17,6 @@ from pathlib import Path
 import click
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
 
 from benchmarks.peers.__main__ import PEERS, place_of
 from benchmarks.profiles import SAMPLES, Known, known
@@ -119,18 +118,14 @@ def auroc(outcomes: list[Outcome]) -> tuple[float, float, float]:
     """AUROC of single-target attacks against clean models, with its 95 % bootstrap interval."""
     bad = np.array([each.score for each in outcomes if each.attack in SINGLE_TARGET])
     good = np.array([each.score for each in outcomes if each.attack == CLEAN])
+    wins = np.heaviside(bad[:, None] - good, 0.5)  # of every pair
     random = np.random.default_rng(0)
     draws = [
-        _area(random.choice(bad, len(bad)), random.choice(good, len(good)))
+        wins[random.choice(len(bad), len(bad))][:, random.choice(len(good), len(good))].mean()
         for _ in range(BOOTSTRAPS)
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
-    return _area(bad, good), float(low), float(high)
-
-
-def _area(bad: np.ndarray, good: np.ndarray) -> float:
-    truth = np.r_[np.ones(len(bad)), np.zeros(len(good))]
-    return float(roc_auc_score(truth, np.r_[bad, good]))
+    return float(wins.mean()), float(low), float(high)
 
 
 def found_at(outcomes: list[Outcome], rate: float) -> tuple[float, float]:
