@@ -72,15 +72,26 @@ def subject(architecture: str = "small_cnn") -> Subject:
     return twin, samples, check_preconditions(twin, samples, PreconditionConfig())
 
 
-def leads(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> Floats:
-    """Every class's mean margin (K,) over the images of other classes, in clean leads."""
+def told(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> list[Floats]:
+    """The margins of every class over the images of other classes, in clean leads."""
     twin, _, clean = inputs
     margins = targets.margins(
         twin.module(images).expand(twin.classes, -1, -1), torch.arange(twin.classes)
     )
-    told = [each[labels != target].mean().item() for target, each in enumerate(margins)]
-    found: Floats = np.array(told) / clean_lead(clean.logits)
-    return found
+    lead = clean_lead(clean.logits)
+    return [each[labels != target].numpy() / lead for target, each in enumerate(margins)]
+
+
+def leads(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> Floats:
+    """Every class's mean margin (K,) over the images of other classes, in clean leads."""
+    return np.array([each.mean() for each in told(inputs, images, labels)])
+
+
+def sureness(inputs: Subject, images: torch.Tensor, labels: torch.Tensor) -> Floats:
+    """How surely every class wins (K,) over the images of other classes, one after the other."""
+    margins = told(inputs, images, labels)
+    found = [each.mean() / (each.std() if each.mean() > 0 else 0.5) for each in margins]
+    return np.minimum(found, targets.SUREST)
 
 
 def chosen(inputs: Subject, config: BlendConfig, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -172,6 +183,7 @@ def test_an_invisible_pattern_leaves_the_clean_margins() -> None:
     expected = leads(inputs, images, labels)
     np.testing.assert_allclose(found.margins, expected, atol=1e-3)
     np.testing.assert_allclose(found.strong, expected, atol=1e-3)
+    np.testing.assert_allclose(found.sureness, sureness(inputs, images, labels), atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -215,8 +227,9 @@ def test_the_leading_pattern_gives_the_leading_margin(memory_mb: int) -> None:
     found = find_blend(*inputs, config, ScreenConfig(), 2)
 
     shown = (1 - config.faint) * images + config.faint * torch.tensor(found.pattern)
-    again = leads(inputs, shown, labels)
+    again, surely = leads(inputs, shown, labels), sureness(inputs, shown, labels)
     np.testing.assert_allclose(again[found.leading], found.margins[found.leading], rtol=1e-4)
+    np.testing.assert_allclose(surely[found.leading], found.sureness[found.leading], rtol=1e-3)
 
 
 @pytest.mark.parametrize("gain", [0.01, 100.0])

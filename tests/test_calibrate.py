@@ -195,4 +195,4 @@ def test_a_profile_holds_what_it_was_measured_on(call: Call, tmp_path: Path) -> 
             each[name] for name in ("blend", "sure_blend", "strong_blend", "patch", "warp", "noise")
         ]
         assert np.isfinite(values).all()
-        assert np.shape(values) == (5, 10)
+        assert np.shape(values) == (6, 10)
