@@ -66,10 +66,10 @@ def fitted(name: str, values: Floats) -> Null:
     Its scale is the likeliest one, or larger, so that no more than 5 % exceed its limit at 5 %.
     """
     location, scale = gumbel_r.fit(values)
-    scale = max(scale, (np.quantile(values, 0.95) - location) / gumbel_r.isf(0.05))
-    fit = kstest(values, "gumbel_r", args=(location, scale))
     shares = np.array([0.05, 0.02])
     measured = np.quantile(values, 1 - shares)
+    scale = max(scale, (measured[0] - location) / gumbel_r.isf(shares[0]))
+    fit = kstest(values, "gumbel_r", args=(location, scale))
     expected = gumbel_r.isf(shares, location, scale)
     click.echo(
         f"{name}: location {location:.3f}, scale {scale:.3f}, n {len(values)},"

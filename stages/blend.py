@@ -24,7 +24,7 @@ import torch
 from stages import progress, targets
 from stages.ascent import ascend
 from stages.canvas import Canvas, canvases
-from stages.measure import lead_and_sureness, mean_measure
+from stages.measure import Measures, lead_and_sureness, mean_measure
 from stages.screen import ScreenConfig, screen
 from stages.stage import stage
 from stages.types import BlendResult, CleanSamples, PreconditionResult, TorchTwin
@@ -73,8 +73,9 @@ def find_blend(
     counts = (config.brief_samples, config.samples, config.judged_samples)
     few, some, judging = canvases(twin, samples, clean, counts, seed)
     start = _start(some, seed)
+    measure = lead_and_sureness(judging, clean)
     screened = screen(twin, partial(_briefly, few, start, config), screening, seed)
-    found = _climbed(some, judging, clean, start, screened.chosen, config)
+    found = _climbed(some, measure, start, screened.chosen, config)
     leading = int(found.faint.argmax())
     return BlendResult(
         margins=screened.of_all(found.faint).cpu().numpy(),
@@ -111,8 +112,7 @@ def _briefly(
 
 def _climbed(
     ground: Canvas,
-    judging: Canvas,
-    clean: PreconditionResult,
+    measure: Measures,
     start: torch.Tensor,
     classes: torch.Tensor,
     config: BlendConfig,
@@ -120,7 +120,6 @@ def _climbed(
     """The best patterns of the classes (n,)."""
     groups = targets.groups(ground.twin, ground.images, classes, config.memory_mb)
     step_done = progress.counter(len(groups) * (config.faint_steps + config.strong_steps))
-    measure = lead_and_sureness(judging, clean)
     faint, sureness, strong, patterns = [], [], [], []
     for group in groups:
         search = _Search(ground, group, start, config.rate)

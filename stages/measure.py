@@ -19,6 +19,8 @@ Show = Callable[[torch.Tensor], torch.Tensor]
 """Lays what a search found for g classes on images (B, *input shape): (g, B, *input shape)."""
 Measure = Callable[[torch.Tensor, Show], torch.Tensor]
 """A number per class of a group (g,)."""
+Measures = Callable[[torch.Tensor, Show], tuple[torch.Tensor, torch.Tensor]]
+"""Two numbers per class of a group, (g,) each."""
 
 
 USUAL = 0.5
@@ -35,9 +37,7 @@ def mean_measure(ground: Canvas) -> Measure:
     return torch.no_grad()(lambda group, show: mean_margins(ground, group, show(ground.images)))
 
 
-def lead_and_sureness(
-    judging: Canvas, clean: PreconditionResult
-) -> Callable[[torch.Tensor, Show], tuple[torch.Tensor, torch.Tensor]]:
+def lead_and_sureness(judging: Canvas, clean: PreconditionResult) -> Measures:
     """Tells mean margins (g,) of classes on a canvas, in clean leads, and how surely they win."""
     lead = targets.clean_lead(clean.logits)
 
@@ -52,13 +52,8 @@ def lead_and_sureness(
 
 def sureness_measure(judging: Canvas, clean: PreconditionResult) -> Measure:
     """Tells how surely classes win (g,) on a canvas; see `targets.sureness`."""
-    usual = USUAL * targets.clean_lead(clean.logits)
-
-    @torch.no_grad()
-    def measure(group: torch.Tensor, show: Show) -> torch.Tensor:
-        return targets.sureness(*_counted_margins(judging, group, show(judging.images)), usual)
-
-    return measure
+    measure = lead_and_sureness(judging, clean)
+    return lambda group, show: measure(group, show)[1]
 
 
 def _counted_margins(

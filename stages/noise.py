@@ -16,7 +16,7 @@ every batch; the targeted form, the growing bound and the worst source classes a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -92,23 +92,24 @@ def find_targeted_noise(
     images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
     classes = torch.arange(twin.classes, device=twin.device)
     groups = targets.groups(twin, images, classes, config.memory_mb)
+    reached = max(1, round(config.depth * len(twin.sites)))
+    early, statistics = replace(twin, sites=twin.sites[:reached]), statistics[:reached]
     step_done = progress.counter(len(groups) * config.sweep)
     unit = targets.clean_lead(clean.logits)
     sweeps = [
-        _sweep(NoisyTail(twin, statistics, images, len(group)), group, labels, config, step_done)
+        _sweep(NoisyTail(early, statistics, images, len(group)), group, labels, config, step_done)
         for group in groups
     ]
     flips = np.concatenate([each.flips for each in sweeps], axis=1)
     chosen = _suiting(flips, config.typical_flip)
+    by_site = (np.concatenate([each.by_site[chosen] for each in sweeps]) / unit).astype(np.float32)
     return TargetedNoise(
         epsilons=_bounds(config),
         flips=flips,
         worst_source=np.concatenate([each.worst_source for each in sweeps], axis=1),
         pull=(np.concatenate([each.pull for each in sweeps], axis=1) / unit).astype(np.float32),
         chosen=chosen,
-        by_site=(np.concatenate([each.by_site[chosen] for each in sweeps]) / unit).astype(
-            np.float32
-        ),
+        by_site=np.pad(by_site, ((0, 0), (0, len(twin.sites) - reached))),
     )
 
 
@@ -134,11 +135,9 @@ def _sweep(
     noise = tail.silence()
     added = torch.zeros(len(group), len(noise), device=tail.device)
     _, _, gradient = _pull(tail, noise, group, others)
-    reached = max(1, round(config.depth * len(noise)))
     flips, worst, pulls, by_site = (list[torch.Tensor]() for _ in range(4))
     for bound in _bounds(config).tolist():
-        early = climb(noise[:reached], gradient[:reached], config.rate * bound, bound)
-        moved = [*early, *noise[reached:]]
+        moved = climb(noise, gradient, config.rate * bound, bound)
         added = added + _effect(noise, moved, gradient)
         noise = moved
         logits, pull, gradient = _pull(tail, noise, group, others)

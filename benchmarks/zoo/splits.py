@@ -45,25 +45,14 @@ Kind = tuple[str, str, str]
 def _tuning() -> Iterator[Kind]:
     names = list(architectures.TUNING)
     main = (CLEAN, "badnets", "blend-noise", "wanet", "blend-picture")
-    for attack in main:
-        for task in TASKS:
-            for name in names:
-                yield task, name, attack
+    yield from _everywhere(names, main)
     yield from _rotating(names, (*RARE, *attacks.OTHER), times=2)
-    for attack in ("iad", "bpp"):
-        for task in TASKS:
-            for name in names:
-                yield task, name, attack
+    yield from _everywhere(names, ("iad", "bpp"))
 
 
 def _calibration() -> Iterator[Kind]:
-    for _ in range(3):
-        for task in TASKS:
-            for name in architectures.CALIBRATION:
-                yield task, name, CLEAN
-    for task in TASKS:
-        for name in architectures.TUNING:
-            yield task, name, CLEAN
+    yield from _everywhere(list(architectures.CALIBRATION), 3 * (CLEAN,))
+    yield from _everywhere(list(architectures.TUNING), (CLEAN,))
     for _ in range(6):
         for name in architectures.FAVOURING:
             yield "digits", name, CLEAN
@@ -72,13 +61,18 @@ def _calibration() -> Iterator[Kind]:
 def _report() -> Iterator[Kind]:
     names = list(architectures.REPORT)
     main = (CLEAN, "badnets", "blend-noise", "wanet", CLEAN, "blend-picture")
-    for attack in main:
-        for task in TASKS:
-            for name in names:
-                yield task, name, attack
+    yield from _everywhere(names, main)
     yield from _rotating(names, RARE, times=3)
     yield from _rotating(names, attacks.OTHER, times=3)
     yield from (("digits", name, attack) for attack in attacks.QUIET for name in names)
+
+
+def _everywhere(names: list[str], kinds: tuple[str, ...]) -> Iterator[Kind]:
+    """Each attack on every task and architecture."""
+    for attack in kinds:
+        for task in TASKS:
+            for name in names:
+                yield task, name, attack
 
 
 def _rotating(names: list[str], kinds: tuple[str, ...], times: int) -> Iterator[Kind]:
