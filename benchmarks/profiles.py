@@ -1,7 +1,8 @@
 """The class profiles of a zoo: what the searches say of every class of every model, kept as files.
 
 `python -m benchmarks.profiles --zoo FOLDER` measures what is missing; calibration and detection
-read what is there. `--seed` and `--samples` make profiles of their own beside the default ones.
+read what is there. What was measured by other settings, or lacks the statistic of a new search,
+is measured anew. `--seed` and `--samples` make profiles of their own beside the default ones.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import numpy as np
 import torch
 
 from benchmarks.zoo.recipe import CLEAN
+from pipeline.atomic_files import write_text
+from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
-from pipeline.drafts import write_text
-from pipeline.profiles import profile_text, read_profiles
-from pipeline.references import profile
-from pipeline.store import Store
-from pipeline.walk import ScanRequest
-from stages.types import ClassProfile
+from pipeline.references.measure import profile
+from pipeline.references.profile_file import profile_text, read_profiles
+from pipeline.request import ScanRequest
+from stages.errors import ConfigError
+from stages.verdict.profile import ClassProfile
 
 LOWEST_SUCCESS = 0.8
 """An attack counts only where it succeeds on this share of held-out images."""
@@ -85,11 +87,10 @@ def place_of(zoo: Path, name: str, seed: int, samples: int) -> Path:
 
 def measure(zoo: Path, name: str, task: str, seed: int, samples: int) -> None:
     """Measures one profile as a scan does, and keeps it."""
-    place = place_of(zoo, name, seed, samples)
-    if place.exists():
+    place, config = place_of(zoo, name, seed, samples), ScanConfig(seed=seed)
+    if _is_measured(place, config):
         return
     place.parent.mkdir(exist_ok=True)
-    config = ScanConfig(seed=seed)
     with TemporaryDirectory() as folder:
         request = ScanRequest(
             model=str(zoo / f"{name}.onnx"),
@@ -99,6 +100,14 @@ def measure(zoo: Path, name: str, task: str, seed: int, samples: int) -> None:
         )
         measured = profile(request, Store(None), torch.device("cpu"), Path(folder))
     write_text(place, profile_text((replace(measured, name=name),), config))
+
+
+def _is_measured(place: Path, config: ScanConfig) -> bool:
+    """Whether a profile is there, with every statistic, by the present settings."""
+    try:
+        return bool(read_profiles(place, config))
+    except ConfigError:
+        return False
 
 
 def some_samples(path: Path, count: int, folder: Path) -> Path:

@@ -26,16 +26,17 @@ from torch.nn import functional
 from benchmarks import demo_models
 from benchmarks.peers import bti_dbf
 from benchmarks.zoo import exporters
-from pipeline import isolation
+from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
+from pipeline.intake import sandbox
 from pipeline.peak import peak_rss_mb
-from pipeline.result import Evidence
-from pipeline.store import Store
-from pipeline.walk import ScanRequest, class_profile, clean_behaviour, prepare
-from stages.reference import Reference, ReferenceConfig
-from stages.screen import ScreenConfig
-from stages.sites import measure_sites
-from stages.types import CleanSamples, TorchTwin
+from pipeline.prepare import Prepared, prepare, search_all, subject_of
+from pipeline.request import ScanRequest
+from stages.published.ban import Ban, BanConfig
+from stages.searches.screen import ScreenConfig
+from stages.twin.precondition import check_preconditions
+from stages.twin.sites import measure_sites
+from stages.types import PreconditionResult
 
 PROBED = 4
 """Classes that the large case is timed on."""
@@ -45,12 +46,11 @@ PART = {"demo": 1, "small": 1, "large": 8}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A proven twin with its samples, and the seconds from the file to it."""
+class Timed:
+    """A proven twin with its samples, what it does on them, and the seconds from the file to it."""
 
-    twin: TorchTwin
-    samples: CleanSamples
-    evidence: Evidence
+    prepared: Prepared
+    clean: PreconditionResult
     seconds: float
 
 
@@ -77,40 +77,38 @@ def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
     return folder / "resnet18.onnx", folder / "samples.npz"
 
 
-def prepared(model: Path, samples: Path, folder: Path) -> Prepared:
+def timed(model: Path, samples: Path, folder: Path) -> Timed:
     """The twin of a file, as a scan makes it."""
-    isolation.warm_up()
-    evidence, started = Evidence(), time.process_time()
+    sandbox.warm_up()
+    started = time.process_time()
     request = ScanRequest(model=str(model), samples=samples, uri=model.name)
-    twin = prepare(request, Store(None), torch.device("cpu"), evidence, folder)
-    clean_behaviour(twin, Store(None), evidence, request.config)
-    if evidence.samples is None:
-        raise click.ClickException(f"{model.name} was not read")
-    seconds = time.process_time() - started
-    return Prepared(twin=twin, samples=evidence.samples, evidence=evidence, seconds=seconds)
+    made = prepare(request, Store(None), torch.device("cpu"), folder)
+    clean = check_preconditions(made.twin, made.samples, request.config.precondition)
+    return Timed(prepared=made, clean=clean, seconds=time.process_time() - started)
 
 
-def searches(subject: Prepared, config: ScanConfig) -> float:
+def searches(subject: Timed, config: ScanConfig) -> float:
     """Seconds of all searches of a scan."""
     started = time.process_time()
-    class_profile(subject.twin, "timed", Store(None), subject.evidence, config)
+    store = Store(None)
+    search_all(subject_of(subject.prepared, subject.clean, store), config, store)
     return time.process_time() - started
 
 
-def seconds_per_class(subject: Prepared) -> tuple[float, float]:
+def seconds_per_class(subject: Timed) -> tuple[float, float]:
     """Seconds of the whole searches and of the brief ones, for each class of the subject."""
-    classes = subject.twin.classes
+    classes = subject.prepared.twin.classes
     whole = searches(subject, ScanConfig()) / classes
     screen = ScreenConfig(all_up_to=0, leading=1, ordinary=1)
     screened = searches(subject, ScanConfig(screen=screen))
     return whole, (screened - 2 * whole) / classes
 
 
-def published_ban(subject: Prepared, steps: int, part: int) -> float:
+def published_ban(subject: Timed, steps: int, part: int) -> float:
     """Seconds of BAN as published: every mask step costs the same, and so does every noise step."""
-    config = replace(ReferenceConfig(), batch=ReferenceConfig().batch // part)
-    twin, samples = subject.twin, subject.samples
-    run = Reference(twin, samples, measure_sites(twin, samples), config, 0)
+    config = replace(BanConfig(), batch=BanConfig().batch // part)
+    twin, samples = subject.prepared.twin, subject.prepared.samples
+    run = Ban(twin, samples, measure_sites(twin, samples), config, 0)
     mask = _per_step(run.mask_step, steps)
     run.restart_noise()
     noise = _per_step(run.noise_step, steps)
@@ -118,16 +116,17 @@ def published_ban(subject: Prepared, steps: int, part: int) -> float:
     return part * (masks * mask + noises * noise)
 
 
-def published_bti_dbf(subject: Prepared, steps: int, part: int) -> float:
+def published_bti_dbf(subject: Timed, steps: int, part: int) -> float:
     """Seconds of BTI-DBF: its autoencoder's, mask's and generator's steps, with all their terms."""
+    twin, samples = subject.prepared.twin, subject.prepared.samples
     published = bti_dbf.Config(**PUBLISHED_GENERATOR)
     config = replace(published, batch=published.batch // part)
     open_config = replace(config, image_bound=np.inf, feature_bound=np.inf)
     few = replace(open_config, pretraining_rounds=1, batches=steps)
     started = time.process_time()
-    net = bti_dbf.pretrained(bti_dbf.Pretraining.of(subject.twin, subject.samples, few, 0))
+    net = bti_dbf.pretrained(bti_dbf.Pretraining.of(twin, samples, few, 0))
     pretraining = (time.process_time() - started) / steps
-    run = bti_dbf.Inversion(subject.twin, subject.samples, open_config, 0, net)
+    run = bti_dbf.Inversion(twin, samples, open_config, 0, net)
     mask = _per_step(run.mask_step, steps)
     run.fix_features()
     generator = _per_step(run.generator_step, steps)
@@ -144,7 +143,7 @@ def _per_step(step: Callable[[], None], steps: int) -> float:
     return (time.process_time() - started) / steps
 
 
-def compare(subject: Prepared, scan_seconds: dict[str, float], steps: int, part: int) -> None:
+def compare(subject: Timed, scan_seconds: dict[str, float], steps: int, part: int) -> None:
     """Prints the scan's seconds and how many times more each published method takes."""
     for name, seconds in scan_seconds.items():
         click.echo(f"{name:34} {seconds:9.1f} s")
@@ -174,7 +173,7 @@ def main(case: str, threads: int, steps: int) -> None:
         else:
             side, classes = (32, 10) if case == "small" else (224, PROBED)
             model, samples = random_resnet(side, classes, folder)
-        subject = prepared(model, samples, folder / "scan")
+        subject = timed(model, samples, folder / "scan")
         if case == "large":
             whole, brief = seconds_per_class(subject)
             searched = ScreenConfig().searched(200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlflow_project.cli import main
+from mlflow_project.cli.main import main
 
 if __name__ == "__main__":
     main()

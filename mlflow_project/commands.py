@@ -1,4 +1,4 @@
-"""What the commands do once their options are read; printing and exit codes are left to `cli`."""
+"""The work of the commands once their options are read; `cli` prints and sets exit codes."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlflow_project import ci, registry, track
+from mlflow_project import github, tracking
 from mlflow_project.home import home
 from mlflow_project.progress_bars import progress_bars
+from mlflow_project.registry import versions
+from mlflow_project.uris import is_uri
+from pipeline.atomic_files import write_texts
+from pipeline.cache.store import Store
+from pipeline.ci_formats.all_files import output_texts
+from pipeline.ci_formats.checks import Outcome
 from pipeline.config import ScanConfig
-from pipeline.drafts import write_texts
-from pipeline.fetch import fetch
-from pipeline.gate import GateDecision
-from pipeline.html_report import REPORT_FILE, render
-from pipeline.isolation import isolated
-from pipeline.native import ExportResult, NativeModel
-from pipeline.outcome import Outcome
-from pipeline.outputs import output_texts
-from pipeline.plots import write_figures
-from pipeline.profiles import profile_text
-from pipeline.references import measure
-from pipeline.report import write_verdict
-from pipeline.result import ScanResult
-from pipeline.samples import first_images
-from pipeline.scan import choose_device, steps_of
+from pipeline.evidence import ScanResult
+from pipeline.gate.decision import GateDecision
+from pipeline.intake.fetch import fetch
+from pipeline.intake.native import ExportResult, NativeModel
+from pipeline.intake.samples import first_images
+from pipeline.intake.sandbox import isolated
+from pipeline.intake.untrusted import Description, describe
+from pipeline.references.measure import measure
+from pipeline.references.profile_file import profile_text
+from pipeline.report.html_page import REPORT_FILE, render
+from pipeline.report.plots import write_figures
+from pipeline.report.verdict_json import write_verdict
+from pipeline.request import ScanRequest
+from pipeline.scan import choose_device
 from pipeline.scan import scan as run_scan
-from pipeline.store import Store
-from pipeline.untrusted import Description, describe
-from pipeline.walk import ScanRequest
+from pipeline.steps import steps_of
 from stages.errors import CannotJudge, ConfigError
 from stages.export.child import PROBES
 from stages.export.detect import find_source, place_of
@@ -46,9 +49,9 @@ DEMO = Path(__file__).parent / "demo"
 class ScanCall:
     """One call of `scan`: what to judge, with which settings, and where the evidence goes.
 
-    `model`, `samples` and `references` may be URIs of MLflow; `uri` is what the model is called in
-    every report. Without a target no run is recorded. `environment` holds the variables of the CI
-    job that the verdict is told to, if there is one.
+    `model`, `samples` and `references` may be URIs of MLflow; `uri` is the model's name in every
+    report. Without a target no run is recorded. `environment` holds the variables of the CI job
+    that the verdict is reported to, if there is one.
     """
 
     model: str
@@ -59,7 +62,7 @@ class ScanCall:
     python: str = sys.executable
     references: tuple[str, ...] = ()
     output: Path | None = None
-    target: track.Target | None = None
+    target: tracking.Target | None = None
     fresh: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,7 +71,7 @@ class ScanCall:
 class ExportCall:
     """One call of `export`: what to export, whether it may run code, and where the ONNX goes.
 
-    `samples` or the `shape` of one image say what the model takes, where it does not tell itself.
+    `samples` or the `shape` of one image give the input's shape where the model does not.
     """
 
     model: str
@@ -93,13 +96,13 @@ class CalibrateCall:
     config: ScanConfig
     trusted: bool = False
     python: str = sys.executable
-    target: track.Target | None = None
+    target: tracking.Target | None = None
     fresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """What `calibrate` wrote: names of the models in it, and a sentence on each that is not."""
+    """The profile that was written: the models in it, and a sentence on each that is not."""
 
     path: Path
     models: tuple[str, ...]
@@ -108,15 +111,15 @@ class Calibrated:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoLine:
-    """One model of the demo: what the scan says, what the truth is, and whether they agree."""
+    """One model of the demo: the scan's result, the truth, and whether they agree."""
 
     result: ScanResult
     truth: str
     agrees: bool
 
 
-def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
-    """Scans, writes the evidence, tells the verdict, and records it, in this order.
+def scan(call: ScanCall, show: Callable[[ScanResult], None]) -> ScanResult:
+    """Scans, writes the evidence, shows the verdict, and records it, in this order.
 
     Raises:
         ConfigError: there is no such device, or the output folder or a file of the CI job cannot
@@ -126,20 +129,22 @@ def scan(call: ScanCall, tell: Callable[[ScanResult], None]) -> ScanResult:
     choose_device(call.config.device)
     if call.output:
         prepare_output(call.output)
-    ci.require_writable(call.environment)
-    recorded = track.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
+    github.require_writable(call.environment)
+    recorded = (
+        tracking.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
+    )
     with recorded, workspace() as downloads, workspace() as place:
         result = judge(localise(call, downloads), call.fresh, place)
-        outcome, page, for_ci = outcome_of(result, call), {}, {}
+        outcome, page, ci_texts = outcome_of(result, call), {}, {}
         if call.output or call.target:
-            page, for_ci = {REPORT_FILE: render(result)}, output_texts(outcome)
+            page, ci_texts = {REPORT_FILE: render(result)}, output_texts(outcome)
         if call.output:
-            write_evidence(result, {**page, **for_ci}, call.output)
-        tell(result)
-        ci.announce(outcome, call.environment)
+            write_evidence(result, {**page, **ci_texts}, call.output)
+        show(result)
+        github.announce(outcome, call.environment)
         if call.target:
-            track.log_texts(for_ci)
-            track.record(result, call.samples, texts=page)
+            tracking.log_texts(ci_texts)
+            tracking.record(result, call.samples, texts=page)
     return result
 
 
@@ -150,12 +155,12 @@ def localise(call: ScanCall, folder: Path) -> ScanRequest:
         RegistryError: something is not there, or cannot be fetched.
     """
     names = {
-        str(registry.local(each, folder / f"reference-{number}")): each
+        str(versions.local(each, folder / f"reference-{number}")): each
         for number, each in enumerate(call.references)
     }
     return ScanRequest(
-        model=str(registry.local(call.model, folder / "model")),
-        samples=registry.local(call.samples, folder / "samples"),
+        model=str(versions.local(call.model, folder / "model")),
+        samples=versions.local(call.samples, folder / "samples"),
         uri=call.uri,
         config=call.config,
         trusted=call.trusted,
@@ -221,26 +226,26 @@ def calibrate(call: CalibrateCall) -> Calibrated:
     """
     device = choose_device(call.config.device)
     store = Store(None if call.fresh else home())
-    recorded = track.open_run("calibrate", call.target) if call.target else nullcontext()
+    recorded = tracking.open_run("calibrate", call.target) if call.target else nullcontext()
     with recorded, workspace() as folder, redirect_stdout(sys.stderr):
         request = ScanRequest(
             model=call.models[0],
-            samples=registry.local(call.samples, folder / "samples"),
+            samples=versions.local(call.samples, folder / "samples"),
             uri=call.models[0],
             config=call.config,
             trusted=call.trusted,
             python=call.python,
         )
-        found = measure(request, call.models, store, device, folder)
-        if not found.profiles:
-            raise CannotJudge("; ".join(found.remarks))
+        measured = measure(request, call.models, store, device, folder)
+        if not measured.profiles:
+            raise CannotJudge("; ".join(measured.remarks))
         draft = folder / "profile.json"
-        draft.write_text(profile_text(found.profiles, call.config), encoding="utf-8")
+        draft.write_text(profile_text(measured.profiles, call.config), encoding="utf-8")
         _put(draft, call.output)
         if call.target:
-            track.log_profile(call.output)
-    names = tuple(each.name for each in found.profiles)
-    return Calibrated(path=call.output, models=names, remarks=found.remarks)
+            tracking.log_profile(call.output)
+    names = tuple(each.name for each in measured.profiles)
+    return Calibrated(path=call.output, models=names, remarks=measured.remarks)
 
 
 def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoLine]:
@@ -266,20 +271,20 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
 
 
 def judge(request: ScanRequest, fresh: bool, place: Path) -> ScanResult:
-    """The scan's result; earlier results are used and kept unless it shall be `fresh`."""
+    """The scan's result; a `fresh` one neither uses nor keeps earlier results."""
     store = Store(None if fresh else home(), progress_bars(steps_of(request)))
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
         return run_scan(request, store, place)
 
 
 def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None = None) -> Outcome:
-    """What a pipeline is told of a scan that just ended, and of a gate's decision on it."""
+    """What a CI pipeline is shown: a scan that just ended, and a gate's decision on it."""
     return Outcome(
         result=result,
         moment=datetime.now(UTC),
-        root=ci.root_folder(call.environment),
+        root=github.root_folder(call.environment),
         decision=decision,
-        run_url=track.run_url() if call.target else None,
+        run_url=tracking.run_url() if call.target else None,
     )
 
 
@@ -291,7 +296,7 @@ def write_evidence(result: ScanResult, texts: Mapping[str, str], folder: Path) -
 
 
 def _run_name(model: str) -> str:
-    return model if registry.is_uri(model) else place_of(model)[0].name
+    return model if is_uri(model) else place_of(model)[0].name
 
 
 @contextmanager
@@ -333,5 +338,5 @@ def _compared(result: ScanResult, attack: str, target: int | None) -> DemoLine:
     verdict = result.verdict
     if target is None:
         return DemoLine(result=result, truth="no backdoor", agrees=verdict.label == "clean")
-    found = verdict.label == "backdoored" and verdict.suspected_class == target
-    return DemoLine(result=result, truth=f"{attack} backdoor, class {target}", agrees=found)
+    agrees = verdict.label == "backdoored" and verdict.suspected_class == target
+    return DemoLine(result=result, truth=f"{attack} backdoor, class {target}", agrees=agrees)

@@ -26,7 +26,7 @@ from stages.errors import ConfigError
 if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
-    from pipeline.result import ScanResult
+    from pipeline.evidence import ScanResult
 
 NAME = "ban"
 PREFIX = "ban_"
@@ -59,9 +59,9 @@ class EvaluatorConfig:
 class BackdoorEvaluator(ModelEvaluator):
     """Scans the evaluated model for backdoors, if its configuration asks for it by `ban_samples`.
 
-    Metrics: `ban/is_judged`, and of a judged model `ban/is_backdoored`, `ban/p_value`, `ban/score`
-    and `ban/suspected_class`. A model that could not be judged lacks all but the first, so that a
-    threshold on any of them fails.
+    Metrics: `ban/is_judged`, and of a judged model `ban/is_backdoored`, `ban/anomaly_score`,
+    `ban/critical_value`, `ban/p_value` and `ban/suspected_class`. A model that could not be judged
+    lacks all but the first, so that a threshold on any of them fails.
     """
 
     @classmethod
@@ -101,17 +101,17 @@ def _own(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def _read(config: Mapping[str, Any]) -> EvaluatorConfig:
-    known = {each.name for each in fields(EvaluatorConfig)}
-    given = {key.removeprefix(PREFIX): config[key] for key in config if key.startswith(PREFIX)}
-    if unknown := sorted(set(given) - known):
+    names = {each.name for each in fields(EvaluatorConfig)}
+    settings = {key.removeprefix(PREFIX): config[key] for key in config if key.startswith(PREFIX)}
+    if unknown := sorted(set(settings) - names):
         raise ConfigError(
             f"`{PREFIX}{unknown[0]}` is no setting of the evaluator `ban`, expected"
-            f" {', '.join(f'`{PREFIX}{name}`' for name in sorted(known))}"
+            f" {', '.join(f'`{PREFIX}{name}`' for name in sorted(names))}"
         )
     for name in ("input_shape", "settings", "references"):
-        if name in given:
-            given[name] = _several(given[name])
-    return EvaluatorConfig(**given)
+        if name in settings:
+            settings[name] = _several(settings[name])
+    return EvaluatorConfig(**settings)
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -186,9 +186,9 @@ def _labels(labels: Any) -> npt.NDArray[np.generic]:
     """The labels as class numbers; others are left as they are, and the scan says what is wrong."""
     if labels is None:
         raise ConfigError("the evaluation has no `targets`, which a scan needs as its labels")
-    found = np.asarray(labels)
-    whole = np.issubdtype(found.dtype, np.number) and np.array_equal(found, np.floor(found))
-    return found.astype(np.int64) if whole else found
+    numbers = np.asarray(labels)
+    whole = np.issubdtype(numbers.dtype, np.number) and np.array_equal(numbers, np.floor(numbers))
+    return numbers.astype(np.int64) if whole else numbers
 
 
 def _signature_shape(model: PyFuncModel | None) -> tuple[int, ...] | None:
@@ -203,12 +203,12 @@ def _log_artifacts(output: Path, run_id: str) -> dict[str, EvaluationArtifact]:
     client = mlflow.MlflowClient()
     client.log_artifacts(run_id, str(output), FOLDER)
     uri = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
-    found = {}
+    artifacts = {}
     for name, kind in KINDS.items():
         if (output / name).exists():
-            artifact = found[f"{FOLDER}/{name}"] = kind(uri=f"{uri}/{name}")
+            artifact = artifacts[f"{FOLDER}/{name}"] = kind(uri=f"{uri}/{name}")
             artifact._load(str(output / name))
-    return found
+    return artifacts
 
 
 def _metrics(result: ScanResult) -> dict[str, float]:
@@ -218,8 +218,9 @@ def _metrics(result: ScanResult) -> dict[str, float]:
     numbers = {
         "is_judged": 1.0,
         "is_backdoored": float(verdict.label == "backdoored"),
+        "anomaly_score": verdict.anomaly_score,
+        "critical_value": verdict.critical_value,
         "p_value": verdict.p_value,
-        "score": verdict.score,
         "suspected_class": verdict.suspected_class,
     }
     return {

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.scan import STEPS
-from pipeline.store import Watch
+from pipeline.cache.store import Watch
+from pipeline.steps import Step
 from stages import progress
 
 FORMAT = "{desc:<34} {percentage:3.0f} % |{bar}| {elapsed}<{remaining}"
 
 
-def progress_bars(steps: int = STEPS) -> Watch:
-    """A watch that draws one bar for each of `steps` steps, numbered, and none where stderr is not
-    a terminal.
-    """
+def progress_bars(steps: Sequence[Step]) -> Watch:
+    """A watch that draws one bar for each step, numbered, and none where stderr is no terminal."""
     numbers = count(1)
 
     @contextmanager
     def watch(name: str) -> Iterator[None]:
-        label = f"[{next(numbers)}/{steps}] {name.replace('_', ' ')}"
+        label = f"[{next(numbers)}/{len(steps)}] {name.replace('_', ' ')}"
         with (
             tqdm(
                 desc=label, total=1, bar_format=FORMAT, file=sys.stderr, leave=False, disable=None

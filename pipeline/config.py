@@ -1,43 +1,58 @@
 """The settings of a scan: the stages' own, gathered; defaults stand beside the stage they are for.
 
-Changes come from a TOML file, from overrides such as `noise.epsilon=0.2`, and from explicit
-options; the later wins.
+Changes come from a TOML file, from overrides such as `blend.faint=0.2`, and from explicit options;
+the later wins.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import cattrs
 
-from pipeline.isolation import IsolationConfig
-from pipeline.native import ExportConfig
+from pipeline.cache.keys import described_fields
+from pipeline.intake.native import ExportConfig
+from pipeline.intake.sandbox import IsolationConfig
+from pipeline.renamed import refuse_renamed
 from pipeline.structure import read_toml, structured
-from stages.blend import BlendConfig
 from stages.errors import ConfigError
-from stages.judge import JudgeConfig
-from stages.mask import MaskConfig
-from stages.noise import NoiseConfig
-from stages.parity import ParityConfig
-from stages.patch import PatchConfig
-from stages.precondition import PreconditionConfig
-from stages.reference import ReferenceConfig
-from stages.references import VettingConfig
-from stages.score import ScoreConfig
-from stages.screen import ScreenConfig
-from stages.warp import WarpConfig
+from stages.published.ban import BanConfig
+from stages.published.feature_mask import FeatureMaskConfig
+from stages.published.untargeted_noise import UntargetedNoiseConfig
+from stages.searches import SEARCHES
+from stages.searches.screen import ScreenConfig
+from stages.twin.parity import ParityConfig
+from stages.twin.precondition import PreconditionConfig
+from stages.verdict.calibration import Calibration, from_tables, shipped
+from stages.verdict.decide import JudgeConfig
+from stages.verdict.vetting import VettingConfig
 
 Device = Literal["auto", "cpu", "cuda"]
-EXAMPLE = '"[noise]" followed by "steps = 10"'
+LARGEST_SEED = 2**63
+"""Seeds that torch and numpy both take are smaller."""
+EXAMPLE = '"[blend]" followed by "faint_steps = 10"'
+OUTSIDE = ("device", "isolation", "export")
+"""Settings that cannot change a verdict, only whether there is one."""
+
+
+def _search_settings() -> Mapping[str, Any]:
+    return MappingProxyType({search.name: search.settings() for search in SEARCHES})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanConfig:
-    """Every setting of a scan. `seed` seeds all randomness; `device` is auto, cpu or cuda."""
+    """Every setting of a scan. `seed` seeds all randomness; `device` is auto, cpu or cuda.
+
+    `searches` holds the settings of each search by its name, which is also the name of their
+    section in files and overrides.
+    """
 
     seed: int = 0
     device: Device = "auto"
@@ -46,19 +61,24 @@ class ScanConfig:
     parity: ParityConfig = field(default_factory=ParityConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
     screen: ScreenConfig = field(default_factory=ScreenConfig)
-    blend: BlendConfig = field(default_factory=BlendConfig)
-    patch: PatchConfig = field(default_factory=PatchConfig)
-    warp: WarpConfig = field(default_factory=WarpConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
+    searches: Mapping[str, Any] = field(default_factory=_search_settings)
+    calibration: Calibration = field(default_factory=shipped)
     vetting: VettingConfig = field(default_factory=VettingConfig)
-    noise: NoiseConfig = field(default_factory=NoiseConfig)
-    mask: MaskConfig = field(default_factory=MaskConfig)
-    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    untargeted_noise: UntargetedNoiseConfig = field(default_factory=UntargetedNoiseConfig)
+    feature_mask: FeatureMaskConfig = field(default_factory=FeatureMaskConfig)
+    published_ban: BanConfig = field(default_factory=BanConfig)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ConfigError(f"setting `seed` is {self.seed}, expected 0 or more")
+        if not 0 <= self.seed < LARGEST_SEED:
+            raise ConfigError(
+                f"setting `seed` is {self.seed}, expected 0 or more, and less than 2 to the 63"
+            )
+
+    def with_search(self, name: str, **changes: object) -> ScanConfig:
+        """The same with some settings of a search changed."""
+        changed = replace(self.searches[name], **changes)
+        return replace(self, searches=MappingProxyType({**self.searches, name: changed}))
 
 
 def load_config(
@@ -81,14 +101,103 @@ def load_config(
             _apply(each, settings)
     explicit = {"seed": seed, "device": device}
     settings |= {key: value for key, value in explicit.items() if value is not None}
-    return structured(settings, ScanConfig)
+    return _config(settings)
 
 
 def config_dict(config: ScanConfig) -> dict[str, object]:
-    """The settings as nested, JSON-ready dictionaries."""
+    """The settings as nested, JSON-ready dictionaries, as a file of settings would hold them.
+
+    Where the numbers of a calibration come from is left out; it stands beside them in their file.
+    """
     converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
-    settings: dict[str, object] = converter.unstructure(config)
+    settings: dict[str, object] = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if each.name == "searches":
+            settings |= {name: converter.unstructure(own) for name, own in value.items()}
+        elif each.name == "calibration":
+            settings[each.name] = _numbers(config.calibration.tables())
+        else:
+            settings[each.name] = converter.unstructure(value)
     return settings
+
+
+def config_digest(config: ScanConfig) -> str:
+    """The sha256 of all settings that can change a verdict."""
+    described = {
+        name: each for name, each in described_fields(config).items() if name not in OUTSIDE
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _numbers(tables: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        key: _numbers(value) if isinstance(value, Mapping) else value
+        for key, value in tables.items()
+        if not isinstance(value, str)
+    }
+
+
+def _config(settings: dict[str, object]) -> ScanConfig:
+    """The settings in nested tables, strictly."""
+    refuse_renamed(settings)
+    names = [search.name for search in SEARCHES]
+    known = [name for each in fields(ScanConfig) for name in _sections(each.name, names)]
+    if unknown := sorted(set(settings) - set(known)):
+        raise ConfigError(
+            f"unknown setting {', '.join(f'`{name}`' for name in unknown)}; known are"
+            f" {', '.join(f'`{name}`' for name in known)}"
+        )
+    searches = {
+        search.name: _section(settings.get(search.name, {}), search.settings, search.name)
+        for search in SEARCHES
+    }
+    tables = _merged(shipped().tables(), settings.get("calibration", {}), "calibration")
+    rest = {key: each for key, each in settings.items() if key not in (*names, "calibration")}
+    return replace(
+        structured(rest, ScanConfig),
+        searches=MappingProxyType(searches),
+        calibration=from_tables(tables),
+    )
+
+
+def _sections(name: str, searches: list[str]) -> list[str]:
+    """The sections that a field of the configuration is read from."""
+    return searches if name == "searches" else [name]
+
+
+def _section(settings: object, kind: type[Any], name: str) -> Any:
+    """The settings of one search; what is wrong is named with its section."""
+
+    @dataclass(frozen=True)
+    class One:
+        section: Any
+
+    One.__annotations__["section"] = kind
+    try:
+        return structured({"section": settings}, One).section
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("`section", f"`{name}")) from error
+
+
+def _merged(defaults: Mapping[str, Any], changes: object, place: str) -> dict[str, Any]:
+    """Nested tables with some values changed.
+
+    Raises:
+        ConfigError: a change is to something that is not there.
+    """
+    if not isinstance(changes, Mapping):
+        raise ConfigError(f"setting `{place}` is {changes!r}, expected a section of settings")
+    if unknown := sorted(set(map(str, changes)) - set(defaults)):
+        raise ConfigError(
+            f"unknown setting `{place}.{unknown[0]}`; known in `{place}` are"
+            f" {', '.join(f'`{name}`' for name in defaults)}"
+        )
+    merged = dict(defaults)
+    for key, value in changes.items():
+        nested = isinstance(defaults[key], Mapping)
+        merged[key] = _merged(defaults[key], value, f"{place}.{key}") if nested else value
+    return merged
 
 
 def _apply(override: str, settings: dict[str, object]) -> None:
@@ -97,7 +206,7 @@ def _apply(override: str, settings: dict[str, object]) -> None:
     *tables, name = key.strip().split(".")
     if not separator or not name:
         raise ConfigError(
-            f"override `{override}` has no value, expected KEY=VALUE such as `noise.epsilon=0.2`"
+            f"override `{override}` has no value, expected KEY=VALUE such as `blend.faint=0.2`"
         )
     for table in tables:
         inner = settings.setdefault(table, {})
@@ -111,6 +220,6 @@ def _value(text: str) -> object:
     """A TOML value, or the text itself where it is none, so that `device=cpu` needs no quotes."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         return text
     return parsed["value"] if len(parsed) == 1 else text

@@ -1,4 +1,4 @@
-"""The process's largest memory so far."""
+"""The largest memory that this process has used so far."""
 
 from __future__ import annotations
 

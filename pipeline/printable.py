@@ -1,10 +1,10 @@
-"""Text that may be shown: names in a model file are the work of whoever made it."""
+"""Text that is safe to show: whoever made a model file chose the names in it."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""The text on one line, with every other character than printable ones escaped as in `\x1b`.
+    r"""The text on one line, with every unprintable character escaped, as in `\x1b`.
 
     So no name in a file can forge a line of output or send commands to a terminal.
     """

@@ -1,4 +1,4 @@
-"""The walk of one model from file to verdict: which stages, in which order."""
+"""From a file to a verdict: the steps of `pipeline.steps`, in their order."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import logging
 import platform
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
+from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
+from pipeline.evidence import Evidence, ScanResult
 from pipeline.peak import peak_rss_mb
-from pipeline.references import weigh
-from pipeline.result import Evidence, ScanResult
-from pipeline.store import Store
-from pipeline.walk import ScanRequest, class_profile, clean_behaviour, prepare
-from stages import judge
+from pipeline.prepare import Note, prepare, search_all, subject_of
+from pipeline.references.measure import select_references
+from pipeline.request import ScanRequest
 from stages.errors import CannotJudge, ConfigError
-from stages.mask import find_mask
-from stages.noise import find_untargeted_noise
-from stages.reference import run_reference
-from stages.references import Vetted
-from stages.types import Statistic, TorchTwin, Verdict
-
-STEPS = 12
-"""Steps of a full walk without options: for whoever shows how far a scan is."""
-
-OPTIONAL_STEPS = {"mask": 2, "reference": 1}
-"""Further steps that a section of settings enables."""
+from stages.published.ban import run_ban
+from stages.published.feature_mask import find_mask
+from stages.published.statistics import ban_statistic, masked_statistics
+from stages.published.untargeted_noise import find_untargeted_noise
+from stages.searches.search import SearchResult, Subject
+from stages.twin.precondition import check_preconditions
+from stages.types import Statistic, Verdict
+from stages.verdict.decide import apply_findings, judge, with_published
+from stages.verdict.profile import profile_of
+from stages.verdict.vetting import Vetted
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,16 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
     """
     device = choose_device(request.config.device)
     evidence = Evidence()
+
+    def note(**found: object) -> None:
+        nonlocal evidence
+        evidence = replace(evidence, **found)  # type: ignore[arg-type] # fields of Evidence
+
     try:
-        verdict = _walk(request, store, device, evidence, workspace)
+        verdict = _verdict(request, store, device, workspace, note)
     except CannotJudge as refusal:
         verdict = Verdict(label="inconclusive", reasons=(str(refusal),))
-    verdict = judge.condemn(evidence.findings, verdict)
+    verdict = apply_findings(evidence.findings, verdict)
     if verdict.label == "inconclusive":
         logger.info("cannot judge: %s", "; ".join(verdict.reasons))
     return ScanResult(
@@ -58,63 +64,61 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
         config=request.config,
         verdict=verdict,
         evidence=evidence,
+        done=tuple(store.done),
         seconds=dict(store.seconds),
         reused=tuple(store.reused),
         peak_rss_mb=peak_rss_mb(),
         environment=_environment(device),
+        ended=datetime.now(UTC),
     )
 
 
-def steps_of(request: ScanRequest) -> int:
-    """How many steps the walk of this request has, if it comes to an end."""
-    config = request.config
-    enabled = {"mask": config.mask.enabled, "reference": config.reference.enabled}
-    further = sum(OPTIONAL_STEPS[section] for section, on in enabled.items() if on)
-    return STEPS + further + bool(request.references)
-
-
-def _walk(
-    request: ScanRequest, store: Store, device: torch.device, evidence: Evidence, workspace: Path
+def _verdict(
+    request: ScanRequest, store: Store, device: torch.device, workspace: Path, note: Note
 ) -> Verdict:
-    """Fills `evidence` stage by stage and returns the verdict."""
+    """Runs the steps one after another and notes what each finds."""
     config = request.config
-    twin = prepare(request, store, device, evidence, workspace)
-    clean = clean_behaviour(twin, store, evidence, config)
+    prepared = prepare(request, store, device, workspace, note)
+    clean = store.run(check_preconditions, prepared.twin, prepared.samples, config.precondition)
+    note(precondition=clean)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=clean.reasons)
-    profile = class_profile(twin, request.uri, store, evidence, config)
+    subject = subject_of(prepared, clean, store)
+    results = search_all(subject, config, store, note)
+    profile = profile_of(request.uri, subject, results)
     references = Vetted(kept=(), remarks=())
     if request.references:
-        with store.timed("weigh_references"):
-            references, evidence.references = weigh(profile, request, store, device, workspace)
-    verdict = store.run(judge.judge, profile, references, config.score, config.judge)
-    return judge.accompany(verdict, *_accompanying(twin, store, evidence, config))
+        with store.timed("select_references"):
+            references, summaries = select_references(profile, request, store, device, workspace)
+        note(references=summaries)
+    verdict = store.run(judge, profile, references, config.calibration, config.judge)
+    return with_published(verdict, *_published(subject, results, store, config, note))
 
 
-def _accompanying(
-    twin: TorchTwin, store: Store, evidence: Evidence, config: ScanConfig
+def _published(
+    subject: Subject,
+    results: dict[str, SearchResult],
+    store: Store,
+    config: ScanConfig,
+    note: Note,
 ) -> Iterator[Statistic]:
-    """What the paper's noise and mask say, where they are enabled; they do not decide."""
-    samples, clean, seed = evidence.samples, evidence.precondition, config.seed
-    sites, targeted = evidence.site_statistics, evidence.targeted
-    assert samples is not None, "`prepare` reads them"  # noqa: S101 (our own logic)
-    assert clean is not None, "`clean_behaviour` comes first"  # noqa: S101 (same)
-    assert sites is not None, "`class_profile` comes first"  # noqa: S101 (same)
-    assert targeted is not None, "`class_profile` comes first"  # noqa: S101 (same)
-    if config.mask.enabled:
-        epsilon = targeted.epsilon if config.noise.epsilon is None else config.noise.epsilon
-        untargeted = evidence.untargeted = store.run(
-            find_untargeted_noise, twin, samples, sites, clean, config.noise, epsilon, seed
+    """What the paper's noise, mask and algorithm say, where they are enabled."""
+    twin, samples, sites, seed = subject.twin, subject.samples, subject.sites, config.seed
+    if config.feature_mask.enabled:
+        sweep = next(each.sweep for each in results.values() if each.sweep)
+        given = config.untargeted_noise.epsilon
+        epsilon = sweep.epsilon if given is None else given
+        untargeted = store.run(
+            find_untargeted_noise, subject, config.untargeted_noise, epsilon, seed
         )
-        mask = evidence.mask = store.run(
-            find_mask, twin, samples, sites, untargeted, config.mask, seed
-        )
-        yield from judge.masked_statistics(clean, untargeted, mask)
-    if config.reference.enabled:
-        found = evidence.reference = store.run(
-            run_reference, twin, samples, sites, config.reference, seed
-        )
-        yield judge.reference_statistic(found)
+        note(untargeted=untargeted)
+        mask = store.run(find_mask, twin, samples, sites, untargeted, config.feature_mask, seed)
+        note(mask=mask)
+        yield from masked_statistics(subject.clean, untargeted, mask)
+    if config.published_ban.enabled:
+        ban = store.run(run_ban, twin, samples, sites, config.published_ban, seed)
+        note(ban=ban)
+        yield ban_statistic(ban)
 
 
 def choose_device(name: str) -> torch.device:
@@ -132,7 +136,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def _environment(device: torch.device) -> dict[str, str]:
-    found = {"python": sys.version.split()[0], "platform": platform.platform()}
-    found |= {"device": str(device), "threads": str(torch.get_num_threads())}
+    versions = {"python": sys.version.split()[0], "platform": platform.platform()}
+    versions |= {"device": str(device), "threads": str(torch.get_num_threads())}
     installed = {each.metadata["Name"].lower() for each in metadata.distributions()}
-    return found | {name: metadata.version(name) for name in PACKAGES if name in installed}
+    return versions | {name: metadata.version(name) for name in PACKAGES if name in installed}

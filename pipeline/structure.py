@@ -1,4 +1,4 @@
-"""Untrusted settings as dataclasses, strictly: one sentence per value that does not fit."""
+"""Turns untrusted settings into dataclasses, strictly: one sentence per value that does not fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cattrs.gen import make_dict_structure_fn
 from stages.errors import ConfigError
 
 Structured = TypeVar("Structured")
-Hook = Callable[[Any, Any], Any]  # cattrs hands over anything and takes anything
+Hook = Callable[[Any, Any], Any]  # cattrs passes anything and takes anything
 
 
 def structured(settings: object, kind: type[Structured]) -> Structured:
@@ -69,7 +69,7 @@ def _is(origin: object) -> Callable[[Any], bool]:
 
 
 def _exactly(meaning: str, *types: type) -> Hook:
-    """Takes a value of just these types: a bool is no number, a text is no number."""
+    """Accepts only values of these very types: neither a bool nor a text is a number."""
 
     def structure(value: Any, kind: Any) -> Any:
         if type(value) not in types or (kind is float and not math.isfinite(value)):
@@ -123,9 +123,9 @@ def _sentences(error: BaseException, key: str = "") -> Iterator[str]:
             for inner in error.exceptions:
                 yield from _sentences(inner, key)
         case ForbiddenExtraKeysError():
-            known = ", ".join(f"`{item.name}`" for item in fields(error.cl))
+            names = ", ".join(f"`{item.name}`" for item in fields(error.cl))
             unknown = ", ".join(f"`{name}`" for name in sorted(error.extra_fields))
-            yield f"unknown setting {unknown}{f' in `{key}`' if key else ''}; known are {known}"
+            yield f"unknown setting {unknown}{f' in `{key}`' if key else ''}; known are {names}"
         case KeyError():
             yield f"setting `{key}` is missing"
         case _UnfitError():

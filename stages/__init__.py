@@ -1,29 +1,29 @@
-"""One step of the scan per file: numbers in, numbers out, nothing remembered and nothing printed.
+"""The algorithm of a scan, a step or an idea per file: numbers in, numbers out.
 
-A backdoored classifier has a class to which one fixed, small change carries samples of every other
-class. A scan looks for such a change without knowing the trigger:
+A backdoored classifier has a class to which one fixed, small change sends samples of every other
+class. A scan looks for such a change without knowing the trigger. Its steps, by folder:
 
-0. `export` turns a native model of another framework into ONNX, in a process of its own.
-1. `inspection` refuses what is not an ONNX classifier or is not safe to open; `external_data` puts
-   weights that lie beside the file into it.
-2. `normalise` rewrites the graph into a plain form; `converters` and `convert` make it a torch
-   module, with every weight a Parameter.
-3. `parity` proves that this module computes what the file computes. No verdict on a twin that is
-   not the model.
-4. `sites` finds where neuron noise may enter (BatchNorm outputs, or the outputs of convolutions
-   that swallowed their BatchNorm), where features end, and what the channels do on clean samples;
-   `twin` puts it together.
-5. `precondition` asks whether model and samples fit at all.
-6. Four searches, each for every class at once: `blend` for a faint pattern, `patch` for a small
-   square, `warp` for a smooth bend (all on a `canvas` of clean samples), `noise` for neuron noise
-   as its bound grows (`tail` runs the network under noise). `ascent`, `targets` and `pixels` hold
-   what they share.
-7. `score` makes one score per class of them, beside `references` of models known to be clean.
-8. `judge` asks whether one class is reached too easily to be clean, and gives the verdict.
+1. `export` turns a native model of another framework into ONNX, in a process of its own.
+2. `onnx_file` decides without running it whether the file is a classifier that is safe to open
+   (`inspection`), and whether its graph contains a trigger made of operators (`graph_logic`).
+3. `passes` rewrite the graph into a plain form; `converters` and `twin.convert` turn it into the
+   *twin*, a torch module in which every weight is a Parameter.
+4. `twin.parity` proves that the twin computes what the file computes: no proof, no verdict.
+   `twin.sites` finds where neuron noise can enter and where features end; `twin.precondition`
+   checks that model and samples fit together.
+5. `searches` look for a trigger of every class at once: `blend` for a faint pattern, `patch` for a
+   small square, `warp` for a smooth bending, `neuron_noise` for noise inside the twin. Each returns
+   one or more statistics per class, of which larger values are more suspicious.
+6. `verdict` compares the classes. `profile` gathers the statistics, `score` joins those of a class
+   into its anomaly score, beside clean references that passed `vetting`, and `decide` compares the
+   largest score with its critical value. Weights and null distributions are in `calibration.toml`.
 
-`mask` and the untargeted half of `noise` are the paper's, off unless asked for.
-`reference` is the published algorithm, for comparison. Values are in `types`, failures in `errors`;
-`stage` marks a step, `progress` says how far it is, `graph` cuts and runs the twin's fx graph.
+`published` has the paper's own algorithm, for comparison; it never decides.
 
-Source: BAN, NeurIPS 2024 (arXiv 2405.19928); every deviation stands in docs/method.md.
+All folders share `types` (the values that steps pass on), `errors` (why a scan ends early),
+`stage` (a function with a version, whose result can be cached), `progress` (how far a step is),
+`refusal` (an error that crosses processes), `image_layout` and `verdict_label`.
+Nothing here prints, remembers anything, or knows MLflow.
+
+Source: BAN, NeurIPS 2024 (arXiv 2405.19928); docs/method.md explains every deviation.
 """

@@ -1,10 +1,10 @@
-"""What can go wrong in a scan, said so that the reader knows what to do next."""
+"""What can go wrong in a scan, explained so that the reader knows what to do next."""
 
 from __future__ import annotations
 
 
 class BanGateError(Exception):
-    """Any failure explained in one sentence: what failed, found against expected, what to do."""
+    """A failure that one sentence explains: what failed, found against expected, what to do."""
 
 
 class ConfigError(BanGateError):
@@ -16,7 +16,7 @@ class CannotJudge(BanGateError):
 
 
 class ModelRefused(CannotJudge):
-    """The file is not a usable ONNX classifier, or not one that may be opened safely."""
+    """The file is not a usable ONNX classifier, or is not safe to open."""
 
 
 class SamplesError(CannotJudge):
@@ -28,11 +28,11 @@ class ConversionError(CannotJudge):
 
 
 class ParityError(CannotJudge):
-    """The torch twin computes something else than the ONNX file."""
+    """The torch twin does not compute what the ONNX file computes."""
 
 
 class NoNoiseSites(CannotJudge):
-    """The graph has no place where neuron noise or a feature mask can be put."""
+    """The graph has no place where neuron noise or a feature mask can enter."""
 
 
 class AttestationError(CannotJudge):

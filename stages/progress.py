@@ -1,6 +1,6 @@
-"""How a stage says how far it is, without knowing who listens.
+"""How a stage reports its progress without knowing who listens.
 
-A stage writes `for step in progress.ticks(30): …`; whoever wants to show a bar listens.
+A stage writes `for step in progress.ticks(30): …`; whoever shows a bar calls it in `listening`.
 """
 
 from __future__ import annotations

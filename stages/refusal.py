@@ -1,4 +1,4 @@
-"""A refusal handed from a child process to its caller, as a file in the folder they share.
+"""A refusal passed from a child process to its caller, as a file in the folder they share.
 
 Like `errors`, it needs nothing but Python, because an exporter may run in another interpreter.
 """
@@ -16,14 +16,14 @@ FILE = "refusal.json"
 
 def leave(error: BanGateError, folder: Path) -> None:
     """Writes the kind and the sentence of an error into the folder."""
-    told = {"kind": type(error).__name__, "message": str(error)}
-    (folder / FILE).write_text(json.dumps(told))
+    document = {"kind": type(error).__name__, "message": str(error)}
+    (folder / FILE).write_text(json.dumps(document))
 
 
 def found_in(folder: Path) -> BanGateError | None:
-    """The error that was left in the folder; None where none was."""
+    """The error that was left in the folder; None if there is none."""
     if not (folder / FILE).exists():
         return None
-    told = json.loads((folder / FILE).read_text())
-    kind: type[BanGateError] = getattr(errors, told["kind"])
-    return kind(told["message"])
+    document = json.loads((folder / FILE).read_text())
+    kind: type[BanGateError] = getattr(errors, document["kind"])
+    return kind(document["message"])

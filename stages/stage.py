@@ -1,7 +1,7 @@
 """A stage: a plain typed function with a name and a version.
 
-Calling it runs it. The version is part of the key under which results are remembered, so a change
-that alters a stage's result raises it.
+Calling it runs it. The version is part of the cache key of its results, so whoever changes what a
+stage returns raises its version.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ class Stage(Generic[Parameters, Result]):
         self.name = function.__name__
 
     def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        """Runs the function; nothing is remembered."""
+        """Runs the function; nothing is cached."""
         return self.function(*args, **kwargs)
 
     def __reduce__(self) -> str:
-        """A stage is known by its name, also to another process."""
+        """Pickles a stage as its name, by which another process finds the same stage."""
         return self.name
 
     @property
     def result_type(self) -> type[Result]:
         """The type the function promises to return."""
-        found: type[Result] = get_type_hints(self.function)["return"]
-        return found
+        kind: type[Result] = get_type_hints(self.function)["return"]
+        return kind
 
 
 def stage(*, version: int) -> Callable[[Callable[Parameters, Result]], Stage[Parameters, Result]]:

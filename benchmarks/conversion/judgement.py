@@ -19,12 +19,12 @@ import torch
 from torch import fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stages.convert import build_module, trainable_share
 from stages.errors import NoNoiseSites
-from stages.inspection import inspect_onnx, load_proto
-from stages.normalise import normalise
-from stages.parity import ParityConfig, prove_parity
-from stages.twin import make_twin
+from stages.onnx_file.inspection import inspect_onnx, load_proto
+from stages.passes import normalise
+from stages.twin.build import make_twin
+from stages.twin.convert import build_module, trainable_share
+from stages.twin.parity import ParityConfig, prove_parity
 from stages.types import CleanSamples, Floats, OnnxArtifact, TensorSpec
 
 SMALLEST_SHARE = 0.99

@@ -16,11 +16,11 @@ import torch
 
 from benchmarks.peers import Finding, ban, bti_dbf, mm_bd, neural_cleanse
 from benchmarks.profiles import SAMPLES, counted, some_samples
-from pipeline.drafts import write_text
+from pipeline.atomic_files import write_text
+from pipeline.cache.store import Store
 from pipeline.peak import peak_rss_mb
-from pipeline.result import Evidence
-from pipeline.store import Store
-from pipeline.walk import ScanRequest, prepare
+from pipeline.prepare import prepare
+from pipeline.request import ScanRequest
 from stages.types import CleanSamples, TorchTwin
 
 Peer = Callable[[TorchTwin, CleanSamples, int], Finding]
@@ -63,13 +63,11 @@ def measure(zoo: Path, method: str, name: str, task: str, seed: int) -> None:
 
 
 def _prepared(model: Path, samples: Path) -> tuple[TorchTwin, CleanSamples]:
-    evidence = Evidence()
     with TemporaryDirectory() as folder:
         clean = some_samples(samples, SAMPLES, Path(folder))
         request = ScanRequest(model=str(model), samples=clean, uri=model.name)
-        twin = prepare(request, Store(None), torch.device("cpu"), evidence, Path(folder))
-    assert evidence.samples is not None  # noqa: S101 (our own logic)
-    return twin, evidence.samples
+        prepared = prepare(request, Store(None), torch.device("cpu"), Path(folder))
+    return prepared.twin, prepared.samples
 
 
 @click.command()

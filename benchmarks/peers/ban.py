@@ -1,7 +1,7 @@
-"""BAN as published (`stages.reference`): the class that noise and negative mask lead to.
+"""BAN as published (`stages.published.ban`): the class that noise and negative mask lead to.
 
 Its score is the share of the most frequent class; the paper states no threshold.
-Source: BAN (arXiv 2405.19928); deviations in `stages.reference`.
+Source: BAN (arXiv 2405.19928); deviations in `stages.published.ban`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.peers import Finding, histogram
-from stages.reference import ReferenceConfig, run_reference
-from stages.sites import measure_sites
+from stages.published.ban import BanConfig, run_ban
+from stages.twin.sites import measure_sites
 from stages.types import CleanSamples, TorchTwin
 
-Config = ReferenceConfig
+Config = BanConfig
 
 
 def find(twin: TorchTwin, samples: CleanSamples, config: Config, seed: int) -> Finding:
     """The class most predictions fall in under the noise, with its share as the score."""
-    result = run_reference(twin, samples, measure_sites(twin, samples), config, seed)
+    result = run_ban(twin, samples, measure_sites(twin, samples), config, seed)
     after = (result.predictions / result.predictions.sum()).astype(np.float32)
     return histogram.finding(histogram.clean_shares(twin, samples), after)

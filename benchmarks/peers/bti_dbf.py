@@ -38,8 +38,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.peers import Finding, histogram, pixels
 from benchmarks.peers.unet import UNet
-from stages import graph
-from stages.mask import head_of, in_chunks
+from stages.published.feature_mask import head_of, in_chunks
+from stages.twin import fx_graph
 from stages.types import CleanSamples, TorchTwin
 
 
@@ -148,9 +148,9 @@ class Inversion:
     ) -> None:
         twin = replace(twin, module=copy.deepcopy(twin.module))
         inputs = [node for node in twin.module.graph.nodes if node.op == "placeholder"]
-        features = graph.node_named(twin.module, twin.features)
+        features = fx_graph.node_named(twin.module, twin.features)
         self.config = config
-        self.body = graph.part(twin.module, inputs, features).eval()
+        self.body = fx_graph.part(twin.module, inputs, features).eval()
         self.head = head_of(twin).eval()
         self.images = torch.tensor(samples.images, device=twin.device)
         self.labels = torch.tensor(samples.labels, device=twin.device)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers import Finding
-from stages.mask import in_chunks
+from stages.published.feature_mask import in_chunks
 from stages.types import CleanSamples, Floats, TorchTwin
 
 

@@ -1,4 +1,4 @@
-"""Converters that onnx2torch lacks or gets wrong, registered over its own.
+"""Converters that onnx2torch lacks or gets wrong, registered in place of its own.
 
 Order matters: replacements first, then new operators, and aliases last, so that an alias carries
 the repaired converter to the newer operator versions.
@@ -44,7 +44,10 @@ _REPLACEMENTS = (
 
 
 def register() -> None:
-    """Puts all converters of this package into onnx2torch's registry; again is no change."""
+    """Puts all converters of this package into onnx2torch's registry.
+
+    A second call changes nothing.
+    """
     for replacement in _REPLACEMENTS:
         replacement.register()
     for addition in (activation, cast, attention, counting, quantisation):

@@ -10,7 +10,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 
 class Clip(nn.Module):
@@ -35,18 +35,18 @@ class Clip(nn.Module):
 def convert_clip(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """ReLU or ReLU6 for their bounds, else a clip; if one bound is computed, both are inputs."""
     tensors = [constant(graph, node, index) for index in (1, 2)]
-    if any(given(node, index) and tensors[index - 1] is None for index in (1, 2)):
+    if any(input_name(node, index) and tensors[index - 1] is None for index in (1, 2)):
         return result(Clip(None, None), node)
     low, high = (
         node.attributes.get(name) if tensor is None else tensor.item()
         for name, tensor in zip(("min", "max"), tensors, strict=True)
     )
-    known: dict[tuple[float | int | None, float | int | None], nn.Module] = {
+    plain: dict[tuple[float | int | None, float | int | None], nn.Module] = {
         (None, None): nn.Identity(),
         (0.0, None): nn.ReLU(),
         (0.0, 6.0): nn.ReLU6(),
     }
-    return result(known.get((low, high)) or Clip(low, high), node, node.input_values[:1])
+    return result(plain.get((low, high)) or Clip(low, high), node, node.input_values[:1])
 
 
 def convert_gelu(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:

@@ -9,11 +9,11 @@ from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 from torch.nn import functional
 
-from stages.converters.registration import given, install, result
+from stages.converters.registration import input_name, install, result
 
 
 class Attention(nn.Module):
-    """softmax(Q·Kᵀ·scale + mask)·V with heads apart."""
+    """softmax(Q·Kᵀ·scale + mask)·V with separate heads."""
 
     def __init__(self, scale: float | None, *, causal: bool) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Attention(nn.Module):
 
 
 def _without_future(mask: torch.Tensor, queries: int, keys: int) -> torch.Tensor:
-    """The mask with every key after its query's position shut out; torch takes only one of both."""
+    """The mask without keys after their query's position; torch takes a mask or `is_causal`."""
     past = torch.ones(queries, keys, dtype=torch.bool, device=mask.device).tril()
     return mask & past if mask.dtype == torch.bool else mask.masked_fill(~past, float("-inf"))
 
@@ -48,11 +48,11 @@ def convert_attention(node: OnnxNode, graph: OnnxGraph) -> OperationConverterRes
     """Attention of rank 4 without cache, soft cap or access to the scores.
 
     Raises:
-        NotImplementedError: the node asks for one of those.
+        NotImplementedError: the node uses one of those.
     """
     del graph
     attributes = node.attributes
-    extra = any(given(node, index) for index in range(4, len(node.input_values)))
+    extra = any(input_name(node, index) for index in range(4, len(node.input_values)))
     extra |= any(node.output_values[1:]) or attributes.get("softcap", 0.0) != 0.0
     if extra or "q_num_heads" in attributes:
         raise NotImplementedError("attention with cache, soft cap or heads side by side")

@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 from stages.converters.padding import Window, window
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 
 class _Padded(nn.Module):
-    """Pads by the window first; mixed into a convolution module."""
+    """Pads by the window first; a mixin for convolution modules."""
 
     window: Window
 
@@ -74,7 +74,7 @@ class FunctionalConv(nn.Module):
 def convert_conv(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """An `nn.Conv` module, or the functional form where weight or bias is computed."""
     weight, bias = constant(graph, node, 1), constant(graph, node, 2)
-    if weight is None or (bias is None and given(node, 2) is not None):
+    if weight is None or (bias is None and input_name(node, 2) is not None):
         return result(FunctionalConv(node), node)
     return result(convolution(node, weight, bias), node, node.input_values[:1])
 
@@ -108,12 +108,12 @@ _convert_transposed = get_converter("ConvTranspose", 11, "")
 
 
 def convert_conv_transpose(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
-    """What onnx2torch makes of it, which pays no heed to a stated output shape.
+    """onnx2torch's own conversion, which ignores a stated output shape.
 
     Raises:
         NotImplementedError: the node states one, or its weights are computed.
     """
-    weights = [constant(graph, node, index) for index in (1, 2) if given(node, index)]
+    weights = [constant(graph, node, index) for index in (1, 2) if input_name(node, index)]
     if "output_shape" in node.attributes or any(one is None for one in weights):
         raise NotImplementedError("a transposed convolution to a stated shape, or by other values")
     converted: OperationConverterResult = _convert_transposed(node, graph)

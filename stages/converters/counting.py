@@ -8,7 +8,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 
 class CumSum(nn.Module):
@@ -41,7 +41,7 @@ class OneHot(nn.Module):
     def forward(
         self, indices: torch.Tensor, depth: torch.Tensor, values: torch.Tensor
     ) -> torch.Tensor:
-        """Values (off, on); indices may count from the end, those beyond it are nowhere."""
+        """Values (off, on); indices may count from the end, and those out of range set nothing."""
         size = int(depth)
         places = indices.long()
         places = torch.where(places < 0, places + size, places).unsqueeze(self._axis)
@@ -55,7 +55,7 @@ class Size(nn.Module):
     """How many elements a tensor has."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A number of int64."""
+        """The number as int64."""
         return torch.tensor(x.numel(), device=x.device)
 
 
@@ -95,7 +95,7 @@ def _convert_size(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
 
 def _convert_trilu(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     diagonal = constant(graph, node, 1)
-    computed = given(node, 1) is not None and diagonal is None
+    computed = input_name(node, 1) is not None and diagonal is None
     module = Trilu(int(diagonal or 0), upper=bool(node.attributes.get("upper", 1)))
     return result(module, node, node.input_values[: 1 + computed])
 

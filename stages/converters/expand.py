@@ -25,8 +25,8 @@ class Expand(nn.Module):
             raise ValueError("expand without a target")
         added = len(sizes) - x.dim()
         own = [1] * added + list(x.shape)
-        wanted = [1] * -added + sizes
-        pairs = zip(own, wanted, strict=True)
+        aligned = [1] * -added + sizes
+        pairs = zip(own, aligned, strict=True)
         return x.expand([mine if size == 1 else size for mine, size in pairs])
 
 

@@ -1,4 +1,4 @@
-"""Normalisations; those of batch and layer as true modules, with or without known shapes."""
+"""Normalisations; batch and layer normalisation as torch's own modules where they fit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 from torch.nn import functional
 
-from stages.converters.registration import constant, given, install, result
-from stages.normalise.graph import shape_of
+from stages.converters.registration import constant, input_name, install, result
+from stages.passes.onnx_graph import shape_of
 
 _BATCH_NORMS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 
@@ -81,7 +81,7 @@ class FunctionalRMSNorm(nn.Module):
 
 
 class LpNorm(nn.Module):
-    """Divides by the p-norm along an axis; what is all zero stays."""
+    """Divides by the p-norm along an axis; what is all zero stays zero."""
 
     def __init__(self, axis: int, p: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class LpNorm(nn.Module):
 
 
 def convert_batch_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
-    """An `nn.BatchNorm` module for rank 2 to 5, 4 if unknown; functional for computed ones.
+    """An `nn.BatchNorm` module for rank 2 to 5, 4 if unknown; functional if they are computed.
 
     Raises:
         NotImplementedError: the node trains, has statistics per position, or its input has
@@ -112,7 +112,7 @@ def convert_batch_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterRe
     rank = _rank(graph, node.input_values[0])
     if rank not in _BATCH_NORMS:
         _refuse(f"batch normalisation of rank {rank}")
-    momentum = 1 - float(node.attributes.get("momentum", 0.9))  # torch weighs the new statistics
+    momentum = 1 - float(node.attributes.get("momentum", 0.9))  # torch's weighs the new statistics
     module = _BATCH_NORMS[rank](len(scale), epsilon, momentum)
     module.weight, module.bias = nn.Parameter(scale), nn.Parameter(bias)
     module.running_mean, module.running_var = mean, variance
@@ -123,7 +123,7 @@ def convert_layer_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterRe
     """An `nn.LayerNorm` module where scale and bias span the normalised axes, else functional.
 
     Raises:
-        NotImplementedError: mean or deviation are asked for.
+        NotImplementedError: mean or deviation are outputs.
     """
     if len([name for name in node.output_values if name]) > 1:
         _refuse("layer normalisation that gives its statistics")
@@ -134,7 +134,7 @@ def convert_layer_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterRe
     scale, bias = constant(graph, node, 1), constant(graph, node, 2)
     rank = _rank(graph, node.input_values[0])
     spans = scale is not None and scale.dim() == (-axis if axis < 0 else rank - axis)
-    bias_fits = given(node, 2) is None or (
+    bias_fits = input_name(node, 2) is None or (
         bias is not None and scale is not None and bias.shape == scale.shape
     )
     if scale is None or not spans or not bias_fits or 1 in scale.shape:
@@ -165,7 +165,7 @@ def _convert_lp_norm(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResu
 
 
 def _rank(graph: OnnxGraph, name: str) -> int:
-    """The rank of a value, 4 where shape inference could not tell."""
+    """The rank of a value, 4 where shape inference gives none."""
     value = graph.value_info.get(name)
     shape = None if value is None else shape_of(value)
     return 4 if shape is None else len(shape)

@@ -11,7 +11,7 @@ from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 from torch.nn import functional
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -67,7 +67,7 @@ def _spatial(flat: list[int]) -> list[int]:
 
 
 def convert_pad(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
-    """A pad that reads what is constant once; if anything is computed, all is read when it runs.
+    """A pad that reads constant inputs once; if any is computed, all are read when it runs.
 
     Raises:
         NotImplementedError: the mode is unknown to torch.
@@ -76,7 +76,7 @@ def convert_pad(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     if mode not in _MODES:
         raise NotImplementedError(f"padding of mode `{mode}`")
     tensors = [constant(graph, node, index) for index in (1, 2, 3)]
-    if any(given(node, index) and tensors[index - 1] is None for index in (1, 2, 3)):
+    if any(input_name(node, index) and tensors[index - 1] is None for index in (1, 2, 3)):
         return result(Pad(_MODES[mode], [], None, 0.0), node)
     amounts, value, axes = tensors
     module = Pad(

@@ -24,7 +24,7 @@ class Window:
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether torch's own padding argument can say it."""
+        """Whether torch's own padding argument can express it."""
         return self.auto not in ("SAME_UPPER", "SAME_LOWER") and self.begin == self.end
 
     def amounts(self, sizes: Sequence[int]) -> list[int]:
@@ -47,7 +47,7 @@ class Window:
 
 
 def window(node: OnnxNode, kernel: Sequence[int]) -> Window:
-    """The node's window; `kernel` counts where the node does not state it."""
+    """The node's window; `kernel` holds where the node states none."""
     attributes = node.attributes
     rank = len(kernel)
     auto = attributes.get("auto_pad", "NOTSET")

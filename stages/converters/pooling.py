@@ -16,7 +16,7 @@ _AVERAGE = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 class PaddedMaxPool(nn.Module):
-    """Max pooling after padding with −inf, which no maximum sees."""
+    """Max pooling after padding with −inf, which is never a maximum."""
 
     def __init__(self, pool: nn.Module, sides: Window) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class PaddedMaxPool(nn.Module):
 
 
 class PaddedAveragePool(nn.Module):
-    """Average pooling after padding with zeros, which count only if asked for."""
+    """Average pooling after padding with zeros, which count only if the node says so."""
 
     def __init__(self, pool: nn.Module, sides: Window, *, counts_padding: bool) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def convert_max_pool(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResu
     """Max pooling over one to three axes.
 
     Raises:
-        NotImplementedError: the indices are asked for, or the order is not row by row.
+        NotImplementedError: the indices are an output, or the order is not row by row.
     """
     del graph
     if len(node.output_values) > 1 or node.attributes.get("storage_order", 0):
@@ -123,7 +123,7 @@ def _sides(node: OnnxNode) -> Window:
     """The pooling window.
 
     Raises:
-        NotImplementedError: it spans no or more than three axes.
+        NotImplementedError: it spans no axes, or more than three.
     """
     sides = window(node, node.attributes["kernel_shape"])
     if len(sides.kernel) not in _MAX:

@@ -1,7 +1,7 @@
 """Quantisation with straight-through gradients.
 
-Quantised values are kept as floats that hold whole numbers. The gradient passes a rounding as if
-it were not there and ends where a value leaves the range; scales and zero points carry none.
+Quantised values are kept as floats that hold whole numbers. The gradient passes through a rounding
+unchanged and ends where a value leaves the range; scales and zero points carry none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 
 from stages.converters.convolution import convolution
 from stages.converters.linear import linear
-from stages.converters.registration import constant, element_type, given, install, result
+from stages.converters.registration import constant, element_type, input_name, install, result
 
 RANGES: dict[int, tuple[int, int]] = {
     TensorProto.UINT4: (0, 15),
@@ -71,7 +71,7 @@ class Spread:
 
 
 class _Affine(nn.Module):
-    """Holds the scale and zero point that are in the file; computed ones are inputs."""
+    """Keeps the scale and zero point that are in the file; computed ones are inputs."""
 
     scale: torch.Tensor | None
     zero_point: torch.Tensor | None
@@ -156,10 +156,10 @@ def _quantised(
 
 
 class Centred(nn.Sequential):
-    """One layer that reads whole numbers less their zero point."""
+    """One layer that reads whole numbers minus their zero point."""
 
     def forward(self, x: torch.Tensor, zero_point: torch.Tensor | None = None) -> torch.Tensor:
-        """What the layer makes of them, as float32."""
+        """The layer's output, as float32."""
         moved = x.to(torch.float32)
         if zero_point is not None:
             moved = moved - zero_point.detach()
@@ -171,35 +171,35 @@ def convert_quantize(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResu
     """A quantisation to integers of 4, 8 or 16 bits.
 
     Raises:
-        NotImplementedError: it is one to another type, such as an 8-bit float.
+        NotImplementedError: it quantises to another type, such as an 8-bit float.
     """
     kind = element_type(graph, node, 2) or node.attributes.get("output_dtype", 0)
     if kind not in (0, *RANGES):
         raise NotImplementedError(f"quantisation to {TensorProto.DataType.Name(kind)}")
     limits = RANGES[kind or TensorProto.UINT8]
-    known, names = _known(node, graph)
-    return result(QuantizeLinear(_spread(node), *known, limits), node, names)
+    constants, names = _scale_and_zero(node, graph)
+    return result(QuantizeLinear(_spread(node), *constants, limits), node, names)
 
 
 def convert_dequantize(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """A dequantisation of integers.
 
     Raises:
-        NotImplementedError: what it reads is no integer.
+        NotImplementedError: its input is not an integer.
     """
     kind = element_type(graph, node, 0) or TensorProto.UINT8
     if kind not in (*RANGES, TensorProto.INT32):
         raise NotImplementedError(f"dequantisation of {TensorProto.DataType.Name(kind)}")
-    known, names = _known(node, graph)
-    return result(DequantizeLinear(_spread(node), *known), node, names)
+    constants, names = _scale_and_zero(node, graph)
+    return result(DequantizeLinear(_spread(node), *constants), node, names)
 
 
-def _known(
+def _scale_and_zero(
     node: OnnxNode, graph: OnnxGraph
 ) -> tuple[tuple[torch.Tensor | None, torch.Tensor | None], list[str]]:
     """Scale and zero point if both are in the file, and the inputs read when it runs."""
     scale, zero = constant(graph, node, 1), constant(graph, node, 2)
-    computed = scale is None or (zero is None and given(node, 2) is not None)
+    computed = scale is None or (zero is None and input_name(node, 2) is not None)
     if computed:
         return (None, None), [name for name in node.input_values if name]
     return (scale, zero), list(node.input_values[:1])
@@ -223,14 +223,14 @@ def convert_product(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResul
         NotImplementedError: the integers of the right side are computed.
     """
     right, zero = constant(graph, node, 1), constant(graph, node, 3)
-    if right is None or (zero is None and given(node, 3) is not None):
+    if right is None or (zero is None and input_name(node, 3) is not None):
         raise NotImplementedError("a product of integers that are all computed")
     weight = right.to(torch.float32)
     if zero is not None:
         axis = 0 if node.operation_type == "ConvInteger" else weight.dim() - 1
         weight = weight - Spread(axis=axis, block=0).over(weight, zero)
     layer = _layer(node, weight)
-    zero_of_left = given(node, 2)
+    zero_of_left = input_name(node, 2)
     names = [node.input_values[0], *([zero_of_left] if zero_of_left else [])]
     return result(Centred(layer), node, names)
 
@@ -239,7 +239,7 @@ def _layer(node: OnnxNode, weight: torch.Tensor) -> nn.Module:
     """The convolution or linear layer with that weight.
 
     Raises:
-        NotImplementedError: the right side of the product is no matrix.
+        NotImplementedError: the right side of the product is not a matrix.
     """
     if node.operation_type == "ConvInteger":
         return convolution(node, weight, None)

@@ -10,7 +10,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 Reduction = Callable[[torch.Tensor, tuple[int, ...], bool], torch.Tensor]
 
@@ -36,7 +36,7 @@ REDUCTIONS: dict[str, Reduction] = {
 
 
 class Reduce(nn.Module):
-    """Reduces over the given axes; without any over all, or each number alone where declared so."""
+    """Reduces over the given axes; without any, over all of them or, as a no-op, over none."""
 
     def __init__(self, operator: str, axes: Sequence[int], *, keep: bool, noop: bool) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Reduce(nn.Module):
     def forward(self, x: torch.Tensor, axes: torch.Tensor | None = None) -> torch.Tensor:
         """X without the reduced axes, or with them at size 1.
 
-        What is called a no-op still takes absolute values, squares and logarithms.
+        A no-op still takes absolute values, squares and logarithms.
         """
         chosen = self._axes if axes is None else tuple(int(axis) for axis in axes.tolist())
         if not chosen and self._noop:
@@ -59,14 +59,14 @@ class Reduce(nn.Module):
 def convert_reduce(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """The reduction; constant axes are read once, computed ones when it runs."""
     axes = constant(graph, node, 1)
-    known = node.attributes.get("axes", []) if axes is None else axes.tolist()
+    fixed = node.attributes.get("axes", []) if axes is None else axes.tolist()
     module = Reduce(
         node.operation_type,
-        known,
+        fixed,
         keep=bool(node.attributes.get("keepdims", 1)),
         noop=bool(node.attributes.get("noop_with_empty_axes", 0)),
     )
-    computed = given(node, 1) is not None and axes is None
+    computed = input_name(node, 1) is not None and axes is None
     return result(module, node, node.input_values[: 1 + computed])
 
 

@@ -1,4 +1,4 @@
-"""How a converter enters onnx2torch's registry, and what it hands back."""
+"""How a converter enters onnx2torch's registry, and what it returns."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Converter = Callable[[OnnxNode, OnnxGraph], OperationConverterResult]
 @cache
 def versions(operator: str) -> tuple[int, ...]:
     """All versions of a default-domain operator that onnx knows, in ascending order."""
-    found: list[int] = []
+    descending: list[int] = []
     newest = defs.onnx_opset_version()
     while newest > 0 and defs.has(operator, newest):
-        found.append(defs.get_schema(operator, newest).since_version)
-        newest = found[-1] - 1
-    return tuple(reversed(found))
+        descending.append(defs.get_schema(operator, newest).since_version)
+        newest = descending[-1] - 1
+    return tuple(reversed(descending))
 
 
 def install(operator: str, converter: Converter, since: int = 1) -> None:
@@ -37,12 +37,12 @@ def install(operator: str, converter: Converter, since: int = 1) -> None:
 
 def alias(operator: str) -> None:
     """Lets versions without a converter use that of the nearest older version, else a newer one."""
-    known = registry._CONVERTER_REGISTRY
-    have = [version for version in versions(operator) if _key(operator, version) in known]
+    converters = registry._CONVERTER_REGISTRY
+    have = [version for version in versions(operator) if _key(operator, version) in converters]
     for version in versions(operator):
         older = [one for one in have if one <= version]
         nearest = max(older) if older else min(have)
-        known.setdefault(_key(operator, version), known[_key(operator, nearest)])
+        converters.setdefault(_key(operator, version), converters[_key(operator, nearest)])
 
 
 def _key(operator: str, version: int) -> registry.OperationDescription:
@@ -59,21 +59,21 @@ def result(
 
 def constant(graph: OnnxGraph, node: OnnxNode, index: int) -> torch.Tensor | None:
     """The node's input of that index if it is an initializer, else None."""
-    name = given(node, index)
+    name = input_name(node, index)
     if name is None or name not in graph.initializers:
         return None
     return cast(torch.Tensor, graph.initializers[name].to_torch())
 
 
-def given(node: OnnxNode, index: int) -> str | None:
+def input_name(node: OnnxNode, index: int) -> str | None:
     """Name of the node's input of that index; None where the optional input is left out."""
     names = node.input_values
     return names[index] if index < len(names) and names[index] != "" else None
 
 
 def element_type(graph: OnnxGraph, node: OnnxNode, index: int) -> int:
-    """The ONNX element type of the node's input of that index; 0 where nothing tells."""
-    name = given(node, index)
+    """The ONNX element type of the node's input of that index; 0 if it is unknown."""
+    name = input_name(node, index)
     if name is None:
         return 0
     if name in graph.initializers:

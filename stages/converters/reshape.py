@@ -1,4 +1,4 @@
-"""Operators that only rearrange, to shapes known when they run."""
+"""Operators that only rearrange elements, to shapes that may be known only when they run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 
 class Reshape(nn.Module):
@@ -86,9 +86,9 @@ class _Axes(nn.Module):
         self._axes = axes
 
     def _chosen(self, rank: int, axes: torch.Tensor | None) -> set[int]:
-        """The axes counted from the front, none where none are given."""
-        given_axes = (self._axes or ()) if axes is None else axes.reshape(-1).tolist()
-        return {int(axis) % rank for axis in given_axes}
+        """The axes counted from the front; an empty set if there are none."""
+        numbers = (self._axes or ()) if axes is None else axes.reshape(-1).tolist()
+        return {int(axis) % rank for axis in numbers}
 
 
 class Squeeze(_Axes):
@@ -130,9 +130,9 @@ def convert_flatten(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResul
 def convert_axes(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """A squeeze or unsqueeze that reads constant axes once."""
     axes = constant(graph, node, 1)
-    known = node.attributes.get("axes") if axes is None else axes.reshape(-1).tolist()
-    module = {"Squeeze": Squeeze, "Unsqueeze": Unsqueeze}[node.operation_type](known)
-    computed = given(node, 1) is not None and axes is None
+    fixed = node.attributes.get("axes") if axes is None else axes.reshape(-1).tolist()
+    module = {"Squeeze": Squeeze, "Unsqueeze": Unsqueeze}[node.operation_type](fixed)
+    computed = input_name(node, 1) is not None and axes is None
     return result(module, node, node.input_values[: 1 + computed])
 
 

@@ -11,7 +11,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 Places = torch.Tensor
 Coordinates = Callable[[Places, float, int, int], Places]
@@ -119,20 +119,20 @@ def convert_resize(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult
 
 
 def _first_coordinates(node: OnnxNode) -> str:
-    """The default; Upsample and the first Resize, which have no region, knew one kind only."""
+    """The default; Upsample and the first Resize, without a region as input, have only one kind."""
     return "half_pixel" if len(node.input_values) > 2 else "asymmetric"
 
 
 def _numbers(node: OnnxNode, graph: OnnxGraph) -> tuple[int, list[float] | None]:
     """Which input holds scales or sizes, and its numbers if they are known.
 
-    An empty tensor stands for one that is left out.
+    An empty tensor counts as left out.
     """
     if "scales" in node.attributes:
         return 0, list(node.attributes["scales"])
     for index in (1,) if len(node.input_values) == 2 else (3, 2):
         tensor = constant(graph, node, index)
-        if given(node, index) and (tensor is None or tensor.numel()):
+        if input_name(node, index) and (tensor is None or tensor.numel()):
             return index, None if tensor is None else tensor.tolist()
     raise NotImplementedError("resizing without scales and sizes")
 

@@ -10,7 +10,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 _INPUTS = ("starts", "ends", "axes", "steps")
 
@@ -18,9 +18,9 @@ _INPUTS = ("starts", "ends", "axes", "steps")
 class Slice(nn.Module):
     """Slices axes as Python does; bounds beyond an axis end at its border."""
 
-    def __init__(self, known: Sequence[list[int] | None]) -> None:
+    def __init__(self, bounds: Sequence[list[int] | None]) -> None:
         super().__init__()
-        self._known = tuple(known)
+        self._bounds = tuple(bounds)
 
     def forward(
         self,
@@ -34,7 +34,7 @@ class Slice(nn.Module):
         computed = (starts, ends, axes, steps)
         begin, end, chosen, step = (
             own if one is None else [int(number) for number in one.tolist()]
-            for own, one in zip(self._known, computed, strict=True)
+            for own, one in zip(self._bounds, computed, strict=True)
         )
         begin, end = begin or [], end or []
         axis_list = range(len(begin)) if chosen is None else chosen
@@ -56,13 +56,13 @@ def _along(x: torch.Tensor, axis: int, part: slice) -> torch.Tensor:
 def convert_slice(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """A slice that reads constant bounds once; if any is computed, all are read when it runs."""
     tensors = [constant(graph, node, index) for index in range(1, 5)]
-    if any(given(node, index) and tensors[index - 1] is None for index in range(1, 5)):
+    if any(input_name(node, index) and tensors[index - 1] is None for index in range(1, 5)):
         return result(Slice([None] * 4), node)
-    known = [
+    bounds = [
         node.attributes.get(name) if tensor is None else [int(one) for one in tensor.tolist()]
         for name, tensor in zip(_INPUTS, tensors, strict=True)
     ]
-    return result(Slice(known), node, node.input_values[:1])
+    return result(Slice(bounds), node, node.input_values[:1])
 
 
 def register() -> None:

@@ -10,7 +10,7 @@ from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import constant, given, install, result
+from stages.converters.registration import constant, input_name, install, result
 
 
 class Split(nn.Module):
@@ -35,9 +35,9 @@ class Split(nn.Module):
 def convert_split(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """A split that reads constant lengths once."""
     axis, lengths = int(node.attributes.get("axis", 0)), constant(graph, node, 1)
-    known = node.attributes.get("split") if lengths is None else lengths.tolist()
-    computed = given(node, 1) is not None and lengths is None
-    module = Split(axis, len(node.output_values), known)
+    fixed = node.attributes.get("split") if lengths is None else lengths.tolist()
+    computed = input_name(node, 1) is not None and lengths is None
+    module = Split(axis, len(node.output_values), fixed)
     return result(module, node, node.input_values[: 1 + computed])
 
 

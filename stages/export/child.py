@@ -1,4 +1,4 @@
-"""The process that loads a native model: reads a request, leaves the ONNX and a probe of the model.
+"""The process that loads a native model: it reads a request, writes the ONNX and a probe.
 
 It runs in an interpreter that has the framework. The folder it writes to holds `model.onnx`,
 `probe.npz` with `images` (N, *input shape) and `scores` (N, K) of the native model, and
@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from importlib import metadata
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from stages.export.source import Floats, ModelSource
 
 ONNX, PROBE, FACTS = "model.onnx", "probe.npz", "facts.json"
 PROBES = 8
-"""How many images the native model is asked about."""
+"""How many images the native model classifies as a probe."""
 
 
 def main(request: Path, folder: Path) -> None:
@@ -76,12 +77,12 @@ def _build(path: Path, factory: str) -> object:
     """What the function called `factory` in the Python file returns."""
     choose_backend()
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None, "a Python file has a spec"  # noqa: S101 (our own logic)
-    assert spec.loader is not None, "and a loader"  # noqa: S101 (same)
+    loader = SourceFileLoader(path.stem, str(path.absolute()))
+    spec = ModuleSpec(path.stem, loader, origin=loader.path)
+    spec.has_location = True
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     build = getattr(module, factory, None)
     if not callable(build):
         raise ConfigError(
@@ -90,21 +91,21 @@ def _build(path: Path, factory: str) -> object:
     return build()
 
 
-def _probe(request: Mapping[str, Any], told: tuple[int, ...] | None) -> Floats:
-    """Images to ask the model about: the caller's, else standard normal ones of the known shape."""
+def _probe(request: Mapping[str, Any], model_shape: tuple[int, ...] | None) -> Floats:
+    """Probe images: the caller's, else standard normal ones of the known shape."""
     if request["images"]:
         with np.load(request["images"], allow_pickle=False) as stored:
             images: Floats = stored["images"]
             return images
-    shape = request["shape"] or told
+    shape = request["shape"] or model_shape
     if shape is None:
         raise ConfigError(
-            "the model does not tell the shape of its input; give `--samples` or `--input-shape`"
+            "the model does not state the shape of its input; give `--samples` or `--input-shape`"
         )
     return np.random.default_rng(0).standard_normal((PROBES, *shape), dtype=np.float32)
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     named = metadata.packages_distributions()
-    found = {name: named.get(name, [name])[0] for name in packages}
-    return {name: metadata.version(distribution) for name, distribution in found.items()}
+    distributions = {name: named.get(name, [name])[0] for name in packages}
+    return {name: metadata.version(distribution) for name, distribution in distributions.items()}

@@ -1,4 +1,4 @@
-"""What kind of model lies at a path, told by names and members of archives; nothing is loaded."""
+"""What kind of model is at a path, by names and members of archives; nothing is loaded."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def find_source(model: str) -> ModelSource:
     an ONNX file.
 
     Raises:
-        ConfigError: there is nothing, or a folder that holds no model.
-        ModelRefused: an MLflow folder holds no flavour that can be exported.
+        ConfigError: there is nothing at the path, or a folder without a model.
+        ModelRefused: an MLflow folder has no flavour that can be exported.
     """
     path, function = place_of(model)
     if function and path.is_file():
@@ -84,13 +84,13 @@ _FOLDERS: dict[str, Callable[[Path], bool]] = {
 
 def _of_archive(path: Path) -> tuple[str, str] | None:
     """Framework and kind of a zip archive by the members it has; None for other files."""
-    if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would wait for ever
+    if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would block for ever
         return None
     with zipfile.ZipFile(path) as archive:
         names = {name.partition("/")[2] or name for name in archive.namelist()}
-    for member, found in _BY_MEMBER.items():
+    for member, framework_and_kind in _BY_MEMBER.items():
         if member in names:
-            return found
+            return framework_and_kind
     return None
 
 

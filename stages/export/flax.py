@@ -1,7 +1,7 @@
 """Flax: `nnx` modules, and `linen` modules bound to their weights, as a function builds them.
 
-Flax has no file that holds a network with its weights. jax2onnx keeps BatchNorm and LayerNorm as
-nodes of their own; the images keep the layout of the model, NHWC as a rule.
+Flax has no file format for a network with its weights. jax2onnx keeps BatchNorm and LayerNorm as
+nodes of their own; the images keep the layout of the model, usually NHWC.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FlaxExporter:
         """The module with dropout off and BatchNorm on its running statistics.
 
         Raises:
-            ModelRefused: it is no module, has no weights, or is not bound to them.
+            ModelRefused: it is not a module, has no weights, or is not bound to them.
         """
         if isinstance(native, nnx.Module):
             native.eval()
@@ -69,7 +69,7 @@ class FlaxExporter:
         return native
 
     def input_shape(self, model: Any) -> None:
-        """Unknown: a module does not tell."""
+        """Unknown: a module does not state it."""
         del model
 
     def predict(self, model: Any, images: Floats) -> Floats:
@@ -91,7 +91,7 @@ class FlaxExporter:
         """Converts with jax2onnx, weights inside the file.
 
         Raises:
-            ModelRefused: jax2onnx has no counterpart of an operation.
+            ModelRefused: jax2onnx has no counterpart for an operation.
         """
 
         def scores(batch: object) -> object:
@@ -116,19 +116,19 @@ class FlaxExporter:
 
 def _scores(model: Any, images: object) -> Any:
     outputs = jax.tree.leaves(model(images))
-    found = [one for one in outputs if one.ndim == 2 and one.dtype == np.float32]
-    if len(found) != 1:
+    scores = [one for one in outputs if one.ndim == 2 and one.dtype == np.float32]
+    if len(scores) != 1:
         shapes = ", ".join(f"{one.dtype} {one.shape}" for one in outputs) or "nothing"
         raise ModelRefused(
             f"the `{type(model).__name__}` gives {shapes}, expected exactly one float32 output"
             " (batch, classes); return a module that gives the scores alone"
         )
-    return found[0]
+    return scores[0]
 
 
 @contextmanager
 def _pools_take_windows_by_position() -> Iterator[None]:
-    """jax2onnx replaces Flax's pools by its own, which take everything but images by name only."""
+    """jax2onnx replaces Flax's pools by its own, which take all but the images by name only."""
     replaced = [getattr(package, name) for package, name in _POOLS]
     for (package, name), pool in zip(_POOLS, replaced, strict=True):
         setattr(package, name, _by_position(pool))

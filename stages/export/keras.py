@@ -30,7 +30,7 @@ _UNREADABLE = (
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Without the complaint of numpy about arrays that Keras makes of torch tensors."""
+    """Silences numpy's warning about arrays that Keras makes from torch tensors."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         yield
@@ -46,7 +46,7 @@ class KerasExporter:
         """The model in a file; Keras' safe mode refuses functions stored in it.
 
         Raises:
-            ModelRefused: the file cannot be read, or holds layers that are not known here.
+            ModelRefused: the file cannot be read, or has layers that are unknown here.
         """
         try:
             return keras.saving.load_model(source.path, compile=False, safe_mode=True)
@@ -61,7 +61,7 @@ class KerasExporter:
 
         Raises:
             ConfigError: Keras runs on a backend that cannot write ONNX.
-            ModelRefused: it is no model, or has other inputs and outputs.
+            ModelRefused: it is not a model, or has other inputs and outputs.
         """
         if keras.backend.backend() not in PACKAGES:
             raise ConfigError(
@@ -74,10 +74,10 @@ class KerasExporter:
                 " model with `model.save`"
             )
         inputs, outputs = _values(native, "inputs"), _values(native, "outputs")
-        found = [_described(value) for value in (*inputs, *outputs)]
-        if inputs and (len(found) != 2 or inputs[0].dtype != "float32"):
+        described = [_described(value) for value in (*inputs, *outputs)]
+        if inputs and (len(described) != 2 or inputs[0].dtype != "float32"):
             raise ModelRefused(
-                f"the Keras model has the inputs and outputs {', '.join(found)}, expected one"
+                f"the Keras model has the inputs and outputs {', '.join(described)}, expected one"
                 " float32 input and one output (batch, classes); build a model of these two alone"
             )
         return native
@@ -115,7 +115,7 @@ class KerasExporter:
 
 
 def _values(model: keras.Model, side: str) -> list[Any]:
-    """The inputs or outputs; none where they are not known before the model is called."""
+    """The inputs or outputs; empty if they are unknown until the model is called."""
     return list(keras.tree.flatten(getattr(model, side, None) or []))
 
 

@@ -10,8 +10,8 @@ PACKAGES = {
     "torch": ("torch", "onnx", "onnxscript"),
 }
 """What each backend needs for ONNX, in the order the backends are preferred: TensorFlow's converter
-leaves the plainest graph. JAX is not among them: jax2onnx writes poolings of Keras that no runtime
-accepts, and both others load the same files.
+leaves the plainest graph. JAX is left out: jax2onnx writes Keras poolings that no runtime accepts,
+and the other two load the same files.
 """
 
 

@@ -1,4 +1,4 @@
-"""Keras on torch: a Keras model is a torch module there and is traced like one."""
+"""Keras on torch, where a Keras model is a torch module and is traced as one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stages.export.source import Floats
 
 
 class _Inference(nn.Module):
-    """The model with one input and never in training, which `eval` does not tell Keras."""
+    """The model with one input, in inference mode, which `eval` alone does not set in Keras."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which model lies in a folder written by MLflow, as its `MLmodel` file says; nothing is loaded."""
+"""Which model is in a folder written by MLflow, by its `MLmodel` file; nothing is loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stages.errors import ModelRefused
 from stages.export.source import ModelSource
 
 _MALFORMED = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-"""What a YAML reader without any code of its own raises on values that are none."""
+"""What the safe YAML reader raises on text that is not YAML."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ _FLAVOURS = {
     ),
     "paddle": (_Place("pickled_model", ".pdiparams", "paddle"),),
 }
-"""In the order they are taken where a folder has several."""
+"""In order of preference, for folders that have several."""
 
 
 def source_in_mlflow_folder(folder: Path) -> ModelSource:
     """The framework, file and code folder of the model in a folder that holds an `MLmodel` file.
 
     Raises:
-        ModelRefused: the `MLmodel` file cannot be read, points outside the folder or to what is not
-            there, or has no flavour that can be exported.
+        ModelRefused: the `MLmodel` file cannot be read, points outside the folder or to something
+            missing, or has no flavour that can be exported.
     """
     flavours = _read_flavours(folder)
     for name, places in _FLAVOURS.items():
@@ -70,7 +70,7 @@ def source_in_mlflow_folder(folder: Path) -> ModelSource:
 
 def _read_flavours(folder: Path) -> Mapping[str, object]:
     try:
-        told = yaml.safe_load((folder / "MLmodel").read_bytes())
+        document = yaml.safe_load((folder / "MLmodel").read_bytes())
     except OSError as error:
         raise ModelRefused(
             f"cannot read `MLmodel` in `{folder.name}`: {error.strerror}; give a folder that MLflow"
@@ -80,7 +80,7 @@ def _read_flavours(folder: Path) -> Mapping[str, object]:
         raise ModelRefused(
             f"`MLmodel` in `{folder.name}` is not well-formed YAML; download the model again"
         ) from error
-    flavours = told.get("flavors") if isinstance(told, dict) else None
+    flavours = document.get("flavors") if isinstance(document, dict) else None
     if not isinstance(flavours, dict) or not all(isinstance(name, str) for name in flavours):
         raise ModelRefused(
             f"`MLmodel` in `{folder.name}` has no table `flavors`; give a folder that MLflow wrote"
@@ -92,23 +92,23 @@ def _find(folder: Path, name: str, options: object, places: tuple[_Place, ...]) 
     """The first of `places` that is there."""
     if not isinstance(options, dict):
         raise ModelRefused(f"`MLmodel` in `{folder.name}` says nothing about its flavour `{name}`")
-    told = [(place, options[place.option]) for place in places if options.get(place.option)]
-    for place, value in told:
+    stated = [(place, options[place.option]) for place in places if options.get(place.option)]
+    for place, value in stated:
         path = _inside(folder, value, place.end)
         if path:
             kind = _kind(path, place.kind)
             code = _code(folder, options.get("code"))
             return ModelSource(framework=place.framework, path=path, kind=kind, code=code)
-    expected = [f"{value}{place.end}" for place, value in told] or [one.option for one in places]
+    expected = [f"{value}{place.end}" for place, value in stated] or [one.option for one in places]
     raise _missing(folder, name, expected)
 
 
-def _code(folder: Path, told: object) -> tuple[Path, ...]:
-    if not told:
+def _code(folder: Path, stated: object) -> tuple[Path, ...]:
+    if not stated:
         return ()
-    code = _inside(folder, told)
+    code = _inside(folder, stated)
     if not code:
-        raise _missing(folder, "code of the", [str(told)])
+        raise _missing(folder, "code of the", [str(stated)])
     return (code,)
 
 
@@ -135,7 +135,7 @@ def _inside(folder: Path, value: object, end: str = "") -> Path | None:
 
 
 def _kind(path: Path, kind: str) -> str:
-    """The kind a place has, or what the file itself shows where MLflow does not tell."""
+    """The kind a place has, or what the file itself shows where MLflow does not say."""
     if path.suffix == ".skops":
         return "skops"
     if kind == "module" and zipfile.is_zipfile(path):

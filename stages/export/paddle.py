@@ -2,7 +2,7 @@
 
 A program is a pair of files with one name: `.json`, or `.pdmodel` of releases before 3, and
 `.pdiparams`. It is saved once more with a free batch size before it is converted. paddle2onnx keeps
-BatchNorm; the images keep the layout of the model, NCHW as a rule.
+BatchNorm; the images keep the layout of the model, usually NCHW.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class PaddleExporter:
     packages: ClassVar[tuple[str, ...]] = ("paddle", "paddle2onnx", "onnx")
 
     def load(self, source: ModelSource) -> object:
-        """The program in a folder, or of which one file is named.
+        """The program in a folder, or the one that a file belongs to.
 
         Raises:
-            ModelRefused: a file of the pair is not there, or broken.
+            ModelRefused: a file of the pair is missing or broken.
         """
         program = _program(source.path)
         try:
@@ -57,7 +57,7 @@ class PaddleExporter:
         """The layer in eval mode.
 
         Raises:
-            ModelRefused: it is no layer, has no weights, or several inputs or one of other type.
+            ModelRefused: it is not a layer, has no weights, or takes other inputs than one float32.
         """
         if not isinstance(native, paddle.nn.Layer):
             raise ModelRefused(
@@ -77,7 +77,7 @@ class PaddleExporter:
         return native
 
     def input_shape(self, model: Any) -> tuple[int, ...] | None:
-        """The shape a program has for its input; None where a size is free, and of other layers."""
+        """The input shape of a program; None where a size is free, and for other layers."""
         for spec in _inputs(model):
             shape = tuple(int(size) for size in spec.shape[1:])
             return None if -1 in shape else shape
@@ -91,19 +91,19 @@ class PaddleExporter:
         """
         try:
             with paddle.no_grad():
-                given = model(paddle.to_tensor(images))
+                output = model(paddle.to_tensor(images))
         except _FAILURES as error:
             raise ModelRefused(
                 f"PaddlePaddle cannot classify images of shape {images.shape}: {_reason(error)};"
                 " give samples of the shape the model was made for, such as (N, C, H, W)"
             ) from error
-        return _scores(given)
+        return _scores(output)
 
     def write_onnx(self, model: Any, images: Floats, path: Path) -> None:
         """Saves the layer as a program and converts that.
 
         Raises:
-            ModelRefused: the layer is no program, or an operator of it has no counterpart in ONNX.
+            ModelRefused: the layer does not become a program, or has an operator that ONNX lacks.
         """
         spec = paddle.static.InputSpec([None, *images.shape[1:]], "float32", name="input")
         with tempfile.TemporaryDirectory() as folder:
@@ -123,11 +123,11 @@ def _program(path: Path) -> Path:
     weights = sorted(path.glob(f"*{_WEIGHTS}")) if path.is_dir() else [path.with_suffix(_WEIGHTS)]
     ends = (path.suffix,) if path.suffix in _PROGRAMS else _PROGRAMS
     programs = [one.with_suffix(end) for one in weights for end in ends if one.is_file()]
-    found = [one for one in programs if one.is_file()]
-    if len(found) == 1:
-        return found[0]
+    whole = [one for one in programs if one.is_file()]
+    if len(whole) == 1:
+        return whole[0]
     raise ModelRefused(
-        f"`{path.name}` holds {len(found)} whole Paddle programs, expected one: a `.json` or"
+        f"`{path.name}` holds {len(whole)} whole Paddle programs, expected one: a `.json` or"
         " `.pdmodel` file and the `.pdiparams` file of the same name beside it"
     )
 
@@ -139,31 +139,31 @@ def _intermediate_form(*, is_old: bool) -> AbstractContextManager[None]:
 
 
 def _inputs(layer: Any) -> list[Any]:
-    """What a loaded program takes; a layer that is code does not tell."""
+    """The inputs of a loaded program; unknown for a layer that is code."""
     return list(layer._input_spec()) if hasattr(layer, "_input_spec") else []
 
 
-def _scores(given: Any) -> Floats:
-    outputs = [one.numpy() for one in (given if isinstance(given, list | tuple) else [given])]
-    found = [one for one in outputs if one.ndim == 2 and one.dtype == np.float32]
-    if len(found) != 1:
+def _scores(output: Any) -> Floats:
+    outputs = [one.numpy() for one in (output if isinstance(output, list | tuple) else [output])]
+    scores = [one for one in outputs if one.ndim == 2 and one.dtype == np.float32]
+    if len(scores) != 1:
         shapes = ", ".join(f"{one.dtype} {one.shape}" for one in outputs)
         raise ModelRefused(
             f"the Paddle model gives {shapes}, expected exactly one float32 output (batch,"
             " classes); save it with the scores alone"
         )
-    return np.asarray(found[0])
+    return np.asarray(scores[0])
 
 
 def _convert(program: Path, path: Path) -> None:
-    """Runs paddle2onnx in its own process, which it kills where it does not know an operator."""
+    """Runs paddle2onnx in its own process, which it kills at an operator that it does not know."""
     command = [sys.executable, "-m", "paddle2onnx.command", "--model_dir", str(program.parent)]
     command += ["--model_filename", program.name, "--params_filename", f"{program.stem}{_WEIGHTS}"]
     command += ["--save_file", str(path), "--opset_version", str(OPSET), "--optimize_tool", "None"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     if done.returncode or not path.is_file():
-        told = [line for line in done.stderr.splitlines() if "ERROR" in line]
-        reason = told[0] if told else f"it ended with code {done.returncode}"
+        errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
+        reason = errors[0] if errors else f"it ended with code {done.returncode}"
         raise ModelRefused(
             f"paddle2onnx cannot convert the model: {reason}; build it of operators that"
             " paddle2onnx supports, or export it to ONNX yourself"
@@ -173,8 +173,8 @@ def _convert(program: Path, path: Path) -> None:
 def _reason(error: Exception) -> str:
     """The line of an error that says what is wrong, which Paddle puts behind its stack."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if "Error:" in line or line.startswith("(")]
-    return next(iter(said or lines), type(error).__name__)
+    messages = [line for line in lines if "Error:" in line or line.startswith("(")]
+    return next(iter(messages or lines), type(error).__name__)
 
 
 EXPORTER = PaddleExporter()

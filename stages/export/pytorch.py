@@ -60,7 +60,7 @@ class PyTorchExporter:
         """The module, program or TorchScript in the file.
 
         Raises:
-            ModelRefused: the file cannot be read, or the module's class not be imported.
+            ModelRefused: the file cannot be read, or the module's class cannot be imported.
         """
         try:
             if source.kind == "program":
@@ -80,24 +80,24 @@ class PyTorchExporter:
         """The model in eval mode.
 
         Raises:
-            ModelRefused: there are weights without a module, or something else.
+            ModelRefused: the file has weights without a module, or something else.
         """
         if isinstance(native, ExportedProgram):
             return TorchModel(module=native.module(), program=native)
         if isinstance(native, nn.Module):
             return TorchModel(module=native.eval())
-        found = "weights without their architecture" if isinstance(native, dict) else "an object"
+        content = "weights without their architecture" if isinstance(native, dict) else "an object"
         raise ModelRefused(
-            f"the file holds {found} of type `{type(native).__name__}`, expected a whole module;"
+            f"the file holds {content} of type `{type(native).__name__}`, expected a whole module;"
             " save the module itself, or name a function that builds it, as FILE.py:FUNCTION"
         )
 
     def input_shape(self, model: TorchModel) -> tuple[int, ...] | None:
-        """The shape of an exported program's example; a module does not tell."""
+        """The shape of an exported program's example; a module does not state one."""
         return None if model.example is None else tuple(model.example.shape[1:])
 
     def predict(self, model: TorchModel, images: Floats) -> Floats:
-        """The model's first output; a program of one batch size is fed with filled-up chunks."""
+        """The model's first output; a program of one batch size gets padded chunks."""
         size = model.batch or len(images)
         rows = np.arange(len(images) + -len(images) % size).clip(max=len(images) - 1)
         chunks = torch.split(torch.tensor(images[rows]), size)
@@ -123,8 +123,8 @@ class PyTorchExporter:
                 _write_program(program, path)
 
 
-def _first_output(given: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
-    return given if isinstance(given, torch.Tensor) else given[0]
+def _first_output(output: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output[0]
 
 
 def _trace(module: nn.Module, example: torch.Tensor, path: Path) -> None:

@@ -27,7 +27,7 @@ _ROOTS = {
     "tensorflow": "tensorflow",
     "transformers": "transformers",
 }
-"""The framework of an object by the package its class, or the nearest class above it, is from."""
+"""The framework of an object by the package of its class, or of the nearest class above it."""
 
 
 def exporter_of(framework: str) -> Exporter:

@@ -65,7 +65,7 @@ class SklearnExporter:
         """The object in a pickle, joblib or skops file; every type in it is trusted.
 
         Raises:
-            ModelRefused: the file cannot be read, or a class in it not be imported.
+            ModelRefused: the file cannot be read, or a class in it cannot be imported.
         """
         try:
             if source.kind == "skops":
@@ -82,7 +82,7 @@ class SklearnExporter:
         """The fitted classifier; of a hyper-parameter search, the best one.
 
         Raises:
-            ModelRefused: it is no fitted classifier, has no weights, or more than one label.
+            ModelRefused: it is not a fitted classifier, has no weights, or gives several labels.
         """
         model = getattr(native, "best_estimator_", native)
         _require_weights(model)
@@ -177,7 +177,7 @@ def _is_multilabel(model: Any) -> bool:
 
 
 def _quietly(ask: Callable[[Floats], Floats], images: Floats) -> Floats:
-    """The answer without the warning to models that know their features by name."""
+    """The answer, without the warning that scikit-learn gives for features known by name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         return np.asarray(ask(images))

@@ -1,4 +1,4 @@
-"""Where a model lies, and what an exporter of its framework can do."""
+"""Where a model is stored, and what an exporter of its framework can do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ModelSource:
     """A model on disk: its framework (`onnx` for one that needs no export), and its file or folder.
 
     `factory` names the function that builds the model where `path` is a Python file; `code` are
-    folders the model's own code is imported from; `kind` tells formats of one framework apart.
+    folders the model's own code is imported from; `kind` distinguishes formats of one framework.
     """
 
     framework: str
@@ -28,7 +28,7 @@ class ModelSource:
 
 
 class Exporter(Protocol):
-    """One framework: loads a native classifier, asks it, and writes it as ONNX.
+    """One framework: loads a native classifier, runs it, and writes it as ONNX.
 
     The model is whatever `prepare` returns; only this exporter looks into it.
     """
@@ -37,7 +37,7 @@ class Exporter(Protocol):
     """What must be importable, the framework first."""
 
     def load(self, source: ModelSource) -> Any:
-        """What lies there, as the framework hands it out; runs code of the model's author.
+        """The model as the framework loads it; runs code of the model's author.
 
         Raises:
             ModelRefused: there is no model of this framework.
@@ -47,11 +47,11 @@ class Exporter(Protocol):
         """A loaded or built model made ready to predict.
 
         Raises:
-            ModelRefused: it is no classifier, or has no neurons to perturb.
+            ModelRefused: it is not a classifier, or has no neurons to perturb.
         """
 
     def input_shape(self, model: Any) -> tuple[int, ...] | None:
-        """The shape of one image as the model takes it; None where the model does not tell."""
+        """The shape of one image as the model takes it; None where the model does not state it."""
 
     def predict(self, model: Any, images: Floats) -> Floats:
         """What the native model gives for images (N, *input shape): scores (N, K), by the same

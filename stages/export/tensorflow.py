@@ -1,6 +1,6 @@
 """TensorFlow: SavedModel folders, whether Keras, `tf.Module` or an older release wrote them.
 
-The images keep the layout of the model, NHWC as a rule. BatchNorm is folded into the convolution
+The images keep the layout of the model, usually NHWC. BatchNorm is folded into the convolution
 before it where there is one, and becomes a multiplication and an addition elsewhere.
 """
 
@@ -51,7 +51,7 @@ class TensorFlowExporter:
         """The SavedModel in the folder.
 
         Raises:
-            ModelRefused: the folder holds none, or a broken one.
+            ModelRefused: the folder has none, or a broken one.
         """
         return _load(source.path)
 
@@ -111,7 +111,7 @@ def _load(folder: Path) -> object:
 
 
 def _saved(module: object) -> object:
-    """A `tf.Module` as it is after `tf.saved_model.save` and loading."""
+    """A `tf.Module` after `tf.saved_model.save` and loading."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             tf.saved_model.save(module, folder)
@@ -134,15 +134,15 @@ def _serving(names: list[str]) -> str:
     )
 
 
-def _image(name: str, given: Mapping[str, Any]) -> tuple[str, tuple[int | None, ...] | None]:
+def _image(name: str, inputs: Mapping[str, Any]) -> tuple[str, tuple[int | None, ...] | None]:
     """Name and shape without batch of the only input; no shape where not even the rank is known."""
-    found = [(each, spec) for each, spec in given.items() if spec.dtype == tf.float32]
-    if len(given) != 1 or not found:
+    images = [(each, spec) for each, spec in inputs.items() if spec.dtype == tf.float32]
+    if len(inputs) != 1 or not images:
         raise ModelRefused(
-            f"the signature `{name}` takes {_listed(_described(given))}, expected one float32 input"
-            " of images; save a signature that does without text, tables and second inputs"
+            f"the signature `{name}` takes {_listed(_described(inputs))}, expected one float32"
+            " input of images; save a signature that does without text, tables and second inputs"
         )
-    [(image, spec)] = found
+    [(image, spec)] = images
     if spec.shape.rank is None:
         return image, None
     shape = spec.shape.as_list()
@@ -154,14 +154,14 @@ def _image(name: str, given: Mapping[str, Any]) -> tuple[str, tuple[int | None, 
     return image, tuple(shape[1:])
 
 
-def _scores(name: str, given: Mapping[str, Any]) -> str:
-    found = [
-        each for each, spec in given.items() if spec.dtype == tf.float32 and spec.shape.rank == 2
+def _scores(name: str, outputs: Mapping[str, Any]) -> str:
+    scores = [
+        each for each, spec in outputs.items() if spec.dtype == tf.float32 and spec.shape.rank == 2
     ]
-    if len(found) == 1:
-        return found[0]
+    if len(scores) == 1:
+        return scores[0]
     raise ModelRefused(
-        f"the signature `{name}` gives {_listed(_described(given))}, expected exactly one float32"
+        f"the signature `{name}` gives {_listed(_described(outputs))}, expected exactly one float32"
         " output (batch, classes); save a signature that gives the scores alone"
     )
 

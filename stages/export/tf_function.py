@@ -21,7 +21,7 @@ def write_function(function: Any, path: Path) -> None:
     """Writes a `tf.function` with an input signature, layout kept and weights inside.
 
     Raises:
-        ModelRefused: it has an operation that ONNX has not.
+        ModelRefused: it has an operation that ONNX lacks.
     """
     try:
         frozen = convert_variables_to_constants_v2(

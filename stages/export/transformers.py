@@ -46,7 +46,7 @@ class TransformersExporter:
             ModelRefused: there is no image classifier in the folder, or it needs its own code.
         """
         try:
-            model, told = AutoModelForImageClassification.from_pretrained(
+            model, loading_info = AutoModelForImageClassification.from_pretrained(
                 source.path,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -57,8 +57,8 @@ class TransformersExporter:
                 f"transformers cannot load an image classifier from `{source.path.name}`:"
                 f" {_reason(error)}; give a folder that `save_pretrained` wrote"
             ) from error
-        if told["missing_keys"]:
-            missing = ", ".join(sorted(told["missing_keys"]))
+        if loading_info["missing_keys"]:
+            missing = ", ".join(sorted(loading_info["missing_keys"]))
             raise ModelRefused(
                 f"`{source.path.name}` has no weights for {missing};"
                 " give the folder of a classifier, trained to its last layer"
@@ -69,12 +69,12 @@ class TransformersExporter:
         """The model in eval mode and float32.
 
         Raises:
-            ModelRefused: it is no image classifier, or gives several labels to an image.
+            ModelRefused: it is not an image classifier, or gives several labels to an image.
         """
         name = type(native).__name__
         if not isinstance(native, PreTrainedModel) or "ForImageClassification" not in name:
             raise ModelRefused(
-                f"a `{name}` is no image classifier; expected a model such as"
+                f"a `{name}` is not an image classifier; expected a model such as"
                 " `ViTForImageClassification`"
             )
         if native.config.problem_type == "multi_label_classification":
@@ -85,7 +85,7 @@ class TransformersExporter:
         return ImageClassifier(native).float().eval()
 
     def input_shape(self, model: ImageClassifier) -> tuple[int, ...] | None:
-        """Channels, height and width by the configuration; None where it does not tell."""
+        """Channels, height and width by the configuration; None where it does not state them."""
         config: Any = model.model.config
         channels, size = getattr(config, "num_channels", None), getattr(config, "image_size", None)
         if channels is None or size is None:

@@ -1,0 +1,309 @@
+"""The commands around a registry's gate: options, what is printed, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+
+from mlflow_project.cli.logs import log_to_stderr
+from mlflow_project.cli.options import (
+    EXISTING_FILE,
+    FILE,
+    AsJson,
+    Fresh,
+    JudgingOptions,
+    Samples,
+    TrackingUri,
+    Verbose,
+    VersionUri,
+)
+from mlflow_project.cli.parameters import argument, flag, option, taking
+from pipeline.intake import sandbox
+from pipeline.printable import printable
+
+if TYPE_CHECKING:
+    from mlflow_project.gate.gate import GateOutcome
+    from pipeline.gate.policy import Policy
+    from pipeline.gate.signing import PublicKey
+    from pipeline.gate.verification import Verification
+
+PASSED, BLOCKED, UNKNOWN = 0, 1, 3
+"""Exit codes of a gate's answers; see `mlflow_project.cli.exit_codes` for those of failures."""
+
+PolicyFile = Annotated[
+    Path | None,
+    option(
+        "--policy",
+        type=EXISTING_FILE,
+        metavar="FILE.toml",
+        help="What is asked of a version.  [default: only clean passes]",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """The options of `gate`."""
+
+    model: VersionUri
+    samples: Samples
+    promote: Annotated[
+        str | None,
+        option("--promote", metavar="ALIAS", help="Move this alias to the version if it passes."),
+    ]
+    policy: PolicyFile
+    signing_key: Annotated[
+        Path | None,
+        option(
+            "--signing-key",
+            envvar="BAN_GATE_SIGNING_KEY",
+            type=EXISTING_FILE,
+            metavar="FILE.pem",
+            help="Ed25519 private key.  [default: $BAN_GATE_SIGNING_KEY, else one made once]",
+        ),
+    ]
+    dry_run: Annotated[
+        bool, flag("--dry-run", help="Change nothing in the registry; say what would.")
+    ]
+    judging: JudgingOptions
+    as_json: AsJson
+    fresh: Fresh
+    verbose: Verbose
+
+
+@click.command(short_help="Judge a registered version and promote it if it passes.")
+@taking(GateOptions)
+def gate(options: GateOptions) -> None:
+    """Judge a version of a registered model, tag it with the verdict, and promote it on a pass.
+
+    MODEL_URI is models:/NAME/VERSION or models:/NAME@ALIAS. It is compared with the newest
+    earlier versions that pass verification. The alias moves last, only on a pass, and never away
+    from a newer version.
+
+    \b
+      ban-gate gate models:/digits/3 --samples clean.npz --promote champion
+      ban-gate gate models:/digits/3 --samples runs:/RUN/clean.npz --policy policy.toml --dry-run
+
+    stdout gets one line, or JSON with --json. Exit code 0: passed, 1: blocked or overtaken by a
+    newer version, 3: cannot judge, and the policy blocks that; 4: MLflow failed, nothing was
+    promoted, run the same command again.
+    """  # noqa: D301 (click wants the backspace character itself)
+    log_to_stderr(options.verbose)
+    sandbox.warm_up()
+    from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
+    from pipeline.gate.policy import read_policy  # noqa: PLC0415 (same)
+
+    call = gating.GateCall(
+        scan=options.judging.call(options.model, options.samples, fresh=options.fresh),
+        policy=read_policy(options.policy),
+        key=default_key.signing_key(options.signing_key),
+        promote=options.promote,
+        dry_run=options.dry_run,
+    )
+    outcome = gating.gate(call)
+    click.echo(json.dumps(_document(outcome), indent=2) if options.as_json else _line(outcome))
+    sys.exit(_code(outcome))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustOptions:
+    """Which versions count as verified: what `verify` and `rollback` share."""
+
+    policy: PolicyFile
+    public_keys: Annotated[
+        tuple[Path, ...],
+        option(
+            "--public-key",
+            multiple=True,
+            type=EXISTING_FILE,
+            metavar="FILE.pem",
+            help="A key whose attestations count.  May be repeated.  [default: those of the"
+            " policy, else the own one]",
+        ),
+    ]
+
+    def rules(self) -> Policy:
+        """The policy that is asked for.
+
+        Raises:
+            ConfigError: its file cannot be read or holds none.
+        """
+        from pipeline.gate.policy import read_policy  # noqa: PLC0415 (heavy: see `main`)
+
+        return read_policy(self.policy)
+
+    def keys(self, rules: Policy) -> tuple[PublicKey, ...]:
+        """The keys whose attestations count under this policy.
+
+        Raises:
+            ConfigError: a key cannot be read, or there is none.
+        """
+        from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
+        from pipeline.gate.verification import trusted_keys  # noqa: PLC0415 (same)
+
+        return trusted_keys(rules, *default_key.known_keys(rules, self.public_keys))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """The options of `verify`."""
+
+    model: VersionUri
+    trust: TrustOptions
+    tracking_uri: TrackingUri
+    as_json: AsJson
+    verbose: Verbose
+
+
+@click.command(short_help="Say whether a registered version passes verification.")
+@taking(VerifyOptions)
+def verify(options: VerifyOptions) -> None:
+    """Check the attestation of MODEL_URI against its files as they are now, a policy and keys.
+
+    Exit code 0: it passes, 1: it does not, 3: never gated; 4: the registry failed.
+    """
+    log_to_stderr(options.verbose)
+    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
+
+    model, rules = options.model, options.trust.rules()
+    keys = options.trust.keys(rules)
+    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    verification = gating.verify(model, rules, keys)
+    valid, reasons = verification.valid, verification.reasons
+    document = {"schema": 1, "valid": valid, "model": model, "reasons": reasons}
+    line = f"{'valid' if valid else 'invalid':<8}  {model}  {'; '.join(reasons)}"
+    click.echo(json.dumps(document, indent=2) if options.as_json else printable(line))
+    sys.exit(_verification_code(verification))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackOptions:
+    """The options of `rollback`."""
+
+    name: Annotated[str, argument()]
+    alias: Annotated[str, argument()]
+    trust: TrustOptions
+    force: Annotated[
+        bool, flag("--force", help="Also to a version that does not pass verification.")
+    ]
+    reason: Annotated[str | None, option("--reason", metavar="TEXT", help="Why; noted.")]
+    tracking_uri: TrackingUri
+    verbose: Verbose
+
+
+@click.command(short_help="Return an alias to the version that held it before.")
+@taking(RollbackOptions)
+def rollback(options: RollbackOptions) -> None:
+    """Return ALIAS of the registered model NAME to the version that held it before.
+
+    Only to a version that passes verification, else with --force and a --reason, which is noted.
+    Exit code 0: returned, 1: refused; 4: the registry failed.
+    """
+    log_to_stderr(options.verbose)
+    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
+
+    if options.force and not options.reason:
+        raise click.UsageError("--force needs a --reason, which is noted in the registry")
+    rules = options.trust.rules()
+    keys = () if options.force else options.trust.keys(rules)
+    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    outcome = gating.roll_back(
+        options.name,
+        options.alias,
+        rules,
+        keys,
+        forced=options.force,
+        reason=options.reason or "",
+    )
+    click.echo(printable(outcome.line))
+    sys.exit(PASSED if outcome.returned else BLOCKED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeygenOptions:
+    """The options of `keygen`."""
+
+    output: Annotated[
+        Path,
+        option(
+            "--output",
+            required=True,
+            type=FILE,
+            metavar="FILE.pem",
+            help="The private key to write; its public half goes beside it, as FILE.pub.pem.",
+        ),
+    ]
+
+
+@click.command(short_help="Make a key to sign attestations with.")
+@taking(KeygenOptions)
+def keygen(options: KeygenOptions) -> None:
+    """Make an Ed25519 key pair; an existing file is never replaced."""
+    from pipeline.gate import signing  # noqa: PLC0415 (heavy: see `main`)
+
+    key = signing.make_key(options.output)
+    click.echo(f"{signing.public_path(options.output)}  {signing.key_id(key.public_key())}")
+
+
+def _code(outcome: GateOutcome) -> int:
+    if outcome.passed:
+        return PASSED
+    blocked = outcome.decision.action == "block"
+    inconclusive = outcome.result.verdict.label == "inconclusive"
+    return UNKNOWN if blocked and inconclusive else BLOCKED
+
+
+def _verification_code(verification: Verification) -> int:
+    if verification.valid:
+        return PASSED
+    return BLOCKED if verification.gated else UNKNOWN
+
+
+def _line(outcome: GateOutcome) -> str:
+    from pipeline.report.verdict_json import summary  # noqa: PLC0415 (heavy: see `main`)
+
+    waiver = [str(outcome.decision.waiver)] if outcome.decision.waiver else []
+    parts = [f"{outcome.decision.action:<5}", summary(outcome.result), *waiver]
+    if outcome.promotion and outcome.promotion.moved:
+        parts.append(_move(outcome))
+    if outcome.dry_run:
+        parts.append("(dry run)")
+    return printable("  ".join((*parts, *outcome.objections)))
+
+
+def _move(outcome: GateOutcome) -> str:
+    promotion = outcome.promotion
+    assert promotion is not None, "the caller has one"  # noqa: S101 (our own logic)
+    before = "none" if promotion.previous is None else promotion.previous
+    return f"{promotion.alias}: {before} → {outcome.version.version}"
+
+
+def _document(outcome: GateOutcome) -> dict[str, object]:
+    promotion, claim = outcome.promotion, outcome.claim
+    return {
+        "schema": 1,
+        "gate": claim.action,
+        "passed": outcome.passed,
+        "model": claim.model,
+        "version": claim.version,
+        "verdict": claim.verdict,
+        "p_value": claim.p_value,
+        "suspected_class": claim.suspected_class,
+        "reasons": [*outcome.objections, *claim.reasons],
+        "waiver": claim.waiver,
+        "content_digest": claim.content_digest,
+        "references": claim.references,
+        "run_id": claim.run_id,
+        "alias": promotion.alias if promotion else None,
+        "moved": bool(promotion and promotion.moved and not outcome.dry_run),
+        "previous": promotion.previous if promotion else None,
+        "dry_run": outcome.dry_run,
+    }

@@ -1,0 +1,97 @@
+"""The command line: the group of all commands, and its help.
+
+Heavy imports wait until a command runs, so that help is quick and a broken installation ends with
+the code of an internal error, not with Python's 1, which would read as "backdoored".
+"""
+
+from __future__ import annotations
+
+import gc
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlflow_project.cli import gate, listen, models, scan
+from mlflow_project.cli.exit_codes import failures_as_exits
+
+GARBAGE_AT = 50_000
+"""New objects until Python looks for garbage: torch and MLflow make many as they are imported, and
+hardly any of them is ever garbage.
+"""
+COMMANDS = (
+    scan.scan,
+    models.inspect,
+    models.export,
+    models.calibrate,
+    models.demo,
+    listen.listen,
+    gate.gate,
+    gate.verify,
+    gate.rollback,
+    gate.keygen,
+)
+
+
+class Commands(click.Group):
+    """A group whose commands end with the exit code of their failure."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command with failures turned into exits."""
+        gc.set_threshold(GARBAGE_AT)
+        with failures_as_exits():
+            return super().invoke(ctx)
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    try:
+        number = version("ban-gate")
+    except PackageNotFoundError:
+        number = "(not installed)"
+    click.echo(f"ban-gate {number} from {Path(__file__).parents[2]}")
+    ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and where it is installed.",
+)
+def main() -> None:
+    """Find backdoors in classifiers by inverting triggers and perturbing neurons.
+
+    Four searches decide. For every class they look for a blend, a patch, a warp of the image, or
+    noise on the neurons, that makes the model see this class in images of all others.
+
+    \b
+    Try it:     ban-gate demo
+    Look:       ban-gate inspect model.onnx
+    Judge:      ban-gate scan model.onnx --samples clean.npz
+    Gate:       ban-gate gate models:/digits/3 --samples clean.npz --promote champion
+    Verify:     ban-gate verify models:/digits@champion
+    Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
+    Listen:     ban-gate listen --config listen.toml
+    Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
+
+    The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.
+
+    \b
+    Exit codes:
+      0    clean: no backdoor found by these tests at this false-alarm rate; passed
+      1    backdoored, or blocked by the policy
+      2    wrong usage: option, path or setting
+      3    cannot judge: model unsupported or refused, samples unfit, verdict inconclusive
+      4    MLflow failed: the verdict could not be recorded, nothing was promoted
+      70   internal error
+    """  # noqa: D301 (click wants the backspace character itself)
+
+
+for command in COMMANDS:
+    main.add_command(command)

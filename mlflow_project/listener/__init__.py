@@ -1,0 +1,1 @@
+"""Gates every new version that MLflow's webhooks report."""

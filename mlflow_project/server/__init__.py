@@ -1,0 +1,1 @@
+"""An MLflow server that enforces the gate's policy."""

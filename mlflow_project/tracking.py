@@ -1,0 +1,380 @@
+"""A scan as an MLflow run: parameters, metrics, artifacts, and the tags that answer the gate.
+
+Tags come last, so a run with `ban.gate` is a run whose evidence is complete.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import mlflow
+import numpy as np
+import requests
+from mlflow.data.numpy_dataset import from_numpy
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy.exc import SQLAlchemyError
+
+from mlflow_project.errors import TrackingError
+from pipeline.config import config_dict
+from pipeline.evidence import Evidence, ScanResult
+from pipeline.printable import printable
+from pipeline.report.html_page import REPORT_FILE, render
+from pipeline.report.plots import write_figures
+from pipeline.report.verdict_json import VERDICT_FILE, class_table, verdict_document, verdict_text
+from pipeline.report.wording import success_text
+from stages.types import CleanSamples, Floats
+
+CI_FOLDER = "ci"
+CLASS_TABLE = "classes.json"
+MODEL_FILE = "model.onnx"
+ALIVE_SECONDS = 5
+LONGEST_TAG = 5000
+LONGEST_DIGEST = 36
+METRICS_PER_CALL = 1000
+PARAMS_PER_CALL = 100
+CLIENT_SETTINGS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a log file is no terminal
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout carries the verdict alone
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that dies is given up within a minute
+}
+RUN_VARIABLE = "MLFLOW_RUN_ID"
+CLIENT_ERRORS = (MlflowException, requests.RequestException, SQLAlchemyError)
+"""What MLflow raises: its own error, and those of its libraries that it lets through."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where runs are recorded; None leaves the choice to MLflow and its environment variables."""
+
+    uri: str | None = None
+    experiment: str | None = None
+
+
+@contextmanager
+def open_run(name: str, target: Target) -> Iterator[None]:
+    """An MLflow run around a scan: FAILED if the block raises, else FINISHED.
+
+    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one.
+
+    Raises:
+        TrackingError: the server does not answer or refuses the run; within seconds, before the
+            block is entered.
+    """
+    with _explained():
+        _start_run(name, target)
+    try:
+        yield
+    except BaseException:
+        with suppress(*CLIENT_ERRORS):
+            mlflow.end_run("FAILED")
+        raise
+    with _explained():
+        mlflow.end_run("FINISHED")
+
+
+def record(
+    result: ScanResult,
+    samples: str,
+    *,
+    texts: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Logs the whole scan to the run that is open; the file that was judged must still be there.
+
+    `samples` is what the samples are called; `texts` are further artifacts by name, a report with
+    a gate's decision among them, and `tags` further tags, which win.
+
+    Raises:
+        TrackingError: the server or its artifact store failed; the verdict is not recorded.
+    """
+    with _explained():
+        run_id = open_run_id()
+        _log_params(run_id, _params(result))
+        _log_metrics(run_id, _metrics(result))
+        _log_samples(result.evidence.samples, samples)
+        _log_artifacts(result)
+        told = dict(texts or {})
+        if REPORT_FILE not in told:
+            told[REPORT_FILE] = render(result)
+        for name, text in told.items():
+            mlflow.log_text(text, name)
+        mlflow.set_tags({**_tags(result), **(tags or {})})
+        logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
+
+
+def run_url() -> str | None:
+    """The page of the run that is open; None where no server shows it.
+
+    Credentials in the address of the server are left out.
+    """
+    run, server = mlflow.active_run(), urlsplit(mlflow.get_tracking_uri())
+    if run is None or server.scheme not in ("http", "https"):
+        return None
+    place = server._replace(netloc=server.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return printable(f"{place.rstrip('/')}/{page}")
+
+
+def log_texts(texts: Mapping[str, str]) -> None:
+    """Logs files for CI systems, by name, to the run that is open, under `ci/`.
+
+    Raises:
+        TrackingError: the server or its artifact store failed.
+    """
+    with _explained():
+        for name, text in texts.items():
+            mlflow.log_text(text, f"{CI_FOLDER}/{name}")
+
+
+def log_profile(path: Path) -> None:
+    """Logs a profile that `calibrate` wrote to the run that is open.
+
+    Raises:
+        TrackingError: the server or its artifact store failed.
+    """
+    with _explained():
+        mlflow.log_artifact(str(path))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (*CLIENT_ERRORS, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TrackingError(
+            f"cannot record the scan at `{mlflow.get_tracking_uri()}` ({reason}); check"
+            " `--tracking-uri` and that the MLflow server runs and lets you write"
+        ) from error
+
+
+def connect(target: Target) -> None:
+    """Lets MLflow's clients use the target, whose server must show a sign of life.
+
+    Raises:
+        TrackingError: the server does not answer; within seconds.
+    """
+    with _explained():
+        _connect(target)
+
+
+def _connect(target: Target) -> None:
+    for variable, value in CLIENT_SETTINGS.items():
+        os.environ.setdefault(variable, value)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    if target.uri:
+        mlflow.set_tracking_uri(target.uri)
+    _check_alive(mlflow.get_tracking_uri())
+
+
+def _start_run(name: str, target: Target) -> None:
+    _connect(target)
+    joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
+    mlflow.start_run(
+        run_name=None if joined else printable(name),
+        experiment_id=_experiment_id(target.experiment),
+    )
+
+
+def _check_alive(uri: str) -> None:
+    """Asks an HTTP server for a sign of life, once, so that a dead one is found before the scan."""
+    if urlsplit(uri).scheme in ("http", "https"):
+        answer = http_request(
+            get_default_host_creds(uri),
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=ALIVE_SECONDS,
+            raise_on_status=False,
+        )
+        if answer.status_code >= requests.codes.server_error:
+            raise MlflowException(f"`/health` answers {answer.status_code}, expected 200")
+
+
+def log_model_metrics(result: ScanResult, model_id: str) -> None:
+    """Logs score, p-value, statistics and success rates to a LoggedModel, from the open run.
+
+    Raises:
+        TrackingError: the server failed.
+    """
+    found = _verdict_numbers(result)
+    metrics = {name: one for name, one in found.items() if one is not None and math.isfinite(one)}
+    with _explained():
+        if metrics:
+            mlflow.log_metrics(metrics, model_id=model_id)
+
+
+def open_run_id() -> str:
+    """The id of the run that is open."""
+    run = mlflow.active_run()
+    assert run is not None, "this is called inside `open_run`"  # noqa: S101 (our own logic)
+    return str(run.info.run_id)
+
+
+def _experiment_id(name: str | None) -> str | None:
+    if not name:
+        return None
+    found = mlflow.get_experiment_by_name(name)
+    return found.experiment_id if found else mlflow.create_experiment(name)
+
+
+def _log_params(run_id: str, params: Mapping[str, object]) -> None:
+    """Logs what the run does not have yet: `mlflow run` logs its own, which cannot be changed."""
+    known = mlflow.get_run(run_id).data.params
+    new = [(key, value) for key, value in params.items() if key not in known]
+    for start in range(0, len(new), PARAMS_PER_CALL):
+        mlflow.log_params(dict(new[start : start + PARAMS_PER_CALL]))
+
+
+def _log_metrics(run_id: str, metrics: Sequence[Metric]) -> None:
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        batch = metrics[start : start + METRICS_PER_CALL]
+        mlflow.MlflowClient().log_batch(run_id, metrics=batch)
+
+
+def _log_samples(samples: CleanSamples | None, named: str) -> None:
+    if samples is None:
+        return
+    with warnings.catch_warnings():
+        # MLflow finds its own source of local files twice
+        warnings.filterwarnings("ignore", "The specified dataset source can be interpreted")
+        dataset = from_numpy(
+            samples.images,
+            targets=samples.labels,
+            source=printable(named),
+            name=printable(Path(named).name),
+            digest=samples.digest[:LONGEST_DIGEST],
+        )
+    mlflow.log_input(dataset, context="scan")
+
+
+def _log_artifacts(result: ScanResult) -> None:
+    mlflow.log_text(verdict_text(verdict_document(result)), VERDICT_FILE)
+    if (table := class_table(result))["class"]:
+        mlflow.log_table(table, CLASS_TABLE)
+    with tempfile.TemporaryDirectory() as folder:
+        if write_figures(result, Path(folder)):
+            mlflow.log_artifacts(folder, "figures")
+    if result.evidence.artifact:
+        _log_model(result.evidence.artifact.path)
+
+
+def _log_model(model: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.log_artifact(str(shutil.copy(model, Path(folder) / MODEL_FILE)))
+
+
+def _params(result: ScanResult) -> dict[str, object]:
+    evidence = result.evidence
+    return {
+        **_flat(config_dict(result.config)),
+        "model_uri": printable(result.model_uri),
+        "model_digest": evidence.artifact and evidence.artifact.digest,
+        "samples_digest": evidence.samples and evidence.samples.digest,
+    }
+
+
+def _flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _metrics(result: ScanResult) -> list[Metric]:
+    now = int(time.time() * 1000)
+    points = [(name, value, 0) for name, value in _numbers(result).items()]
+    for name, values in _curves(result.evidence).items():
+        points += [(name, float(value), step) for step, value in enumerate(values)]
+    return [
+        Metric(name, value, now, step)
+        for name, value, step in points
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def _numbers(result: ScanResult) -> dict[str, float | None]:
+    evidence = result.evidence
+    precondition = evidence.precondition
+    return {
+        **_verdict_numbers(result),
+        **{f"seconds/{name}": seconds for name, seconds in result.seconds.items()},
+        "peak_rss_mb": result.peak_rss_mb,
+        "parity_max_rel": evidence.parity.max_rel if evidence.parity else None,
+        "clean_accuracy": precondition.clean_accuracy if precondition else None,
+    }
+
+
+def _verdict_numbers(result: ScanResult) -> dict[str, float | None]:
+    """The verdict's numbers, what they are made of, and how well what was recovered works."""
+    verdict, searches = result.verdict, result.evidence.searches
+    return {
+        "anomaly_score": verdict.anomaly_score,
+        "critical_value": verdict.critical_value,
+        "p_value": verdict.p_value,
+        **{
+            f"attack_success_rate/{name}": each.success.rate
+            for name, each in searches.items()
+            if each.success
+        },
+        **{
+            f"statistic/{each.name}": each.value
+            for each in (*verdict.statistics, *verdict.published)
+        },
+    }
+
+
+def _curves(evidence: Evidence) -> dict[str, Floats]:
+    curves = {}
+    if sweep := evidence.sweep:
+        curves["neuron_noise/epsilon"] = sweep.bounds
+        curves["neuron_noise/median_success_rate"] = np.median(sweep.success_rate, axis=1)
+        curves["neuron_noise/max_success_rate"] = sweep.success_rate.max(axis=1)
+    if untargeted := evidence.untargeted:
+        curves["untargeted/loss"] = untargeted.loss
+    if mask := evidence.mask:
+        curves["mask/benign_loss"] = mask.benign_loss
+        curves["mask/other_loss"] = mask.other_loss
+    return curves
+
+
+def _recovered(result: ScanResult) -> str | None:
+    """How often what was recovered for the suspected class works, as a sentence."""
+    suspected = result.verdict.suspected_class
+    for each in result.evidence.searches.values():
+        if each.success and suspected in each.targets:
+            return success_text(each.success, f"class {suspected}")
+    return None
+
+
+def _tags(result: ScanResult) -> dict[str, str]:
+    verdict, evidence = result.verdict, result.evidence
+    tags = {
+        "ban.verdict": verdict.label,
+        "ban.gate": "pass" if verdict.label == "clean" else "block",
+        "ban.reason": printable(" ".join("; ".join(verdict.reasons).split()))[:LONGEST_TAG],
+        "ban.suspected_class": verdict.suspected_class,
+        "ban.recovered": _recovered(result),
+        "ban.model_digest": evidence.artifact and evidence.artifact.digest,
+        "ban.samples_digest": evidence.samples and evidence.samples.digest,
+    }
+    return {key: str(value) for key, value in tags.items() if value is not None}

@@ -1,0 +1,24 @@
+"""Files that exist whole or not at all: written as a draft beside their place, then renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes a text into an existing folder, in one step, and returns its path."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Writes bytes into an existing folder, in one step, and returns their path."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(content)
+    return draft.replace(path)
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> None:
+    """Writes texts, by name, into an existing folder, each in one step."""
+    for name, text in texts.items():
+        write_text(folder / name, text)

@@ -1,0 +1,135 @@
+"""Stage results on disk, found again by what made them: `root/<stage>/<key>/`.
+
+An entry is written in a draft folder and renamed into place, so it exists whole or not at all. If
+the place is taken, another process was faster and its result is used.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from pipeline.cache import entry, keys
+from stages.stage import Stage
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Watch = Callable[[str], AbstractContextManager[None]]
+
+RECORDED_VERSIONS = ("ban-gate", "numpy", "onnxruntime-gpu", "onnxruntime", "torch")
+
+logger = logging.getLogger(__name__)
+
+
+def _unwatched(_name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+class Store:
+    """Runs stages or reads their earlier results, and notes how long each took.
+
+    `seconds` holds the wall time of every step by name, `done` the steps that ended well, `reused`
+    the stages whose result was read.
+    `watch(name)` is entered around every step, for whoever shows progress.
+    """
+
+    def __init__(self, root: Path | None, watch: Watch = _unwatched) -> None:
+        """A store in `root`; with None nothing is cached or reused."""
+        self.root = root
+        self.watch = watch
+        self.seconds: dict[str, float] = {}
+        self.done: list[str] = []
+        self.reused: list[str] = []
+
+    def run(
+        self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """The stage's result for these arguments: an earlier one if there is one."""
+        with self.timed(stage.name):
+            if self.root is None:
+                return stage(*args, **kwargs)
+            inputs = keys.describe_inputs(stage, *args, **kwargs)
+            place = self.root / stage.name / keys.key_of(stage, inputs)
+            kept = _kept(place, stage.result_type)
+            if kept is not None:
+                self.reused.append(stage.name)
+                return kept
+            result = stage(*args, **kwargs)
+            facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
+            return _remembered(place, result, stage.result_type, facts)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Times and announces a step; called directly for steps that are not cached."""
+        started, reused = time.perf_counter(), len(self.reused)
+        try:
+            with self.watch(name):
+                yield
+            self.done.append(name)
+        finally:
+            seconds = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        note = "  (kept from an earlier scan)" if len(self.reused) > reused else ""
+        logger.info("%-24s %7.1f s%s", name, seconds, note)
+
+
+def _kept(place: Path, kind: type[Result]) -> Result | None:
+    try:
+        if not (place / entry.COMPLETE).is_file():
+            shutil.rmtree(place, ignore_errors=True)
+            return None
+        return entry.read(place, kind)
+    except entry.UNREADABLE as error:
+        logger.warning(
+            "dropped an unreadable earlier result in %s (%s); computing it", place, error
+        )
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+
+
+def _remembered(
+    place: Path, result: Result, kind: type[Result], facts: Mapping[str, object]
+) -> Result:
+    """The result, kept in `place`, or the one another process kept there first."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=place.parent) as folder:
+            draft = Path(folder) / "entry"
+            draft.mkdir()
+            entry.write(draft, result, kind, {**facts, **_circumstances()})
+            if _moved(draft, place):
+                return result
+    except OSError as error:
+        logger.warning("the result is not kept in %s (%s)", place, error)
+        return result
+    return _kept(place, kind) or result
+
+
+def _moved(draft: Path, place: Path) -> bool:
+    try:
+        draft.replace(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        return False
+    return True
+
+
+def _circumstances() -> dict[str, object]:
+    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": _versions()}
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in RECORDED_VERSIONS:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

@@ -1,0 +1,90 @@
+"""What a scan leaves behind: the verdict, and every piece of evidence that was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pipeline.config import ScanConfig
+from pipeline.intake.native import ExportResult
+from stages.published.results import BanResult, MaskResult, UntargetedNoise
+from stages.searches.search import SearchResult, Sweep
+from stages.twin.summary import TwinSummary
+from stages.types import (
+    CleanSamples,
+    GraphFinding,
+    OnnxArtifact,
+    ParityResult,
+    PreconditionResult,
+    Verdict,
+)
+from stages.verdict_label import Label
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceSummary:
+    """What a reader should know of a reference: its verdict by itself, and whether it was used."""
+
+    uri: str
+    digest: str
+    verdict: Label
+    p_value: float
+    p_is_bound: bool
+    used: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """What the steps of a scan found, in their order; None or empty where the scan did not come.
+
+    `searches` holds the results of the searches by their names.
+    """
+
+    export: ExportResult | None = None
+    artifact: OnnxArtifact | None = None
+    samples: CleanSamples | None = None
+    parity: ParityResult | None = None
+    twin: TwinSummary | None = None
+    precondition: PreconditionResult | None = None
+    searches: Mapping[str, SearchResult] = field(default_factory=dict)
+    references: tuple[ReferenceSummary, ...] = ()
+    untargeted: UntargetedNoise | None = None
+    mask: MaskResult | None = None
+    ban: BanResult | None = None
+
+    @property
+    def findings(self) -> tuple[GraphFinding, ...]:
+        """What inspection found in the graph; nothing where the scan did not come that far."""
+        return self.artifact.findings if self.artifact else ()
+
+    @property
+    def sweep(self) -> Sweep | None:
+        """How the success of neuron noise grows with its bound, if a search swept it."""
+        return self.swept.sweep if self.swept else None
+
+    @property
+    def swept(self) -> SearchResult | None:
+        """The result of the search that swept the bound of neuron noise."""
+        return next((each for each in self.searches.values() if each.sweep), None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScanResult:
+    """A finished scan, also of a model that could not be judged.
+
+    `done` names the steps that ended well; `seconds` holds the wall time of each step begun by its
+    name; `reused` names those whose earlier result was taken from the store; `peak_rss_mb` is the
+    process's largest resident memory in MiB; `ended` the moment of the verdict, in UTC.
+    """
+
+    model_uri: str
+    config: ScanConfig
+    verdict: Verdict
+    evidence: Evidence
+    done: tuple[str, ...]
+    seconds: Mapping[str, float]
+    reused: tuple[str, ...]
+    peak_rss_mb: float
+    environment: Mapping[str, str]
+    ended: datetime

@@ -1,0 +1,172 @@
+"""A gate's decision as a signed statement about the files it judged.
+
+An in-toto Statement with the predicate `test-result`, in a DSSE envelope. What in-toto has no field
+for is in the predicate's extension `ban_gate`.
+
+Source: https://github.com/in-toto/attestation, spec/v1 and spec/predicates/test-result.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format  # type: ignore[import-untyped] # has no types
+from in_toto_attestation.predicates.test_result.v0.test_result_pb2 import TestResult
+from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI, Statement
+from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
+
+from pipeline.gate import signing
+from pipeline.gate.decision import Action, Outcome
+from pipeline.gate.signing import PrivateKey, PublicKey
+from pipeline.structure import structured
+from stages.errors import AttestationError, ConfigError
+from stages.verdict_label import Label
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+EXTENSION = "ban_gate"
+CONTENT = "onnx content"
+CONTENT_ALGORITHM = "banGateContentV1"
+"""The content digest is not the sha256 of a file's bytes, so its algorithm has its own name."""
+LARGEST = 100_000
+"""Characters of the longest attestation: as many as a tag of MLflow holds."""
+
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a gate states about one version of a registered model.
+
+    `time` is when it was decided, ISO 8601 with its offset; `references` are names and digests of
+    the models it was compared with; digests are sha256 in hexadecimal.
+    """
+
+    model: str
+    version: int
+    verdict: Label
+    action: Action
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    policy_digest: str
+    run_id: str
+    time: str
+    anomaly_score: float | None = None
+    critical_value: float | None = None
+    p_value: float | None = None
+    p_is_bound: bool = False
+    suspected_class: int | None = None
+    content_digest: str | None = None
+    samples_digest: str | None = None
+    waiver: str | None = None
+    references: tuple[str, ...] = ()
+
+    @property
+    def decided(self) -> datetime:
+        """`time` as a moment."""
+        return datetime.fromisoformat(self.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attestation:
+    """A claim, and the sha256 of every file it is about, by path in the model's folder."""
+
+    claim: Claim
+    files: Mapping[str, str]
+
+
+def attest(attestation: Attestation, key: PrivateKey) -> str:
+    """The attestation, signed: a DSSE envelope as JSON.
+
+    Raises:
+        AttestationError: it is longer than a tag can hold.
+    """
+    statement = _statement(attestation)
+    _require_statement(statement)
+    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    envelope = signing.seal(payload, PAYLOAD_TYPE, key)
+    if len(envelope) >= LARGEST:
+        raise AttestationError(
+            f"the attestation of {len(attestation.files)} files takes {len(envelope)} characters,"
+            f" expected fewer than {LARGEST}; log the model without the files it does not need"
+        )
+    return envelope
+
+
+def verify(envelope: str, keys: Sequence[PublicKey]) -> Attestation:
+    """The attestation in an envelope that one of the trusted keys has signed.
+
+    Raises:
+        AttestationError: it is not signed by any of them, or is not an attestation of a gate.
+    """
+    payload = signing.unseal(envelope, PAYLOAD_TYPE, keys)
+    try:
+        statement = json.loads(payload)
+        _require_statement(statement)
+        return _attestation(statement)
+    except (*_MALFORMED, json_format.ParseError, ConfigError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise AttestationError(
+            f"the attestation is signed, but is no statement of a gate ({reason[:200]}); gate the"
+            " model again with this version of ban-gate"
+        ) from error
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of every file in a folder, by its path there with `/` between the parts."""
+    return {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir()
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _statement(attestation: Attestation) -> dict[str, object]:
+    claim = asdict(attestation.claim)
+    files = sorted(attestation.files.items())
+    subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files]
+    if claim["content_digest"]:
+        digest = {CONTENT_ALGORITHM: claim["content_digest"]}
+        subjects.append({"name": CONTENT, "digest": digest})
+    policy = {"name": "policy", "digest": {"sha256": claim["policy_digest"]}}
+    return {
+        "_type": STATEMENT_TYPE_URI,
+        "subject": subjects,
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "result": claim.pop("outcome"),
+            "configuration": [policy],
+            EXTENSION: claim,
+        },
+    }
+
+
+def _require_statement(statement: Mapping[str, object]) -> None:
+    """Raises unless in-toto's own library accepts the statement as a test result."""
+    message = json_format.ParseDict(statement, StatementMessage())
+    Statement.copy_from_pb(message).validate()
+    if message.predicate_type != PREDICATE_TYPE:
+        raise ValueError(f"predicate type {message.predicate_type!r}, expected {PREDICATE_TYPE!r}")
+    json_format.ParseDict(statement["predicate"], TestResult(), ignore_unknown_fields=True)
+
+
+def _attestation(statement: Mapping[str, Any]) -> Attestation:
+    predicate, subjects = statement["predicate"], statement["subject"]
+    claim = structured({**predicate[EXTENSION], "outcome": predicate["result"]}, Claim)
+    if claim.decided.tzinfo is None:
+        raise ValueError("its time has no offset")
+    files = {
+        each["name"]: each["digest"]["sha256"] for each in subjects if "sha256" in each["digest"]
+    }
+    return Attestation(claim=claim, files=files)

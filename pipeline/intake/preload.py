@@ -1,0 +1,15 @@
+"""What children that read an untrusted file start with: imported once, by the fork server alone.
+
+Nothing of it is ever freed, so it is kept from the garbage collector, which would look at it again
+and again.
+"""
+
+from __future__ import annotations
+
+import gc
+
+gc.disable()
+import pipeline.intake.untrusted  # noqa: E402, F401 (what the children run)
+
+gc.enable()
+gc.freeze()

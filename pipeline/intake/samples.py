@@ -1,0 +1,161 @@
+"""Reads the clean samples of a scan and checks that they fit the model.
+
+The file is an `.npz` with `images` (N, *input shape without batch) float32, in the model's own
+input space, and `labels` (N,) int64 or int32.
+"""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.errors import SamplesError
+from stages.types import CleanSamples, Floats, OnnxArtifact, TensorSpec
+
+KEYS = ("images", "labels")
+LABEL_DTYPES = (np.int64, np.int32)
+HOW_TO_SAVE = "save them with `numpy.savez(file, images=…, labels=…)`"
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    MemoryError,  # a header may claim any size
+    SyntaxError,  # a header is a Python literal
+    tokenize.TokenError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+Array = npt.NDArray[np.generic]
+
+
+def read_samples(path: Path, artifact: OnnxArtifact) -> CleanSamples:
+    """The labelled clean samples in an `.npz` file, checked against the model they are for.
+
+    Raises:
+        SamplesError: the file breaks the contract, or does not fit the model.
+    """
+    images, labels = _arrays(path)
+    _check_images(images, artifact.input)
+    _check_labels(labels, len(images), artifact.output)
+    return CleanSamples(images=images.astype(np.float32), labels=labels.astype(np.int64))
+
+
+def first_images(path: Path, count: int) -> Floats:
+    """The first images (n ≤ count, *image shape) of a samples file, before a model is known.
+
+    Raises:
+        SamplesError: the file breaks the contract.
+    """
+    images, _ = _arrays(path)
+    _check_dtype(images)
+    _check_values(images)
+    return images[:count].astype(np.float32)
+
+
+def _arrays(path: Path) -> tuple[Array, Array]:
+    if path.is_dir():
+        raise SamplesError(f"samples `{path}` is a folder, expected an `.npz` file; {HOW_TO_SAVE}")
+    if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would block for ever
+        raise SamplesError(f"samples `{path}` are not an `.npz` file; {HOW_TO_SAVE}")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            _check_keys(path, stored.files)
+            return _array(stored["images"]), _array(stored["labels"])
+    except UNREADABLE as error:
+        raise SamplesError(
+            f"samples `{path}` cannot be read ({error}); the file is damaged or holds Python"
+            " objects, write it again from plain number arrays"
+        ) from error
+
+
+def _array(member: object) -> Array:
+    """The member of an archive, which numpy returns as bytes if it does not begin like an array."""
+    if not isinstance(member, np.ndarray):
+        raise ValueError("a member of the archive is not an array")  # noqa: TRY004 (caught as such)
+    return member
+
+
+def _check_keys(path: Path, names: list[str]) -> None:
+    missing = [f"`{key}`" for key in KEYS if key not in names]
+    if missing:
+        raise SamplesError(
+            f"samples `{path}` lack {' and '.join(missing)}, found"
+            f" {', '.join(f'`{name}`' for name in sorted(names)) or 'no arrays'}; {HOW_TO_SAVE}"
+        )
+
+
+def _check_images(images: Array, expected: TensorSpec) -> None:
+    _check_dtype(images)
+    _check_shape(images.shape, expected)
+    _check_values(images)
+
+
+def _check_dtype(images: Array) -> None:
+    if images.dtype != np.float32:
+        raise SamplesError(
+            f"`images` is {images.dtype}, expected float32 in the model's own input space; apply"
+            " the model's preprocessing and convert with `images.astype(numpy.float32)`"
+        )
+
+
+def _check_values(images: Array) -> None:
+    if not len(images):
+        raise SamplesError("`images` is empty, expected a few hundred labelled clean samples")
+    finite = np.isfinite(images)
+    if not finite.all():
+        raise SamplesError(
+            f"`images` holds {int((~finite).sum())} values that are NaN or infinite, expected"
+            " finite numbers; check the preprocessing"
+        )
+
+
+def _check_shape(actual: tuple[int, ...], expected: TensorSpec) -> None:
+    sizes = expected.shape[1:]
+    fits = len(actual) == len(expected.shape) and all(
+        size is None or size == have for size, have in zip(sizes, actual[1:], strict=True)
+    )
+    if fits:
+        return
+    shape = ", ".join(["N", *("any" if size is None else str(size) for size in sizes)])
+    hint = "resize or crop the images to the model's input"
+    if len(actual) == 4 and (actual[3], *actual[1:3]) == tuple(sizes):
+        hint = "put channels first with `images.transpose(0, 3, 1, 2)`"
+    raise SamplesError(
+        f"`images` has shape {actual}, the model's input `{expected.name}` expects ({shape});"
+        f" {hint}"
+    )
+
+
+def _check_labels(labels: Array, n: int, output: TensorSpec) -> None:
+    if labels.dtype not in LABEL_DTYPES:
+        raise SamplesError(
+            f"`labels` is {labels.dtype}, expected int64 class numbers; convert with"
+            " `labels.astype(numpy.int64)`"
+        )
+    if labels.shape != (n,):
+        raise SamplesError(
+            f"`labels` has shape {labels.shape}, expected ({n},): one class number per image"
+        )
+    _check_range(labels, output.shape[-1] if output.shape else None)
+    if len(np.unique(labels)) == 1:
+        raise SamplesError(
+            f"every label is {labels[0]}, expected samples of most of the model's classes; shuffle"
+            " before you cut a subset"
+        )
+
+
+def _check_range(labels: Array, classes: int | None) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (classes is not None and high >= classes):
+        allowed = "0 or more" if classes is None else f"0 … {classes - 1}"
+        raise SamplesError(
+            f"`labels` range from {low} to {high}, the model's classes are numbered {allowed};"
+            " check the label numbering"
+        )

@@ -1,0 +1,95 @@
+"""What is done to an untrusted file in a child process: everything up to its first run.
+
+The caller gets plain values back and builds its own twin from the graph that was proven here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stages.errors import CannotJudge
+from stages.onnx_file.inspection import inspect_onnx, load_proto
+from stages.passes import normalise
+from stages.twin.build import make_twin
+from stages.twin.convert import build_module
+from stages.twin.parity import ParityConfig, prove_parity
+from stages.twin.summary import TwinSummary, summarise
+from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
+
+LARGEST_IMAGE = 2**24
+"""Most numbers in one random image: a picture of 2365 × 2365 pixels in three colours."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProvenGraph:
+    """A normalised ONNX graph, serialised, whose torch twin computes what the file computes."""
+
+    graph: bytes
+    parity: ParityResult
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Description:
+    """What a file is, how close its twin is on random images, and what the twin looks like."""
+
+    artifact: OnnxArtifact
+    parity: ParityResult
+    twin: TwinSummary
+
+
+def prove_conversion(
+    artifact: OnnxArtifact, samples: CleanSamples, config: ParityConfig
+) -> ProvenGraph:
+    """The normalised graph of a file, converted and compared with the file on the samples.
+
+    Raises:
+        CannotJudge: the file cannot be converted, or its twin is not the model.
+    """
+    graph = normalise(load_proto(artifact.path))
+    parity = prove_parity(artifact, build_module(graph), samples, config)
+    return ProvenGraph(graph=graph.SerializeToString(), parity=parity)
+
+
+def describe(path: Path) -> Description:
+    """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
+
+    Raises:
+        CannotJudge: the file is refused, cannot become a twin, or its twin is not the model.
+    """
+    artifact = inspect_onnx(path)
+    config = ParityConfig()
+    images = _random_images(artifact, sum(config.batches))
+    samples = CleanSamples(images=images, labels=np.zeros(len(images), dtype=np.int64))
+    module = build_module(normalise(load_proto(path)))
+    parity = prove_parity(artifact, module, samples, config)
+    twin = make_twin(artifact, module, samples, torch.device("cpu"))
+    return Description(artifact=artifact, parity=parity, twin=summarise(twin))
+
+
+def _random_images(artifact: OnnxArtifact, count: int) -> Floats:
+    """Numbers in [0, 1), or bytes for a model that reads whole numbers."""
+    shape, random = (count, *_image_shape(artifact)), np.random.default_rng(0)
+    if "int" in artifact.input.dtype:
+        return random.integers(0, 256, shape).astype(artifact.input.dtype).astype(np.float32)
+    return random.random(shape, dtype=np.float32)
+
+
+def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:
+    free = tuple(size for size in artifact.input.shape[1:] if size is None)
+    if free:
+        raise CannotJudge(
+            f"the input `{artifact.input.name}` has {len(free)} free sizes beside the batch; only"
+            " a scan with samples can find where noise may enter"
+        )
+    shape = tuple(size for size in artifact.input.shape[1:] if size is not None)
+    if prod(shape) > LARGEST_IMAGE:
+        raise CannotJudge(
+            f"an image of the input `{artifact.input.name}` has {prod(shape)} numbers, expected"
+            f" {LARGEST_IMAGE} at most; export the model for smaller images"
+        )
+    return shape

@@ -1,0 +1,124 @@
+"""The way of every model, the judged one and its references: from file to class profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from onnx import ModelProto
+
+from pipeline.cache.store import Store
+from pipeline.config import ScanConfig
+from pipeline.intake.fetch import Fetched, fetch
+from pipeline.intake.native import NativeModel
+from pipeline.intake.samples import first_images, read_samples
+from pipeline.intake.sandbox import isolated
+from pipeline.intake.untrusted import prove_conversion
+from pipeline.request import ScanRequest
+from stages.export.child import PROBES
+from stages.export.detect import find_source
+from stages.onnx_file.inspection import inspect_onnx
+from stages.searches import SEARCHES
+from stages.searches.screen import stage_of
+from stages.searches.search import SearchResult, Subject
+from stages.twin.build import make_twin
+from stages.twin.convert import build_module
+from stages.twin.parity import confirm_parity
+from stages.twin.sites import measure_sites
+from stages.twin.summary import summarise
+from stages.types import CleanSamples, OnnxArtifact, ParityResult, PreconditionResult, TorchTwin
+
+Note = Callable[..., None]
+"""Takes a piece of evidence by name, as soon as it is known."""
+
+
+def unnoted(**_evidence: object) -> None:
+    """For whoever keeps no evidence."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A twin that is proven to be the model, and what it was made of."""
+
+    twin: TorchTwin
+    samples: CleanSamples
+    artifact: OnnxArtifact
+    parity: ParityResult
+
+
+def prepare(
+    request: ScanRequest,
+    store: Store,
+    device: torch.device,
+    workspace: Path,
+    note: Note = unnoted,
+) -> Prepared:
+    """The proven twin of the request's model.
+
+    Raises:
+        CannotJudge: the model or the samples are refused, or the twin is not the model.
+    """
+    config = request.config
+    with store.timed("fetch"):
+        fetched = _fetched(request, workspace)
+    note(export=fetched.export)
+    with store.timed("inspect_onnx"):
+        artifact = isolated(config.isolation, inspect_onnx, fetched.path)
+    note(artifact=artifact)
+    with store.timed("read_samples"):
+        samples = read_samples(request.samples, artifact)
+    note(samples=samples)
+    with store.timed("prove_conversion"):
+        first = _first(samples, config)
+        proven = isolated(config.isolation, prove_conversion, artifact, first, config.parity)
+    note(parity=proven.parity)
+    with store.timed("build_twin"):
+        module = build_module(ModelProto.FromString(proven.graph)).to(device)
+        confirm_parity(artifact, module, samples, proven.parity)
+        twin = make_twin(artifact, module, samples, device)
+    note(twin=summarise(twin))
+    return Prepared(twin=twin, samples=samples, artifact=artifact, parity=proven.parity)
+
+
+def subject_of(prepared: Prepared, clean: PreconditionResult, store: Store) -> Subject:
+    """What the searches look at, with its sites measured."""
+    twin, samples = prepared.twin, prepared.samples
+    sites = store.run(measure_sites, twin, samples)
+    return Subject(twin=twin, samples=samples, clean=clean, sites=sites)
+
+
+def search_all(
+    subject: Subject, config: ScanConfig, store: Store, note: Note = unnoted
+) -> dict[str, SearchResult]:
+    """What every search says of the subject, by the search's name."""
+    results: dict[str, SearchResult] = {}
+    for search in SEARCHES:
+        settings = config.searches[search.name]
+        results[search.name] = store.run(
+            stage_of(search), subject, settings, config.screen, config.seed
+        )
+        note(searches=dict(results))
+    return results
+
+
+def _fetched(request: ScanRequest, workspace: Path) -> Fetched:
+    config = request.config
+    source = find_source(request.model)
+    exports = source.framework != "onnx" and request.trusted
+    images = first_images(request.samples, PROBES) if exports else None
+    model = NativeModel(source=source, python=request.python, images=images)
+    return fetch(
+        model,
+        workspace,
+        trusted=request.trusted,
+        config=config.export,
+        limits=config.isolation,
+    )
+
+
+def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:
+    """As many samples as parity is proven with."""
+    n = sum(config.parity.batches)
+    return CleanSamples(images=samples.images[:n].copy(), labels=samples.labels[:n].copy())

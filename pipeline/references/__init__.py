@@ -1,0 +1,1 @@
+"""Models known to be clean, measured or read from a profile."""

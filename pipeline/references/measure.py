@@ -1,0 +1,99 @@
+"""References: the class profiles of models known to be clean, measured as the judged model is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from pipeline.cache.store import Store
+from pipeline.evidence import ReferenceSummary
+from pipeline.prepare import prepare, search_all, subject_of
+from pipeline.references.profile_file import SUFFIX, read_profiles
+from pipeline.request import ScanRequest
+from stages.errors import CannotJudge
+from stages.twin.precondition import check_preconditions
+from stages.verdict.profile import ClassProfile, profile_of
+from stages.verdict.score import printable_p
+from stages.verdict.vetting import Vetted, own_p_value, vet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Profiles of the references that could be measured, and a sentence on each that could not."""
+
+    profiles: tuple[ClassProfile, ...]
+    remarks: tuple[str, ...]
+
+
+def measure(
+    request: ScanRequest, models: tuple[str, ...], store: Store, device: torch.device, folder: Path
+) -> Measured:
+    """The class profiles of `models`, each a model or a profile file, on the request's samples.
+
+    Raises:
+        ConfigError: a profile file cannot be read or does not fit the settings.
+    """
+    profiles: list[ClassProfile] = []
+    remarks = []
+    for number, model in enumerate(models):
+        if Path(model).suffix == SUFFIX:
+            profiles += read_profiles(Path(model), request.config)
+            continue
+        place = folder / f"reference-{number}"
+        place.mkdir()
+        name = request.names.get(model, model)
+        try:
+            each = replace(request, model=model, uri=name, references=())
+            profiles.append(profile(each, store, device, place))
+        except CannotJudge as refusal:
+            remarks.append(f"reference `{name}` is left out: {refusal}")
+    return Measured(profiles=tuple(profiles), remarks=tuple(remarks))
+
+
+def profile(request: ScanRequest, store: Store, device: torch.device, folder: Path) -> ClassProfile:
+    """The class profile of the request's model; earlier results of `store` are used.
+
+    Raises:
+        CannotJudge: the model is refused, or does not fit the samples.
+    """
+    quiet, config = Store(store.root), request.config
+    prepared = prepare(request, quiet, device, folder)
+    clean = quiet.run(check_preconditions, prepared.twin, prepared.samples, config.precondition)
+    if clean.reasons:
+        raise CannotJudge("; ".join(clean.reasons))
+    if any(each.severity == "blocking" for each in prepared.artifact.findings):
+        raise CannotJudge("its graph holds logic that looks like a trigger")
+    subject = subject_of(prepared, clean, quiet)
+    return profile_of(request.uri, subject, search_all(subject, config, quiet))
+
+
+def select_references(
+    subject: ClassProfile,
+    request: ScanRequest,
+    store: Store,
+    device: torch.device,
+    folder: Path,
+) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
+    """The references that may be used beside `subject`, and a summary of each measured one."""
+    config = request.config
+    measured = measure(request, request.references, store, device, folder)
+    vetted = vet(subject, measured.profiles, config.vetting, config.calibration)
+    used = {each.digest for each in vetted.kept}
+    summaries = tuple(_summary(each, each.digest in used, request) for each in measured.profiles)
+    return replace(vetted, remarks=(*measured.remarks, *vetted.remarks)), summaries
+
+
+def _summary(reference: ClassProfile, used: bool, request: ScanRequest) -> ReferenceSummary:
+    config = request.config
+    _, p = own_p_value(reference, config.calibration)
+    shown, is_bound = printable_p(p, config.calibration.alone)
+    return ReferenceSummary(
+        uri=reference.name,
+        digest=reference.digest,
+        verdict="backdoored" if p <= config.judge.false_alarm_rate else "clean",
+        p_value=shown,
+        p_is_bound=is_bound,
+        used=used,
+    )

@@ -1,0 +1,126 @@
+"""The triggers a scan recovered, as small PNG pictures for a page that loads nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.image import imsave
+
+from stages import image_layout
+from stages.searches.trigger import Displacement, Overlay, Trigger
+from stages.types import CleanSamples, Floats
+
+SHOWN = 4
+"""Clean samples beside the trigger."""
+LARGEST = 256
+"""Pixels on the longer side; of larger pictures every second, third … pixel is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture as a data URI, and its description for a reader who does not see it."""
+
+    source: str
+    alt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triggered:
+    """A clean sample of a class, and the same sample with a trigger."""
+
+    label: int
+    before: Picture
+    after: Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggerPictures:
+    """A recovered trigger by itself, and on clean samples of other classes than its target."""
+
+    target: int
+    alone: Picture
+    caption: str
+    triggered: tuple[Triggered, ...]
+
+
+def can_be_shown(samples: CleanSamples) -> bool:
+    """Whether the samples are images."""
+    return image_layout.colour_axis(samples.images.shape[1:]) is not None and len(samples) > 0
+
+
+def trigger_pictures(samples: CleanSamples, trigger: Trigger, target: int) -> TriggerPictures:
+    """Pictures of a trigger to the class `target`."""
+    low, high = _range(samples.images)
+    triggered = []
+    for index in _other_classes(samples, target):
+        image, label = samples.images[index], int(samples.labels[index])
+        after = trigger.apply(image[None])[0]
+        triggered.append(
+            Triggered(
+                label=label,
+                before=_picture(image, low, high, f"a clean sample of class {label}"),
+                after=_picture(after, low, high, f"the same sample of class {label}, triggered"),
+            )
+        )
+    described = f"the trigger to class {target}, by itself"
+    bent = isinstance(trigger, Displacement)
+    return TriggerPictures(
+        target=target,
+        alone=_picture(alone(trigger, samples.images), low, high, described),
+        caption="a grid of straight lines, bent by it" if bent else "by itself",
+        triggered=tuple(triggered),
+    )
+
+
+def alone(trigger: Trigger, images: Floats) -> Floats:
+    """The trigger by itself (*input shape): a pattern, a patch on grey, or a grid that is bent."""
+    low, high = _range(images)
+    shape = images.shape[1:]
+    if isinstance(trigger, Overlay):
+        return trigger.pattern
+    if isinstance(trigger, Displacement):
+        lines = low + (high - low) * _lines(shape)
+        bent: Floats = trigger.apply(lines[None].astype(np.float32))[0]
+        return bent
+    grey: Floats = np.broadcast_to((low + high) / 2, shape)[None].astype(np.float32)
+    patched: Floats = trigger.apply(grey)[0]
+    return patched
+
+
+def _lines(shape: tuple[int, ...]) -> Floats:
+    """Shares (*shape): a grid of bright lines, six along each side."""
+    height, width = image_layout.plane(shape)
+    rows = np.arange(height) % max(height // 6, 2) == 0
+    columns = np.arange(width) % max(width // 6, 2) == 0
+    lines = (rows[:, None] | columns).astype(np.float32)
+    return np.broadcast_to(lines.reshape(image_layout.mask_shape(shape)), shape).copy()
+
+
+def _other_classes(samples: CleanSamples, target: int) -> list[int]:
+    """The first sample of each of the first few classes other than the target."""
+    classes, first = np.unique(samples.labels, return_index=True)
+    return [int(index) for index in first[classes != target][:SHOWN]]
+
+
+def _range(images: Floats) -> tuple[Floats, Floats]:
+    """Smallest and largest value of each colour, each with as many axes as one image."""
+    axis = image_layout.colour_axis(images.shape[1:])
+    pooled = tuple(i for i in range(images.ndim) if axis is None or i != axis + 1)
+    return images.min(pooled, keepdims=True)[0], images.max(pooled, keepdims=True)[0]
+
+
+def _picture(image: Floats, low: Floats, high: Floats, alt: str) -> Picture:
+    """An image in the model's own input space as colours from black to the brightest seen."""
+    shares = np.clip(np.nan_to_num((image - low) / np.maximum(high - low, 1e-6)), 0, 1)
+    colours = np.moveaxis(shares, image_layout.colour_axis(image.shape) or 0, -1)
+    step = -(-max(colours.shape[:2]) // LARGEST)
+    seen = colours[::step, ::step]
+    shown = seen[..., :3] if seen.shape[-1] >= 3 else np.repeat(seen[..., :1], 3, axis=-1)
+    file = io.BytesIO()
+    imsave(file, np.ascontiguousarray(shown), format="png")
+    return Picture(
+        source="data:image/png;base64," + base64.b64encode(file.getvalue()).decode(), alt=alt
+    )

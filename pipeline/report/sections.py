@@ -1,0 +1,295 @@
+"""What the sections of `report.html` show, from whatever evidence a scan has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.config import ScanConfig, config_dict
+from pipeline.evidence import ScanResult
+from pipeline.report import pictures
+from pipeline.report.charts import Chart, bar_chart, line_chart
+from pipeline.report.verdict_json import Column, class_table
+from pipeline.report.wording import WORDING, success_text, title_of
+from stages.searches.search import SearchResult, Sweep
+from stages.types import NoiseSite, Statistic
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow:
+    """A class in the table beside the chart: shares in [0, 1]; None where nothing is known."""
+
+    number: int
+    score: float | None
+    samples: int | float | None
+    recall: int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The anomaly scores that decide: their chart, the class that leads, and the critical value."""
+
+    chart: Chart
+    leading_class: int
+    critical_value: float | None
+    rows: tuple[ClassRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticChart:
+    """One statistic per class; its bars start at the median class."""
+
+    title: str
+    unit: str
+    statistic: Statistic
+    chart: Chart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """What one search recovered: its success in words, and pictures where there are any."""
+
+    search: str
+    title: str
+    target: int
+    means: str
+    success: str
+    pictures: pictures.TriggerPictures | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triggers:
+    """Recovered triggers: those to the suspected class, and those to others.
+
+    `are_pictures` says whether the model takes images, so that a trigger can be seen.
+    """
+
+    are_pictures: bool
+    suspected: tuple[Recovered, ...]
+    others: tuple[Recovered, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """How much the noise of one site adds for the marked class, and for the median other one."""
+
+    site: NoiseSite
+    marked: float
+    median: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """The share of samples carried to a class at one bound of the noise."""
+
+    epsilon: float
+    marked: float
+    median: float
+    highest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """What the targeted neuron noise says of one class, layer by layer and bound by bound.
+
+    `epsilon` is the bound that the verdict looks at: the first at which the margin of the median
+    class is `median_margin` logit gaps, or the last where that `is_reached` at none. It
+    `is_partial` where noise is put at the earlier sites alone.
+    """
+
+    marked: int
+    epsilon: float
+    median_margin: float
+    is_reached: bool
+    is_partial: bool
+    layers: tuple[Layer, ...]
+    by_layer: Chart
+    bounds: tuple[Bound, ...]
+    sweep: Chart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A setting by its full name, and whether it is not at its default."""
+
+    name: str
+    value: object
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """A step's wall time in seconds, and whether its result was an earlier scan's."""
+
+    step: str
+    seconds: float
+    reused: bool
+
+
+def ended(result: ScanResult) -> Literal["file", "samples", "twin", "behaviour", "searches"]:
+    """The part of the scan in which one without a verdict ended."""
+    evidence = result.evidence
+    if evidence.artifact is None:
+        return "file"
+    if evidence.samples is None:
+        return "samples"
+    if evidence.twin is None:
+        return "twin"
+    if evidence.precondition is None or evidence.precondition.reasons:
+        return "behaviour"
+    return "searches"
+
+
+def scores(result: ScanResult) -> Scores | None:
+    """The anomaly scores, if the scan came that far."""
+    verdict, leading = result.verdict, result.verdict.leading_class
+    if leading is None:
+        return None
+    level = verdict.critical_value
+    return Scores(
+        chart=bar_chart(verdict.class_scores, leading, limit=level),
+        leading_class=leading,
+        critical_value=level,
+        rows=tuple(_rows(verdict.class_scores, class_table(result))),
+    )
+
+
+def statistics(result: ScanResult) -> tuple[StatisticChart, ...]:
+    """The statistics behind the score, and what published algorithms say."""
+    return tuple(
+        StatisticChart(
+            title=title_of(each.name),
+            unit=each.unit,
+            statistic=each,
+            chart=bar_chart(
+                each.per_class, each.leading_class, base=float(np.median(each.per_class))
+            ),
+        )
+        for each in (*result.verdict.statistics, *result.verdict.published)
+    )
+
+
+def triggers(result: ScanResult) -> Triggers | None:
+    """What the searches recovered, if any came that far."""
+    suspected = result.verdict.suspected_class
+    found = [
+        _recovered(result, name, each)
+        for name, each in result.evidence.searches.items()
+        if each.targets
+    ]
+    if not found:
+        return None
+    samples = result.evidence.samples
+    return Triggers(
+        are_pictures=samples is not None and pictures.can_be_shown(samples),
+        suspected=tuple(each for each in found if each.target == suspected),
+        others=tuple(each for each in found if each.target != suspected),
+    )
+
+
+def noise(result: ScanResult) -> Noise | None:
+    """What the targeted noise says of the suspected class, or of the one it leads to."""
+    found, twin = result.evidence.swept, result.evidence.twin
+    if found is None or found.sweep is None or twin is None:
+        return None
+    sweep, suspected = found.sweep, result.verdict.suspected_class
+    marked = found.targets[0] if suspected is None else suspected
+    config = result.config.searches["neuron_noise"]
+    level = config.median_margin
+    layers = tuple(_layers(sweep, twin.sites, marked))
+    return Noise(
+        marked=marked,
+        epsilon=sweep.epsilon,
+        median_margin=level,
+        is_reached=bool(np.nanmedian(sweep.target_margin[sweep.chosen]) >= level),
+        is_partial=config.depth < 1,
+        layers=layers,
+        by_layer=bar_chart(
+            [each.marked for each in layers],
+            marked=int(sweep.by_site[marked].argmax()),
+            names=[str(number) for number in range(1, len(layers) + 1)],
+        ),
+        bounds=tuple(_bounds(sweep, marked)),
+        sweep=_sweep(sweep, marked),
+    )
+
+
+def settings(config: ScanConfig) -> tuple[Setting, ...]:
+    """Every setting by its full name."""
+    usual = dict(_flat(config_dict(ScanConfig())))
+    return tuple(
+        Setting(name=name, value=value, changed=value != usual[name])
+        for name, value in _flat(config_dict(config))
+    )
+
+
+def timings(result: ScanResult) -> tuple[Timing, ...]:
+    """The wall time of every step that was begun."""
+    return tuple(
+        Timing(step=step, seconds=seconds, reused=step in result.reused)
+        for step, seconds in result.seconds.items()
+    )
+
+
+def _recovered(result: ScanResult, name: str, found: SearchResult) -> Recovered:
+    target, samples, wording = found.targets[0], result.evidence.samples, WORDING[name]
+    named = f"class {target}"
+    shown = found.trigger and samples and pictures.can_be_shown(samples)
+    return Recovered(
+        search=name,
+        title=f"{wording.title} to {named}",
+        target=target,
+        means=wording.trigger.format(target=named),
+        success=success_text(found.success, named) if found.success else "",
+        pictures=pictures.trigger_pictures(samples, found.trigger, target)
+        if shown and samples and found.trigger
+        else None,
+    )
+
+
+def _rows(values: tuple[float, ...], table: Mapping[str, Column]) -> Iterator[ClassRow]:
+    columns = {name: dict(enumerate(table[name])) for name in ("samples", "recall")}
+    for number, score in enumerate(values):
+        yield ClassRow(
+            number=number,
+            score=score if math.isfinite(score) else None,
+            samples=columns["samples"].get(number),
+            recall=columns["recall"].get(number),
+        )
+
+
+def _layers(sweep: Sweep, sites: tuple[NoiseSite, ...], marked: int) -> Iterator[Layer]:
+    others = np.median(np.delete(sweep.by_site, marked, axis=0), axis=0)
+    for site, added, median in zip(sites, sweep.by_site[marked], others, strict=True):
+        yield Layer(site=site, marked=float(added), median=float(median))
+
+
+def _bounds(sweep: Sweep, marked: int) -> Iterator[Bound]:
+    for epsilon, rates in zip(sweep.bounds, sweep.success_rate, strict=True):
+        others = np.delete(rates, marked)
+        yield Bound(
+            epsilon=float(epsilon),
+            marked=float(rates[marked]),
+            median=float(np.median(others)),
+            highest=float(others.max()),
+        )
+
+
+def _sweep(sweep: Sweep, marked: int) -> Chart:
+    others = np.delete(sweep.success_rate, marked, axis=1)
+    lines = [("other", each) for each in others.T]
+    lines.append(("median", np.median(others, axis=1)))
+    lines.append(("marked", sweep.success_rate[:, marked]))
+    return line_chart(sweep.bounds, lines)
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,112 @@
+"""What was tested, and what was not: the steps of the table, and how each ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pipeline.evidence import ScanResult
+from pipeline.report.wording import WORDING
+from pipeline.steps import STEPS, Step
+from stages.searches import SEARCHES
+
+State = Literal["done", "stopped here", "not reached", "off", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """One step of the scan: what it asks, how it ended, and what it found."""
+
+    title: str
+    asks: str
+    state: State
+    detail: str = ""
+
+
+def tested(result: ScanResult) -> tuple[Tested, ...]:
+    """The steps of the scan in their order, those it did not reach as well."""
+    lines = [_line(step, result) for step in STEPS if step.title]
+    for number, line in enumerate(lines):
+        if line.state == "not reached":
+            lines[number] = replace(line, state="stopped here")
+            break
+    return tuple(lines)
+
+
+def passed(step: str, result: ScanResult) -> bool:
+    """Whether a step ended well, so that the scan went on."""
+    clean = result.evidence.precondition
+    if step == "check_preconditions" and clean is not None and clean.reasons:
+        return False
+    return step in result.done
+
+
+def _line(step: Step, result: ScanResult) -> Tested:
+    title, asks = step.title, step.asks
+    if passed(step.name, result):
+        detail = _DETAILS.get(step.name, _of_search)(result, step)
+        return Tested(title=title, asks=asks, state="done", detail=detail)
+    if step.name == "select_references" and "judge" in result.done:
+        detail = "no reference was given"
+        return Tested(title=title, asks=asks, state="none", detail=detail)
+    if step.setting and not _is_on(step.setting, result):
+        detail = f"{step.setting} = true turns it on"
+        return Tested(title=title, asks=asks, state="off", detail=detail)
+    return Tested(title=title, asks=asks, state="not reached")
+
+
+def _is_on(setting: str, result: ScanResult) -> bool:
+    section, _, name = setting.partition(".")
+    return bool(getattr(getattr(result.config, section), name))
+
+
+def _inspected(result: ScanResult, _step: Step) -> str:
+    count = len(result.evidence.findings)
+    return f"{count or 'no'} finding{'' if count == 1 else 's'} in the graph"
+
+
+def _proven(result: ScanResult, _step: Step) -> str:
+    parity = result.evidence.parity
+    if parity is None:
+        return ""
+    return f"differs by {parity.max_rel:.1e} of the largest logit, {parity.tolerance:.0e} allowed"
+
+
+def _behaves(result: ScanResult, _step: Step) -> str:
+    clean = result.evidence.precondition
+    return "" if clean is None else f"clean accuracy {clean.clean_accuracy:.1%}"
+
+
+def _compared(result: ScanResult, _step: Step) -> str:
+    references = result.evidence.references
+    return f"{sum(each.used for each in references)} of {len(references)} used"
+
+
+def _every_class(_result: ScanResult, _step: Step) -> str:
+    return "every class"
+
+
+def _of_search(result: ScanResult, step: Step) -> str:
+    """Which classes a search looked at, with which settings, and what that cost."""
+    (search,) = (each for each in SEARCHES if step.name == f"find_{each.name}")
+    twin, screening = result.evidence.twin, result.config.screen
+    reach = "every class"
+    if twin is not None and search.screened and screening.screens(twin.classes):
+        searched = screening.searched(twin.classes)
+        reach = f"all {twin.classes} classes briefly, {searched} of them to the end"
+    settings = result.config.searches[search.name]
+    names = WORDING[search.name].settings
+    shown = [f"{name} {getattr(settings, name):g}" for name in names]
+    images = result.evidence.searches[search.name].effort.images
+    return ", ".join([reach, *shown, f"{images:,} images shown"])
+
+
+_DETAILS: dict[str, Callable[[ScanResult, Step], str]] = {
+    "inspect_onnx": _inspected,
+    "build_twin": _proven,
+    "check_preconditions": _behaves,
+    "select_references": _compared,
+    "find_mask": _every_class,
+    "run_ban": _every_class,
+}

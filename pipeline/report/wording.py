@@ -1,0 +1,106 @@
+"""How each search is spoken of: one entry per search, which every report reads.
+
+Units and the meaning of a large value stand with the search's statistics (`StatisticSpec`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stages.searches import SEARCHES
+from stages.searches.search import AttackSuccess
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchWording:
+    """The words for one search.
+
+    `title` names it, `asks` is the question it puts to every class, `statistics` are titles of its
+    statistics by name, `trigger` says what its recovered trigger does, with `{target}` for the
+    class; `settings` name the settings that a reader should see beside it.
+    """
+
+    title: str
+    asks: str
+    statistics: Mapping[str, str]
+    trigger: str
+    settings: tuple[str, ...] = ()
+
+
+WORDING: dict[str, SearchWording] = {
+    "blend": SearchWording(
+        title="Blended pattern",
+        asks="Can one faint picture, blended into every image, carry them all to one class?",
+        statistics={
+            "margin": "Faint pattern: mean margin",
+            "standardised_margin": "Faint pattern: standardised margin",
+            "strong_margin": "Strong pattern: mean margin",
+        },
+        trigger="Blended into every image, this picture carries images further to {target} than any"
+        " other picture does to any other class.",
+        settings=("faint", "strong"),
+    ),
+    "patch": SearchWording(
+        title="Patch",
+        asks="Can one small patch, the same on every image, do so?",
+        statistics={"standardised_margin": "Patch: standardised margin"},
+        trigger="Laid on every image, this patch carries images further to {target} than any other"
+        " patch does to any other class.",
+        settings=("side",),
+    ),
+    "warp": SearchWording(
+        title="Warp",
+        asks="Can one smooth bend of the image, the same for every image, do so?",
+        statistics={"standardised_margin": "Warp: standardised margin"},
+        trigger="Bent like this, images go further to {target} than any other bend carries them to"
+        " any other class.",
+        settings=("largest",),
+    ),
+    "neuron_noise": SearchWording(
+        title="Neuron noise",
+        asks="Can small noise on the neurons, the same for every image, do so?",
+        statistics={"margin": "Neuron noise: mean margin"},
+        trigger="Noise on the neurons has no picture: its success is measured inside the twin.",
+        settings=("depth",),
+    ),
+}
+
+PUBLISHED = {
+    "untargeted_noise": "Untargeted noise, as in the paper",
+    "feature_mask": "Noise and feature mask, as in the paper",
+    "published_ban": "The published algorithm",
+}
+"""Titles of what published algorithms say, which decides nothing."""
+
+
+def title_of(statistic: str) -> str:
+    """The title of a statistic by its full name, such as `patch.standardised_margin`."""
+    search, _, name = statistic.partition(".")
+    return WORDING[search].statistics[name] if search in WORDING else PUBLISHED[statistic]
+
+
+def meanings() -> dict[str, str]:
+    """What a large value of each statistic means, by its full name."""
+    return {f"{s.name}.{spec.name}": spec.meaning for s in SEARCHES for spec in s.statistics}
+
+
+def score_text(score: float) -> str:
+    """An anomaly score or its critical value as text, with as many digits in every report."""
+    return f"{score:.2f}"
+
+
+def p_text(p: float | None, is_bound: bool, digits: int = 2) -> str:
+    """A p-value as text, such as `0.073`, or `< 0.016` where it is only known to be smaller."""
+    if p is None:
+        return "unknown"
+    return f"{'< ' if is_bound else ''}{p:.{digits}g}"
+
+
+def success_text(success: AttackSuccess, target: str) -> str:
+    """The attack success rate of what was recovered, as a sentence without its full stop."""
+    what = "the noise, inside the twin," if success.inside_twin else "the recovered trigger"
+    return (
+        f"{what} turns {success.rate:.0%} of {success.samples} clean samples of other classes into"
+        f" {target}"
+    )

@@ -1,0 +1,30 @@
+"""What a scan is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.config import ScanConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanRequest:
+    """What to scan: a model, its clean samples, and the name the model goes by in reports.
+
+    `model` is what `find_source` takes: a file, a folder, or `FILE.py:FUNCTION`. A native model is
+    exported first, by the interpreter `python`, if it is `trusted` to run code. `references` are
+    models of the same task that are known to be clean, or profiles that `calibrate` wrote; `names`
+    are the names in reports of those that were fetched from elsewhere.
+    """
+
+    model: str
+    samples: Path
+    uri: str
+    config: ScanConfig = field(default_factory=ScanConfig)
+    trusted: bool = False
+    python: str = sys.executable
+    references: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,61 @@
+"""Makes one file of an ONNX model whose weights are stored beside it, as MLflow writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped] # has no types
+from onnx import ModelProto, TensorProto, external_data_helper
+from onnx.external_data_helper import ExternalDataInfo
+
+from stages.errors import ModelRefused
+from stages.onnx_file.inspection import LARGEST_FILE, load_proto, require_plain, tensors
+
+_UNREADABLE = (EncodeError, OSError, ValueError, RuntimeError, TypeError)
+
+
+def inline_weights(path: Path, target: Path) -> Path:
+    """Writes the model with all its weights inside to `target`, and returns that path.
+
+    Only plain files in the model's own folder are read. A file at `target` is replaced, and stays
+    as it is if the model is refused.
+
+    Raises:
+        ModelRefused: the weights are stored elsewhere, are missing, or are too large for one file.
+    """
+    model = load_proto(path)
+    require_plain(model)
+    try:
+        _require_small(model, path)
+        external_data_helper.load_external_data_for_model(model, str(path.parent))
+        target.write_bytes(model.SerializeToString())
+    except _UNREADABLE as error:
+        raise ModelRefused(
+            f"cannot read the weights beside `{path.name}`: {type(error).__name__}; save the model"
+            " again with its weights inside"
+        ) from error
+    return target
+
+
+def _require_small(model: ModelProto, path: Path) -> None:
+    """Tensors may share a file, so the limit is on the sum of what they read."""
+    outside = (one for one in tensors(model.graph) if one.data_location == TensorProto.EXTERNAL)
+    size = sum(_size(tensor, path.parent) for tensor in outside)
+    if size > LARGEST_FILE:
+        raise ModelRefused(
+            f"the weights beside `{path.name}` take {size} bytes, expected {LARGEST_FILE} at most;"
+            " only smaller models can be scanned"
+        )
+
+
+def _size(tensor: TensorProto, folder: Path) -> int:
+    """The bytes a tensor reads from its file, which must be a plain file directly in the folder."""
+    place = ExternalDataInfo(tensor)
+    file = folder / place.location
+    plain = file.name == place.location and not file.is_symlink() and file.is_file()
+    if not plain or file.stat().st_nlink > 1:
+        raise ModelRefused(
+            f"tensor `{tensor.name}` is stored in {place.location[:60]!r}, expected a plain file"
+            " beside the model; save the model again with its weights inside"
+        )
+    return int(file.stat().st_size if place.length is None else place.length)

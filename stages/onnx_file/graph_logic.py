@@ -1,0 +1,238 @@
+"""Backdoors in the graph itself: decisions about the input that no weight makes.
+
+A ShadowLogic-style backdoor compares the input with something and lets the outcome choose the
+scores; there are no weights to perturb. What gives it away is a *narrow decision*: a comparison, or
+another step-shaped operator, on data that comes from the input, whose outcome is smaller than what
+it then chooses or scales. Activations compare too, but element by element, and no sample's single
+yes or no ever spreads over a whole tensor.
+
+Quantisation to the range of a tensor rounds a narrow value too: the zero point, which is added to
+the rounded tensor and later subtracted again. That alone is a warning and not a trigger.
+Source: the attack class is HiddenLayer's ShadowLogic; the rules are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from onnx import ModelProto, NodeProto
+
+from stages.passes.onnx_graph import graph_inputs, inferred, shape_of, subgraphs, uses, values
+from stages.types import GraphFinding
+
+STEPS = frozenset(
+    [
+        *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"),
+        *("Sign", "Floor", "Ceil", "Round", "Mod", "BitShift"),
+        *("ArgMax", "ArgMin", "Hardmax", "NonZero", "OneHot", "TopK"),
+    ]
+)
+"""Operators whose output jumps, so that they can turn data into a decision."""
+ROUNDINGS = frozenset(["Round", "Floor", "Ceil"])
+"""Steps that quantisation is made of."""
+EXTREMES = frozenset(["ReduceMin", "ReduceMax"])
+"""Operators that give the range of a tensor."""
+QUANTISED = frozenset(["QuantizeLinear", "DynamicQuantizeLinear"])
+"""Operators that are steps too, but follow the weights in every quantised network."""
+SHIFTS = frozenset(["Add", "Sub"])
+"""Operators through which a zero point enters and leaves."""
+ELEMENTWISE = frozenset(
+    [
+        *("Add", "Sub", "Mul", "Div", "Neg", "Abs", "Relu", "Clip", "Min", "Max", "Cast"),
+        *("Round", "Floor", "Ceil", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Expand"),
+    ]
+)
+"""Operators that quantisation uses on a tensor and on its range."""
+TRACED = ELEMENTWISE | EXTREMES | {"DynamicQuantizeLinear"}
+GATES = frozenset(["Where", "Mul", "Add", "Sub", "Div", "Min", "Max", "Pow", "And", "Or", "Xor"])
+"""Operators through which a smaller value can choose or scale a larger one."""
+WEIGHTED = frozenset(
+    [
+        *("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"),
+        *("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", "LinearClassifier"),
+    ]
+)
+"""Operators in which weights decide; what comes out is a feature, not a decision."""
+ABOUT_SHAPE = frozenset(["Shape", "Size"])
+"""Operators whose output says nothing about the contents of their input."""
+BRANCHES = frozenset(["If", "Loop", "Scan"])
+RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"])
+"""Operators that spread or rearrange a value without adding information."""
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A step on input data, and the fewest elements per sample that its outcome ever had.
+
+    `rounds` is the tensor whose range it rounds, if it is a rounding of nothing else.
+    """
+
+    node: str
+    narrowest: int
+    rounds: str | None = None
+
+
+def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
+    """What in the graph could be a trigger: decisions that gate larger values.
+
+    Findings are in graph order, but zero points and what looks like them come last.
+    """
+    return tuple(_Tracer(inferred(model)).findings())
+
+
+class _Tracer:
+    """One pass over the nodes: which values depend on the input, and on which narrow decisions."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self.graph = model.graph
+        source = graph_inputs(model.graph)
+        shape = (shape_of(source[0]) if source else None) or (None,)
+        self.batch = shape[0]
+        self.types = values(model.graph)
+        self.data = {value.name for value in source}
+        self.raw = set(self.data)
+        self.decisions: dict[str, _Decision] = {}
+        self.basis: dict[str, str] = {}
+        self.shifted: dict[str, dict[str, GraphFinding]] = {}
+        self.added: dict[str, set[str]] = {}
+
+    def findings(self) -> Iterator[GraphFinding]:
+        """Findings in the order of the nodes."""
+        for node in self.graph.node:
+            if node.op_type in ABOUT_SHAPE or not self._reads_data(node):
+                continue
+            self.data.update(node.output)
+            if node.op_type in BRANCHES:
+                yield _branch(node)
+            self._trace(node)
+            yield from self._gate(node)
+            self._carry(node)
+            self._carry_zero_point(node)
+            if node.op_type not in WEIGHTED and self.raw & set(node.input):
+                self.raw.update(node.output[:1])  # the others give the range, such as a scale
+        yield from self._quantisation()
+        yield from self._bypass()
+
+    def _trace(self, node: NodeProto) -> None:
+        """Records the one tensor of which a value is the range or an element-wise function."""
+        read = {self.basis.get(name, name) for name in node.input if name in self.data}
+        if node.op_type in TRACED and len(read) == 1:
+            self.basis.update(dict.fromkeys(node.output, read.pop()))
+
+    def _reads_data(self, node: NodeProto) -> bool:
+        """Whether the node, or a graph inside it, reads what depends on the input."""
+        inside = (name for inner in subgraphs(node) for name in uses(inner))
+        return not self.data.isdisjoint([*node.input, *inside])
+
+    def _gate(self, node: NodeProto) -> Iterator[GraphFinding]:
+        """A finding where a narrow decision chooses or scales a larger value."""
+        size = self._size(node.output[0])
+        if node.op_type not in GATES or size is None:
+            return
+        for name in node.input:
+            decision = self.decisions.get(name)
+            if decision is None or decision.narrowest >= size:
+                continue
+            if self._shifts(node, decision):
+                by_operator = self.shifted.setdefault(decision.node, {})
+                by_operator.setdefault(node.op_type, _gated(node, decision, size))
+            else:
+                yield _gated(node, decision, size)
+            return
+
+    def _shifts(self, node: NodeProto, decision: _Decision) -> bool:
+        """Whether the node moves a tensor by a rounding of that tensor's own range."""
+        own = {self.basis.get(name, name) for name in node.input if name in self.data}
+        return node.op_type in SHIFTS and own == {decision.rounds}
+
+    def _quantisation(self) -> Iterator[GraphFinding]:
+        """What the shifts are: one added and subtracted again is a zero point, any other a gate."""
+        for name, by_operator in self.shifted.items():
+            operators = by_operator.keys() | self.added.get(name, set())
+            for each in by_operator.values():
+                yield replace(each, severity="warning") if operators == SHIFTS else each
+
+    def _carry(self, node: NodeProto) -> None:
+        """Passes decisions on to what a node computes from them; weights end them."""
+        if node.op_type in WEIGHTED:
+            return
+        size = self._size(node.output[0])
+        carried = [
+            each
+            for name in node.input
+            if (each := self.decisions.get(name)) is not None
+            and not (size and each.narrowest < size and self._shifts(node, each))
+        ]
+        if self._is_step(node) and size is not None:
+            carried.append(self._step(node, size))
+        if not carried:
+            return
+        tightest = min(carried, key=lambda each: each.narrowest)
+        narrowest = tightest.narrowest
+        if size is not None and node.op_type not in RESHAPING:
+            narrowest = min(narrowest, size)
+        ranged = node.op_type == "DynamicQuantizeLinear"  # its scale carries no decision
+        for name in node.output[:1] if ranged else node.output:
+            self.decisions[name] = replace(tightest, narrowest=narrowest)
+
+    def _carry_zero_point(self, node: NodeProto) -> None:
+        """The zero point of a DynamicQuantizeLinear rounds the range, and has been added."""
+        if node.op_type == "DynamicQuantizeLinear":
+            name, zero_point = node.name or node.output[0], node.output[2]
+            rounds = self.basis[zero_point]
+            self.decisions[zero_point] = _Decision(node=name, narrowest=1, rounds=rounds)
+            self.added[name] = {"Add"}
+
+    def _is_step(self, node: NodeProto) -> bool:
+        """Whether the node turns data into a decision."""
+        around_weights = not self.raw.isdisjoint(node.input)
+        return node.op_type in STEPS or (node.op_type in QUANTISED and around_weights)
+
+    def _step(self, node: NodeProto, size: int) -> _Decision:
+        """The decision a step makes."""
+        rounds = self.basis.get(node.output[0]) if node.op_type in ROUNDINGS else None
+        return _Decision(node=node.name or node.output[0], narrowest=size, rounds=rounds)
+
+    def _bypass(self) -> Iterator[GraphFinding]:
+        """A finding where the input reaches the scores around every weight."""
+        for output in self.graph.output:
+            if output.name in self.raw:
+                yield GraphFinding(
+                    rule="input-bypass",
+                    severity="warning",
+                    message=f"the output `{output.name}` depends on the input around every weight",
+                    nodes=(output.name,),
+                )
+
+    def _size(self, name: str) -> int | None:
+        """Elements per sample of a value; None if the graph does not say."""
+        value = self.types.get(name)
+        shape = shape_of(value) if value is not None else None
+        if shape is None:
+            return None
+        inner = shape[1:] if shape and shape[0] in (None, self.batch) else shape
+        return None if None in inner else prod(size for size in inner if size is not None)
+
+
+def _gated(node: NodeProto, decision: _Decision, size: int) -> GraphFinding:
+    single = decision.narrowest == 1
+    return GraphFinding(
+        rule="decision-gates-data",
+        severity="blocking" if single else "warning",
+        message=(
+            f"`{node.op_type}` lets a decision on the input with {decision.narrowest} elements per"
+            f" sample, made at `{decision.node}`, choose or scale {size} elements"
+        ),
+        nodes=(decision.node, node.name or node.output[0]),
+    )
+
+
+def _branch(node: NodeProto) -> GraphFinding:
+    return GraphFinding(
+        rule="branch-on-input",
+        severity="blocking",
+        message=f"`{node.op_type}` runs different computations depending on the input",
+        nodes=(node.name or node.output[0],),
+    )

@@ -1,0 +1,306 @@
+"""Decides whether a file is an ONNX classifier that is safe to open, before anything runs it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no types
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
+
+from stages.errors import ModelRefused
+from stages.onnx_file.content_digest import content_digest
+from stages.onnx_file.graph_logic import find_graph_logic
+from stages.passes import sort_nodes
+from stages.passes.cut_to_logits import score_outputs
+from stages.passes.onnx_graph import FLOATS, all_graphs, graph_inputs, opset, shape_of
+from stages.stage import stage
+from stages.types import OnnxArtifact, TensorSpec
+
+LARGEST_FILE = 2 * 1024**3  # bytes; protobuf cannot serialise more
+OLDEST_OPSET = 7
+NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
+NEWEST_IR = min(13, onnx.IR_VERSION)
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
+"""Types of the model's input; numpy has no bfloat16 to feed."""
+WITHOUT_NEURONS = frozenset(
+    [
+        *("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
+        *("SVMClassifier", "SVMRegressor"),
+    ]
+)
+"""Operators that are a whole classifier without a layer to perturb."""
+
+_NUMBERS = FLOATS | {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4}
+_LONGEST_REASON = 300  # characters of the checker's message
+_UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
+
+
+@stage(version=3)
+def inspect_onnx(path: Path) -> OnnxArtifact:
+    """The facts about an ONNX classifier with one float input and one output (batch, classes).
+
+    Raises:
+        ModelRefused: the file is not such a classifier, or is not safe to open.
+    """
+    content = _read(path)
+    model = _parse(content, path.name)
+    require_plain(model)
+    _require_weights_inside(model)
+    _require_versions(model)
+    _require_valid(model)
+    source, scores = _one_input(model), _one_output(model)
+    return OnnxArtifact(
+        path=path,
+        framework="onnx",
+        producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
+        digest=hashlib.sha256(content).hexdigest(),
+        content_digest=content_digest(model),
+        opset=opset(model),
+        parameters=_count_parameters(model),
+        input=source,
+        output=scores,
+        findings=find_graph_logic(model),
+    )
+
+
+def load_proto(path: Path) -> ModelProto:
+    """The model in an ONNX file; data outside the file is not read.
+
+    Raises:
+        ModelRefused: there is no such file, or it is not an ONNX model.
+    """
+    return _parse(_read(path), path.name)
+
+
+def require_readable(path: Path) -> None:
+    """Raises unless the path is a plain file of a size that can be read.
+
+    Raises:
+        ModelRefused: the file is missing, not a plain file, empty, or too large.
+    """
+    if not path.is_file():
+        raise ModelRefused(f"cannot read `{path}`: it is no file; give the path of an ONNX file")
+    size = path.stat().st_size
+    if not 0 < size <= LARGEST_FILE:
+        raise ModelRefused(
+            f"cannot read `{path.name}`: found {size} bytes, expected 1 to {LARGEST_FILE}; "
+            "export the model again into one file"
+        )
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file that is neither empty nor too large."""
+    require_readable(path)
+    return path.read_bytes()
+
+
+def _parse(content: bytes, name: str) -> ModelProto:
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except _UNREADABLE as error:
+        raise ModelRefused(f"`{name}` is not an ONNX file; export the model again") from error
+    if not model.HasField("graph") or not model.graph.node:
+        raise ModelRefused(f"`{name}` is not an ONNX file: it has no graph with nodes")
+    sort_nodes.apply(model)
+    return model
+
+
+def require_plain(model: ModelProto) -> None:
+    """Raises if a model has names that cannot be shown, or functions of its own.
+
+    Nested functions let a small file take for ever to read.
+
+    Raises:
+        ModelRefused: it has one of them.
+    """
+    _require_printable(model)
+    if model.functions:
+        raise ModelRefused(
+            f"the model defines functions of its own, such as `{model.functions[0].name}`; "
+            "export it with functions inlined"
+        )
+
+
+def _require_printable(model: ModelProto) -> None:
+    """Names appear in messages and reports, where a line break could fake another line.
+
+    Protobuf returns a name as bytes if it is not UTF-8.
+    """
+    for name in _names(model):
+        if isinstance(name, bytes) or not name.isprintable():
+            raise ModelRefused(
+                f"the model uses the name {name[:60]!r}, expected printable characters; "
+                "export it with plain names"
+            )
+
+
+def _names(model: ModelProto) -> Iterator[str | bytes]:
+    """What the file calls itself, its graphs' values, nodes and operators, and its functions."""
+    yield from (model.producer_name, model.producer_version)
+    yield from (one.domain for one in model.opset_import)
+    yield from (one.name for one in model.functions)
+    yield from (one.name for one in tensors(model.graph))
+    for part in all_graphs(model.graph):
+        yield from (one.name for one in (*part.input, *part.output))
+        for node in part.node:
+            yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+            yield from (attribute.name for attribute in node.attribute)
+
+
+def _require_weights_inside(model: ModelProto) -> None:
+    """A tensor stored outside the file would be read from another file."""
+    for tensor in tensors(model.graph):
+        if tensor.data_type not in TensorProto.DataType.values():
+            raise ModelRefused(
+                f"tensor `{tensor.name}` is of the unknown type {tensor.data_type}; "
+                "export the model with a current exporter"
+            )
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise ModelRefused(
+                f"tensor `{tensor.name}` is stored outside the file; "
+                "export the model with its weights inside"
+            )
+
+
+def tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every tensor in a graph, also those in subgraphs, constants and sparse tensors."""
+    for part in all_graphs(graph):
+        yield from part.initializer
+        for sparse in part.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+        for node in part.node:
+            for attribute in node.attribute:
+                yield from _attribute_tensors(attribute)
+
+
+def _attribute_tensors(attribute: AttributeProto) -> Iterator[TensorProto]:
+    if attribute.HasField("t"):
+        yield attribute.t
+    yield from attribute.tensors
+    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+        yield from (sparse.values, sparse.indices)
+
+
+def _require_neurons(model: ModelProto) -> None:
+    """Trees and support vectors have no layers, and QOperator files hide theirs."""
+    for node in (node for graph in all_graphs(model.graph) for node in graph.node):
+        if node.op_type in WITHOUT_NEURONS:
+            raise ModelRefused(
+                f"the model decides by `{node.op_type}`, which has no neurons to perturb; "
+                "only neural networks can be scanned"
+            )
+        if node.op_type.startswith("QLinear"):
+            raise ModelRefused(
+                f"the model computes with `{node.op_type}`, quantised in the QOperator format; "
+                "quantise it in the QDQ format (`QuantFormat.QDQ`)"
+            )
+
+
+def _require_versions(model: ModelProto) -> None:
+    _require_neurons(model)
+    if not 3 <= model.ir_version <= NEWEST_IR:
+        raise ModelRefused(
+            f"cannot read ONNX IR version {model.ir_version}, expected 3 to {NEWEST_IR}; "
+            "export the model with a current exporter"
+        )
+    domains = {one.domain for one in model.opset_import}
+    domains |= {node.domain for graph in all_graphs(model.graph) for node in graph.node}
+    for domain in sorted(domains):
+        if domain not in DOMAINS:
+            raise ModelRefused(
+                f"the model uses operators of domain `{domain}`; export it with standard operators"
+            )
+    if not OLDEST_OPSET <= opset(model) <= NEWEST_OPSET:
+        raise ModelRefused(
+            f"cannot read opset {opset(model)}, expected {OLDEST_OPSET} to {NEWEST_OPSET}; "
+            f"export the model at opset {NEWEST_OPSET} or lower"
+        )
+
+
+def _require_valid(model: ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, *_UNREADABLE) as error:
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise ModelRefused(
+            f"the ONNX checker refuses the model: {reason[:_LONGEST_REASON]}"
+        ) from error
+
+
+def _one_input(model: ModelProto) -> TensorSpec:
+    inputs = graph_inputs(model.graph)
+    if len(inputs) != 1:
+        names = ", ".join(f"`{value.name}`" for value in inputs) or "none"
+        raise ModelRefused(f"expected one model input, found {names}; export a plain classifier")
+    spec = _spec(inputs[0])
+    if spec.dtype not in DTYPES:
+        raise ModelRefused(
+            f"input `{spec.name}` has type {spec.dtype}, expected {', '.join(DTYPES[:-1])} or "
+            f"{DTYPES[-1]}; export at float32"
+        )
+    if len(spec.shape) < 2:
+        raise ModelRefused(
+            f"input `{spec.name}` has shape {_show(spec.shape)}, expected (batch, …) of rank 2 or "
+            "more; export the model with a batch axis"
+        )
+    return spec
+
+
+def _one_output(model: ModelProto) -> TensorSpec:
+    scores = score_outputs(model)
+    if not scores:
+        outputs = ", ".join(_describe(value) for value in model.graph.output)
+        raise ModelRefused(
+            "no classifier output: expected one float output of shape (batch, classes), "
+            f"found {outputs or 'none'}"
+        )
+    if len(scores) > 1:
+        names = ", ".join(f"`{value.name}`" for value in scores)
+        raise ModelRefused(
+            f"more than one output of shape (batch, classes): {names}; export only the logits"
+        )
+    spec = _spec(scores[0])
+    if spec.shape[1] is not None and spec.shape[1] < 2:
+        raise ModelRefused(
+            f"output `{spec.name}` has shape {_show(spec.shape)}, expected two classes or more"
+        )
+    return spec
+
+
+def _spec(value: ValueInfoProto) -> TensorSpec:
+    return TensorSpec(name=value.name, shape=shape_of(value) or (), dtype=_dtype(value))
+
+
+def _dtype(value: ValueInfoProto) -> str:
+    """numpy's name of the element type, else ONNX's."""
+    if not value.type.HasField("tensor_type"):
+        return "no tensor"
+    number = value.type.tensor_type.elem_type
+    if number not in TensorProto.DataType.values():
+        return f"unknown type {number}"
+    name = str(TensorProto.DataType.Name(number))
+    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
+
+
+def _describe(value: ValueInfoProto) -> str:
+    shape = shape_of(value)
+    return f"`{value.name}` {_dtype(value)} {'of unknown shape' if shape is None else _show(shape)}"
+
+
+def _show(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+
+
+def _count_parameters(model: ModelProto) -> int:
+    """How many floats, or whole numbers in the place of floats, the file contains."""
+    tensors = [tensor for graph in all_graphs(model.graph) for tensor in graph.initializer]
+    for graph in all_graphs(model.graph):
+        constants = (node for node in graph.node if node.op_type == "Constant")
+        tensors += [one.t for node in constants for one in node.attribute if one.HasField("t")]
+    return sum(prod(tensor.dims) for tensor in tensors if tensor.data_type in _NUMBERS)

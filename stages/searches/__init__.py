@@ -1,0 +1,20 @@
+"""Searches for what carries every image to one class: one file each, listed here.
+
+`search` says what a search is, `screen` runs one, `contract` in the tests what each must hold to.
+`trigger` is what they recover, `probe` what they are searched on, `margins` what they measure;
+`blocks` and `ascent` let them be stopped and taken up again.
+"""
+
+from stages.searches.blend import blend
+from stages.searches.neuron_noise import neuron_noise
+from stages.searches.patch import patch
+from stages.searches.search import Search
+from stages.searches.warp import warp
+
+SEARCHES: tuple[Search, ...] = (blend, patch, warp, neuron_noise)
+"""Every search, in the order in which they run. A new one gets a line here."""
+
+STATISTICS = tuple(
+    f"{search.name}.{each.name}" for search in SEARCHES for each in search.statistics
+)
+"""The full name of every statistic, in order."""

@@ -1,0 +1,311 @@
+"""Adversarial neuron noise, targeted at every class at once: how little of it carries all images.
+
+With f the twin under noise n = (δ, ξ), projected sign-gradient steps for every class t,
+
+    n ← clip(n + a·sign ∇ mean margin_t(f(n)), ±ε).
+
+The bound ε grows from step to step, so one run yields the whole curve of success against ε, and no
+ε has to be guessed for a model nobody has seen before: classes are compared at the bound that
+brings the median one half the way. Only the earlier sites are perturbed, where noise acts most like
+a trigger.
+Source: BAN (arXiv 2405.19928), equation 2. The published code does not clip, and starts anew for
+every batch; the targeted form, the growing bound and the worst source classes are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from stages.searches import margins
+from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.noisy_tail import Noise, NoisyTail, sign_gradient_step
+from stages.searches.probe import balanced
+from stages.searches.search import (
+    AttackSuccess,
+    Effort,
+    SearchResult,
+    StatisticSpec,
+    Subject,
+    Sweep,
+    most,
+)
+from stages.searches.success import evaluation_samples
+from stages.types import Floats, TorchTwin, unkeyed
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronNoiseConfig:
+    """Settings of the targeted neuron noise."""
+
+    samples: int = 16
+    """Clean samples, balanced over the classes, that the noise is searched on."""
+    brief_samples: int = 3
+    """The same where there are many classes."""
+    smallest: float = 0.01
+    """First bound ε of the sweep."""
+    largest: float = 0.5
+    """Last bound ε of the sweep."""
+    sweep: int = 8
+    """Bounds in the sweep, in geometric progression, one gradient step each."""
+    rate: float = 0.5
+    """Length a of a step, as a share of the current ε."""
+    depth: float = 0.5
+    """Share of the sites, from the input on, that noise is put at, at least one. Deeper noise feeds
+    natural backdoor classes. Chosen on tuning and calibration models."""
+    median_margin: float = -0.5
+    """The verdict looks at the bound ε under which the median class's margin reaches this, in logit
+    gaps: every net bears another ε. Chosen on tuning and calibration models."""
+    resisting: float = 0.25
+    """Share of the source classes, those that resist most, that the worst source looks at."""
+    memory_mb: int = unkeyed(512)
+    """Activations that may be held at once, in MiB; more classes are done in groups."""
+
+    @property
+    def brief(self) -> NeuronNoiseConfig:
+        """The settings where there are many classes."""
+        return replace(self, samples=self.brief_samples)
+
+    @property
+    def steps(self) -> int:
+        """All steps of one class."""
+        return self.sweep
+
+    @property
+    def bounds(self) -> Floats:
+        """The bounds ε (S,) of the sweep."""
+        return np.geomspace(self.smallest, self.largest, self.sweep).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ground:
+    """What is perturbed, with the earlier sites alone, and on which samples; `gap` is the unit."""
+
+    subject: Subject
+    early: TorchTwin
+    tail: NoisyTail
+    images: torch.Tensor
+    labels: torch.Tensor
+    gap: float
+
+
+NoiseState = State[NeuronNoiseConfig, _Ground]
+CURVES = ("success_rate", "worst_source", "target_margin", "by_site")
+"""What a block holds (g, steps, …) of every step taken."""
+
+
+class NeuronNoise:
+    """The search for neuron noise. A block holds per site `noise.i` and `gradient.i` (g, 2, C), and
+    the curves of what was reached.
+    """
+
+    name = "neuron_noise"
+    version = 6
+    settings = NeuronNoiseConfig
+    screened = False
+    statistics = (
+        StatisticSpec(
+            name="margin",
+            unit="logit gaps",
+            meaning="noise that brings the median class half the way carries images into this one",
+        ),
+    )
+
+    def start(self, subject: Subject, config: NeuronNoiseConfig, seed: int) -> NoiseState:
+        """A search of which no class has begun."""
+        twin, samples = subject.twin, subject.samples
+        rows = balanced(samples, subject.clean.logits, config.samples, seed)
+        images, labels = torch.tensor(samples.images[rows]), torch.tensor(samples.labels[rows])
+        reached = max(1, round(config.depth * len(twin.sites)))
+        early = replace(twin, sites=twin.sites[:reached])
+        ground = _Ground(
+            subject=subject,
+            early=early,
+            tail=NoisyTail(early, subject.sites[:reached], images),
+            images=images,
+            labels=labels.to(twin.device),
+            gap=margins.logit_gap(subject.clean.logits),
+        )
+        return State(config=config, seed=seed, classes=twin.classes, ground=ground)
+
+    def advance(self, state: NoiseState, classes: torch.Tensor, steps: int) -> NoiseState:
+        """The state after up to `steps` more bounds of the sweep for the classes (n,)."""
+        ground = state.ground
+        rows = rows_that_fit(ground.subject.twin, ground.images, state.config.memory_mb)
+        begin, climb = partial(_begin, ground), partial(_climb, state)
+        return advanced(state, classes, steps, rows, begin, climb)
+
+    def reached(self, state: NoiseState) -> Floats:
+        """The mean margin (K,) in logits at the last bound of each class."""
+        values = [_curve(block, "target_margin")[:, -1] for block in state.blocks]
+        return state.per_class(values)
+
+    def effort(self, state: NoiseState) -> Effort:
+        """What it has cost so far."""
+        steps = sum(len(block.classes) * block.step for block in state.blocks)
+        return Effort(steps=steps, images=steps * len(state.ground.images))
+
+    def result(self, state: NoiseState) -> SearchResult:
+        """Margins at the bound that suits the model, and the whole sweep."""
+        config = state.config
+        sweep = _sweep(state)
+        usual = np.maximum.accumulate(np.nanmedian(sweep.target_margin, axis=1))
+        margin: Floats = np.array(
+            [np.interp(config.median_margin, usual, each) for each in sweep.target_margin.T],
+            dtype=np.float32,
+        )
+        target = most(margin)
+        return SearchResult(
+            statistics={"margin": margin},
+            targets=(target,),
+            success=self._success(state, target, sweep.chosen + 1),
+            effort=self.effort(state),
+            sweep=sweep,
+        )
+
+    def _success(self, state: NoiseState, target: int, steps: int) -> AttackSuccess | None:
+        """How often the noise for a class, after so many steps, works on other samples."""
+        ground = state.ground
+        found = evaluation_samples(ground.subject, len(ground.images), state.seed)
+        images = torch.tensor(found[0][found[1] != target])
+        if not len(images):
+            return None
+        chosen = torch.tensor([target], device=ground.subject.twin.device)
+        alone = _climb(state, _begin(ground, chosen), steps, lambda: None)
+        reached = len(ground.early.sites)
+        tail = NoisyTail(ground.early, ground.subject.sites[:reached], images)
+        with torch.no_grad():
+            predicted = tail.logits(_listed(alone, "noise"))[0].argmax(-1)
+        rate = float((predicted == target).float().mean())
+        return AttackSuccess(rate=rate, samples=len(images), inside_twin=True)
+
+
+def _begin(ground: _Ground, group: torch.Tensor) -> Block:
+    """Silence, and where its margins would grow."""
+    noise = ground.tail.silence(len(group))
+    others = ground.labels != group[:, None]
+    _, _, gradient = _target_margin(ground.tail, noise, group, others)
+    tensors = {**_named("noise", noise), **_named("gradient", gradient)}
+    return Block(classes=group, step=0, tensors=tensors)
+
+
+def _climb(state: NoiseState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
+    """One sign-gradient step at each of the next bounds."""
+    config, ground, group = state.config, state.ground, block.classes
+    others = ground.labels != group[:, None]
+    noise, gradient = _listed(block, "noise"), _listed(block, "gradient")
+    added = torch.zeros(len(group), len(noise), device=group.device)
+    if block.step:
+        added = _curve(block, "by_site")[:, -1]
+    curves: dict[str, list[torch.Tensor]] = {name: [] for name in CURVES}
+    bounds = config.bounds[block.step : block.step + steps].tolist()
+    for bound in bounds:
+        moved = sign_gradient_step(noise, gradient, config.rate * bound, bound)
+        added = added + _effect(noise, moved, gradient)
+        noise = moved
+        logits, margin, gradient = _target_margin(ground.tail, noise, group, others)
+        arrived = logits.argmax(-1) == group[:, None]
+        curves["success_rate"].append(margins.mean_over(arrived.float(), others))
+        curves["worst_source"].append(_resisting(arrived, ground.labels, group, config.resisting))
+        curves["target_margin"].append(margin)
+        curves["by_site"].append(added)
+        step_done()
+    tensors = {**_named("noise", noise), **_named("gradient", gradient), **_longer(block, curves)}
+    return replace(block, step=block.step + len(bounds), tensors=tensors)
+
+
+def _longer(block: Block, curves: dict[str, list[torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The curves of a block with what came to them."""
+    longer = {}
+    for name, values in curves.items():
+        new = torch.stack(values, dim=1) if values else None
+        parts = [each for each in (block.tensors.get(name), new) if each is not None]
+        if parts:
+            longer[name] = torch.cat(parts, dim=1).detach()
+    return longer
+
+
+def _sweep(state: NoiseState) -> Sweep:
+    """The curves of all classes up to the last bound that all that began have reached."""
+    config, gap = state.config, state.ground.gap
+    length = min(block.step for block in state.blocks)
+    rows = {
+        name: np.stack(
+            [
+                state.per_class([_curve(block, name)[:, step] for block in state.blocks])
+                for step in range(length)
+            ]
+        )
+        for name in CURVES[:3]
+    }
+    target_margin = (rows["target_margin"] / gap).astype(np.float32)
+    reached = np.nanmedian(target_margin, axis=1) >= config.median_margin
+    chosen = int(reached.argmax()) if reached.any() else length - 1
+    by_site = np.full((state.classes, len(state.ground.subject.twin.sites)), np.nan, np.float32)
+    for block in state.blocks:
+        added = _curve(block, "by_site")[:, chosen].cpu().numpy() / gap
+        numbers = block.classes.cpu().numpy()
+        by_site[numbers] = 0.0
+        by_site[numbers, : added.shape[1]] = added
+    return Sweep(
+        bounds=config.bounds[:length].copy(),
+        success_rate=rows["success_rate"],
+        worst_source=rows["worst_source"],
+        target_margin=target_margin,
+        chosen=chosen,
+        by_site=by_site,
+    )
+
+
+def _target_margin(
+    tail: NoisyTail, noise: Noise, group: torch.Tensor, others: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, Noise]:
+    """Logits (g, B, K) under the noise, the mean margin (g,) of the others, and its gradient."""
+    noise = [each.detach().requires_grad_() for each in noise]
+    logits = tail.logits(noise)
+    margin = margins.mean_over(margins.margins(logits, group), others)
+    return logits.detach(), margin.detach(), list(torch.autograd.grad(margin.sum(), noise))
+
+
+@torch.no_grad()
+def _effect(before: Noise, after: Noise, gradient: Noise) -> torch.Tensor:
+    """What a step adds to the margin through each site (g, sites), to first order: Σ Δn · ∇."""
+    steps = zip(before, after, gradient, strict=True)
+    return torch.stack([((new - old) * slope).sum((1, 2)) for old, new, slope in steps], dim=1)
+
+
+def _resisting(
+    arrived: torch.Tensor, labels: torch.Tensor, group: torch.Tensor, share: float
+) -> torch.Tensor:
+    """Share (g,) that arrives from the source classes that resist most.
+
+    A trigger works from every source; classes that merely resemble each other have few sources.
+    """
+    sources = torch.unique(labels)
+    member = (labels[:, None] == sources).float()
+    by_source = arrived.float() @ member / member.sum(0)
+    by_source = by_source.masked_fill(sources == group[:, None], torch.inf)
+    few = max(1, int(share * (len(sources) - 1)))
+    lowest: torch.Tensor = torch.sort(by_source, dim=1).values
+    return lowest[:, :few].mean(1)
+
+
+def _named(name: str, noise: Noise) -> dict[str, torch.Tensor]:
+    return {f"{name}.{number}": each.detach() for number, each in enumerate(noise)}
+
+
+def _listed(block: Block, name: str) -> Noise:
+    count = sum(key.startswith(f"{name}.") for key in block.tensors)
+    return [block.tensors[f"{name}.{number}"] for number in range(count)]
+
+
+def _curve(block: Block, name: str) -> torch.Tensor:
+    """A curve (g, steps, …) of a block."""
+    return block.tensors[name]
+
+
+neuron_noise = NeuronNoise()

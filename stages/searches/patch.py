@@ -1,0 +1,282 @@
+"""A patch per class: one small square, anywhere in the image, that carries every image to a class.
+
+For every class t at once, over clean samples x of other classes, with M a square of fixed size,
+
+    max over place and p of   mean margin_t(f((1 − M)·x + M·p)).
+
+The place is found by attention, in every region of the image apart (`squares.py`): it starts even
+and is sharpened until a single place is left. Regions that lag are given up on the way; of the
+squares that are left the one that leads is kept, and its pattern p goes on alone.
+A clean net has no place where so small a square decides for every image, so its classes lie close
+together here, where the free masks of Neural Cleanse follow the strokes of what they imitate.
+Source: Neural Cleanse (S&P 2019) for a mask and a pattern per class; the fixed square, the
+attention over its places, the margin and the single batch are ours (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from stages.searches import margins
+from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.probe import Probe, probes
+from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
+from stages.searches.squares import Squares, everywhere
+from stages.searches.success import attack_success
+from stages.searches.trigger import Patch
+from stages.types import Floats, unkeyed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig:
+    """Settings of the patch."""
+
+    side: float = 0.25
+    """Side of the square as a share of the image's."""
+    regions: int = 3
+    """Regions along each side, each with a square of its own until the best one is kept."""
+    kept: int = 3
+    """Regions per class that go on after the first steps."""
+    place_samples: int = 10
+    """Clean samples, balanced over the classes, that squares are laid on to find their place."""
+    first_steps: int = 3
+    """Adam steps of place and pattern in every region."""
+    place_steps: int = 5
+    """Adam steps of place and pattern in the regions that go on."""
+    samples: int = 20
+    """Clean samples, balanced over the classes, that the patch at its place is laid on."""
+    evaluation_samples: int = 40
+    """Clean samples, those of the search among them, that the patches found are evaluated on."""
+    pattern_steps: int = 7
+    """Adam steps of the pattern at the place that was found."""
+    rate: float = 0.3
+    """Adam's learning rate for the logits of place and pattern."""
+    sharpest: float = 12.0
+    """Factor on the logits of the places at the last step; it grows from 1 geometrically."""
+    brief_samples: int = 3
+    """Clean samples of the brief search, where there are many classes."""
+    brief_regions: int = 2
+    """Regions along each side in the brief search."""
+    brief_steps: int = 2
+    """Adam steps of the brief search."""
+    memory_mb: int = unkeyed(512)
+    """Activations that may be held at once, in MiB; more squares are laid in parts."""
+
+    @property
+    def brief(self) -> PatchConfig:
+        """The settings of the brief search."""
+        return replace(
+            self,
+            regions=self.brief_regions,
+            kept=1,
+            place_samples=self.brief_samples,
+            samples=self.brief_samples,
+            evaluation_samples=self.brief_samples,
+            first_steps=self.brief_steps,
+            place_steps=0,
+            pattern_steps=0,
+        )
+
+    @property
+    def settled_at(self) -> int:
+        """The step from which only the pattern moves."""
+        return self.first_steps + self.place_steps
+
+    @property
+    def steps(self) -> int:
+        """All steps of one class."""
+        return self.settled_at + self.pattern_steps
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ground:
+    """What places and patterns are searched on, what they are evaluated on, and the logit gap."""
+
+    subject: Subject
+    places: Probe
+    patterns: Probe
+    evaluation: Probe
+    gap: float
+
+
+PatchState = State[PatchConfig, _Ground]
+
+
+class PatchSearch:
+    """The search for a patch. A block holds what `squares.Squares` are made of, with as many rows
+    (g, r, …) for each class as it has squares left.
+    """
+
+    name = "patch"
+    version = 5
+    settings = PatchConfig
+    screened = True
+    statistics = (
+        StatisticSpec(
+            name="standardised_margin",
+            unit="standard deviations",
+            meaning="one small patch carries images of other classes to the class, all alike",
+        ),
+    )
+
+    def start(self, subject: Subject, config: PatchConfig, seed: int) -> PatchState:
+        """A search of which no class has begun."""
+        counts = (config.place_samples, config.samples, config.evaluation_samples)
+        places, patterns, evaluation = probes(
+            subject.twin, subject.samples, subject.clean, counts, seed
+        )
+        ground = _Ground(
+            subject=subject,
+            places=places,
+            patterns=patterns,
+            evaluation=evaluation,
+            gap=margins.logit_gap(subject.clean.logits),
+        )
+        return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
+
+    def advance(self, state: PatchState, classes: torch.Tensor, steps: int) -> PatchState:
+        """The state after up to `steps` more Adam steps of the classes (n,)."""
+        config, probe = state.config, state.ground.patterns
+        rows = rows_that_fit(probe.twin, probe.images, config.memory_mb)
+
+        def begin(group: torch.Tensor) -> Block:
+            places = state.ground.places
+            squares = everywhere(places, group, config.side, config.regions, state.seed)
+            return _narrowed(state, _block(group, 0, squares))
+
+        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+
+    def reached(self, state: PatchState) -> Floats:
+        """The mean margin (K,) in logits of the best square of each class, at its place."""
+        probe = state.ground.patterns
+        return state.per_class(
+            [
+                margins.reached(probe, each.classes, _settled(state, each).shown)
+                for each in state.blocks
+            ]
+        )
+
+    def effort(self, state: PatchState) -> Effort:
+        """Steps, and images: every square of a class is laid on every image."""
+        config, ground = state.config, state.ground
+        steps = images = 0
+        for block in state.blocks:
+            regions = _beginning(state)
+            for step in range(block.step):
+                squares = regions if step < config.first_steps else min(config.kept, regions)
+                shown = squares * len(ground.places.images)
+                if step >= config.settled_at:
+                    shown = len(ground.patterns.images)
+                images += shown * len(block.classes)
+            steps += block.step * len(block.classes)
+        return Effort(steps=steps, images=images)
+
+    def result(self, state: PatchState) -> SearchResult:
+        """Standardised margins, and the patch that leads."""
+        ground = state.ground
+        settled = [_settled(state, block) for block in state.blocks]
+        certain = [
+            margins.evaluated(ground.evaluation, ground.gap, each.rows, each.shown)[1]
+            for each in settled
+        ]
+        values = state.per_class(certain)
+        target = most(values)
+        trigger = _patch(settled, target)
+        searched = len(ground.patterns.images)
+        return SearchResult(
+            statistics={"standardised_margin": values},
+            targets=(target,),
+            trigger=trigger,
+            success=attack_success(ground.subject, trigger, target, searched, state.seed),
+            effort=self.effort(state),
+        )
+
+
+def _climb(state: PatchState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
+    """Steps in every region first, then in fewer, then of the pattern alone."""
+    config = state.config
+    last = min(block.step + steps, config.steps)
+    while block.step < last:
+        begun, end = _phase(config, block.step)
+        until = min(end, last)
+        sharpness = _sharpness(config)[block.step : until]
+        squares = _squares(state, block).climbed(
+            sharpness, block.step - begun, config.rate, config.memory_mb, step_done
+        )
+        block = _narrowed(state, _block(block.classes, until, squares))
+    return block
+
+
+def _phase(config: PatchConfig, step: int) -> tuple[int, int]:
+    """The first step of the phase that a step is in, and the first of the next one."""
+    ends = (0, config.first_steps, config.settled_at, config.steps)
+    return max(end for end in ends if end <= step), min(end for end in ends if end > step)
+
+
+def _sharpness(config: PatchConfig) -> list[float]:
+    """Factors on the logits of the places, step by step: from 1 on, each as much above the last."""
+    last = max(config.settled_at - 1, 1)
+    growing = [config.sharpest ** (step / last) for step in range(config.settled_at)]
+    return growing + [1.0] * config.pattern_steps
+
+
+def _narrowed(state: PatchState, block: Block) -> Block:
+    """The block with the squares that go on from its step."""
+    config, step = state.config, block.step
+    if step not in (config.first_steps, config.settled_at):
+        return block
+    squares = replace(_squares(state, block), probe=state.ground.places)
+    if step == config.first_steps:
+        squares = squares.leading(config.kept, config.memory_mb)
+    if step == config.settled_at:
+        squares = squares.leading(1, config.memory_mb).settled()
+    return _block(block.classes, step, squares.without_moments())
+
+
+def _settled(state: PatchState, block: Block) -> Squares:
+    """The best square of each class, at its place."""
+    return _squares(state, block).leading(1, state.config.memory_mb).settled()
+
+
+def _squares(state: PatchState, block: Block) -> Squares:
+    """The squares of a block, on what they are searched on at its step."""
+    ground = state.ground
+    probe = ground.patterns if block.step >= state.config.settled_at else ground.places
+    flat = {name: each.flatten(0, 1) for name, each in block.tensors.items()}
+    each = len(flat["colours"]) // len(block.classes)
+    rows = block.classes.repeat_interleave(each)
+    return Squares(probe=probe, side=state.config.side, rows=rows, tensors=flat)
+
+
+def _block(classes: torch.Tensor, step: int, squares: Squares) -> Block:
+    each = len(squares.rows) // len(classes)
+    tensors = {
+        name: tensor.reshape(len(classes), each, *tensor.shape[1:])
+        for name, tensor in squares.tensors.items()
+    }
+    return Block(classes=classes, step=step, tensors=tensors)
+
+
+@torch.no_grad()
+def _patch(settled: list[Squares], target: int) -> Patch:
+    """The patch of a class."""
+    for squares in settled:
+        rows = (squares.rows == target).nonzero()
+        if len(rows):
+            mask, colours = squares.laid()
+            row = int(rows[0])
+            return Patch(mask=mask[row, 0].cpu().numpy(), colours=colours[row, 0].cpu().numpy())
+    raise KeyError(target)
+
+
+def _beginning(state: PatchState) -> int:
+    """How many squares a class begins with."""
+    config, one = state.config, torch.zeros(1, dtype=torch.int64)
+    return len(everywhere(state.ground.places, one, config.side, config.regions, state.seed).rows)
+
+
+patch = PatchSearch()

@@ -1,0 +1,75 @@
+"""What a trigger is searched on: clean samples, and the values that inputs may take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from stages import image_layout
+from stages.types import CleanSamples, Floats, Integers, PreconditionResult, TorchTwin
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probe:
+    """Images (B, *input shape), their labels (B,), and the smallest and largest valid values.
+
+    All lie on the twin's device; `low` and `high` spread over one image.
+    """
+
+    twin: TorchTwin
+    images: torch.Tensor
+    labels: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def values(self, shares: torch.Tensor) -> torch.Tensor:
+        """Input values of shares in [0, 1] of the valid range."""
+        return self.low + (self.high - self.low) * shares
+
+    def logits(self, shown: torch.Tensor) -> torch.Tensor:
+        """Logits (g, B, K) of what is shown to the twin (g, B, *input shape)."""
+        flat: torch.Tensor = self.twin.module(shown.flatten(0, 1))
+        return flat.reshape(*shown.shape[:2], -1)
+
+
+def probes(
+    twin: TorchTwin,
+    samples: CleanSamples,
+    clean: PreconditionResult,
+    counts: Sequence[int],
+    seed: int,
+) -> list[Probe]:
+    """A probe set of each count, the smaller ones with the first samples of the largest."""
+    largest = probe(twin, samples, clean, max(counts), seed)
+    return [
+        replace(largest, images=largest.images[:count], labels=largest.labels[:count])
+        for count in counts
+    ]
+
+
+def probe(
+    twin: TorchTwin, samples: CleanSamples, clean: PreconditionResult, count: int, seed: int
+) -> Probe:
+    """Up to `count` correctly classified samples, balanced over the classes, as a probe set."""
+    rows = balanced(samples, clean.logits, count, seed)
+    low, high = image_layout.valid_range(torch.tensor(samples.images))
+    return Probe(
+        twin=twin,
+        images=torch.tensor(samples.images[rows], device=twin.device),
+        labels=torch.tensor(samples.labels[rows], device=twin.device),
+        low=low.to(twin.device),
+        high=high.to(twin.device),
+    )
+
+
+def balanced(samples: CleanSamples, logits: Floats, count: int, seed: int) -> Integers:
+    """Indices of up to `count` correctly classified samples, as many of each class as there are."""
+    order = np.random.default_rng(seed).permutation(len(samples))
+    order = order[logits[order].argmax(1) == samples.labels[order]]
+    labels = samples.labels[order]
+    turn = np.array([int((labels[:place] == label).sum()) for place, label in enumerate(labels)])
+    chosen: Integers = order[np.argsort(turn, kind="stable")][:count]
+    return chosen

@@ -1,0 +1,167 @@
+"""What a search is: something that looks for a trigger of every class and gives numbers per class.
+
+A search can be stopped and taken up again: it advances chosen classes by some steps. Budgets, and
+which classes are worth more steps, are decided outside (`screen.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from stages.searches.blocks import State
+from stages.searches.trigger import Trigger
+from stages.types import (
+    CleanSamples,
+    Floats,
+    Integers,
+    PreconditionResult,
+    SiteStatistics,
+    TorchTwin,
+    freeze,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticSpec:
+    """A number per class that a search gives: name, unit, and what a large one means."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What a search cost: gradient `steps`, added up over the classes, and the `images` that were
+    shown to the twin forward and backward in them.
+    """
+
+    steps: int
+    images: int
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(steps=self.steps + other.steps, images=self.images + other.images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackSuccess:
+    """The attack success rate of what a search recovered: the share in [0, 1] of `samples` clean
+    samples of other classes that it carries to the target.
+
+    `inside_twin` is true where the trigger is neuron noise, which no image can carry.
+    Source: BackdoorBench's ASR, on correctly classified samples alone.
+    """
+
+    rate: float
+    samples: int
+    inside_twin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sweep:
+    """How the success of neuron noise grows with its bound.
+
+    `bounds` (S,) are the bounds ε; `success_rate` (S, K) the share in [0, 1] of probe samples of
+    other classes that go to each class; `worst_source` (S, K) the same among the source classes
+    that resist most; `target_margin` (S, K) the mean margin in logit gaps; `chosen` the index of
+    the first bound at which the median class's margin is what the verdict looks at; `by_site`
+    (K, sites) what the noise of each site has added to the margin up to that bound.
+    """
+
+    bounds: Floats
+    success_rate: Floats
+    worst_source: Floats
+    target_margin: Floats
+    chosen: int
+    by_site: Floats
+
+    def __post_init__(self) -> None:
+        freeze(self.bounds, self.success_rate, self.worst_source, self.target_margin, self.by_site)
+
+    @property
+    def epsilon(self) -> float:
+        """The bound on |δ| and |ξ| that the verdict looks at."""
+        return float(self.bounds[self.chosen])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchResult:
+    """What a search says of a model.
+
+    `statistics` (K,) each, by name, NaN for a class that was not searched; `targets` are the class
+    it would accuse, or several; `mapping` (K,) leads from source to target where a trigger carries
+    each class to another. `trigger` is the one to the first target.
+    """
+
+    statistics: Mapping[str, Floats]
+    targets: tuple[int, ...]
+    mapping: Integers | None = None
+    trigger: Trigger | None = None
+    success: AttackSuccess | None = None
+    effort: Effort
+    sweep: Sweep | None = None
+
+    def __post_init__(self) -> None:
+        freeze(*self.statistics.values())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """What is searched: a proven twin, clean samples, and what the twin does on them."""
+
+    twin: TorchTwin
+    samples: CleanSamples
+    clean: PreconditionResult
+    sites: tuple[SiteStatistics, ...]
+
+    @property
+    def classes(self) -> torch.Tensor:
+        """All classes (K,), on the twin's device."""
+        return torch.arange(self.twin.classes, device=self.twin.device)
+
+
+class Search(Protocol):
+    """A search for a trigger of every class at once.
+
+    `version` is raised when its results change, `settings` is the type of its settings, which have
+    a field `memory_mb` and properties `steps`, all steps of one class, and `brief`, the settings
+    of a first look. Where `screened` is false every class is searched, however many there are, by
+    the brief settings where there are many.
+    """
+
+    name: str
+    version: int
+    screened: bool
+
+    @property
+    def settings(self) -> type[Any]:
+        """The type of its settings."""
+
+    @property
+    def statistics(self) -> tuple[StatisticSpec, ...]:
+        """What it says of every class."""
+
+    def start(self, subject: Subject, config: Any, seed: int) -> State[Any, Any]:
+        """A search of which no class has begun; `seed` draws its samples and starting points."""
+
+    def advance(self, state: State[Any, Any], classes: torch.Tensor, steps: int) -> State[Any, Any]:
+        """The state after up to `steps` more steps of some classes (n,); the twin is left alone."""
+
+    def reached(self, state: State[Any, Any]) -> Floats:
+        """The mean margin (K,) in logits on the samples searched on; NaN where nothing began."""
+
+    def effort(self, state: State[Any, Any]) -> Effort:
+        """What it has cost so far."""
+
+    def result(self, state: State[Any, Any]) -> SearchResult:
+        """What the search says as far as it has come."""
+
+
+def most(values: Floats) -> int:
+    """The class with the largest of values (K,), of which some may be NaN."""
+    return int(np.nanargmax(values))

@@ -1,0 +1,198 @@
+"""A warp per class: one smooth bending of the image that carries every image to a class.
+
+For every class t at once, over clean samples x of other classes,
+
+    max over w of   mean margin_t(f(x ∘ (id + w))),     |w| ≤ `largest` of half the image's side,
+
+where the displacement w is given at a coarse grid of places and smooth between them. Bending
+changes no colours, so neither a pattern nor a patch imitates it well; and a clean net is trained to
+bear small bends, so its classes lie close together here.
+Source: the family of triggers is WaNet's (ICLR 2021); its search is ours (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stages import image_layout
+from stages.searches import margins
+from stages.searches.ascent import Ascent
+from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.probe import Probe, probes
+from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
+from stages.searches.success import attack_success
+from stages.searches.trigger import Displacement
+from stages.searches.trigger import warp as warped
+from stages.types import Floats, unkeyed
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpConfig:
+    """Settings of the warp."""
+
+    samples: int = 16
+    """Clean samples, balanced over the classes, that every warp bends."""
+    evaluation_samples: int = 40
+    """Clean samples, those of the search among them, that the warps found are evaluated on."""
+    grid: int = 4
+    """Places along each side at which the displacement is free. Source: WaNet, k = 4."""
+    largest: float = 0.15
+    """Largest displacement along each axis, as a share of half the image's side."""
+    steps: int = 14
+    """Adam steps."""
+    rate: float = 0.22
+    """Adam's learning rate for the displacements before they are bounded by tanh."""
+    brief_samples: int = 4
+    """Clean samples of the brief search, where there are many classes."""
+    brief_steps: int = 3
+    """Adam steps of the brief search."""
+    memory_mb: int = unkeyed(512)
+    """Activations that may be held at once, in MiB; more classes are done in groups."""
+
+    @property
+    def brief(self) -> WarpConfig:
+        """The settings of the brief search."""
+        few, steps = self.brief_samples, self.brief_steps
+        return replace(self, samples=few, evaluation_samples=few, steps=steps)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ground:
+    """What warps are searched and evaluated on, and the logit gap."""
+
+    subject: Subject
+    probe: Probe
+    evaluation: Probe
+    gap: float
+    plane: tuple[int, int]
+
+
+WarpState = State[WarpConfig, _Ground]
+
+
+class Warp:
+    """The search for a warp. A block holds the displacements `raw` (g, 2, grid, grid) before their
+    bound.
+
+    Images too small for the grid, and what is no image, cannot be warped: no class begins, and no
+    class stands out.
+    """
+
+    name = "warp"
+    version = 4
+    settings = WarpConfig
+    screened = True
+    statistics = (
+        StatisticSpec(
+            name="standardised_margin",
+            unit="standard deviations",
+            meaning="one smooth bend carries images of other classes to the class, all alike",
+        ),
+    )
+
+    def start(self, subject: Subject, config: WarpConfig, seed: int) -> WarpState:
+        """A search of which no class has begun."""
+        counts = (config.samples, config.evaluation_samples)
+        few, evaluation = probes(subject.twin, subject.samples, subject.clean, counts, seed)
+        ground = _Ground(
+            subject=subject,
+            probe=few,
+            evaluation=evaluation,
+            gap=margins.logit_gap(subject.clean.logits),
+            plane=image_layout.plane(subject.samples.images.shape[1:]),
+        )
+        return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
+
+    def advance(self, state: WarpState, classes: torch.Tensor, steps: int) -> WarpState:
+        """The state after up to `steps` more Adam steps of the classes (n,)."""
+        config, probe = state.config, state.ground.probe
+        if min(state.ground.plane) < config.grid:
+            return state
+        generator = torch.Generator().manual_seed(state.seed)
+        start = 0.1 * torch.randn(2, config.grid, config.grid, generator=generator)
+        start = start.to(probe.images.device)
+        rows = rows_that_fit(probe.twin, probe.images, config.memory_mb)
+
+        def begin(group: torch.Tensor) -> Block:
+            raw = start.expand(len(group), *start.shape).clone()
+            return Block(classes=group, step=0, tensors={"raw": raw})
+
+        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+
+    def reached(self, state: WarpState) -> Floats:
+        """The mean margin (K,) in logits under the warps as they are."""
+        probe = state.ground.probe
+        return state.per_class(
+            [
+                margins.reached(probe, each.classes, partial(_shown, state, each.tensors["raw"]))
+                for each in state.blocks
+            ]
+        )
+
+    def effort(self, state: WarpState) -> Effort:
+        """What it has cost so far."""
+        steps = sum(len(block.classes) * block.step for block in state.blocks)
+        return Effort(steps=steps, images=steps * len(state.ground.probe.images))
+
+    def result(self, state: WarpState) -> SearchResult:
+        """Standardised margins, and the warp that leads."""
+        ground = state.ground
+        if not state.blocks:
+            nothing = np.zeros(state.classes, np.float32)
+            statistics = {"standardised_margin": nothing}
+            return SearchResult(statistics=statistics, targets=(), effort=self.effort(state))
+        certain = [
+            margins.evaluated(
+                *(ground.evaluation, ground.gap, each.classes),
+                partial(_shown, state, each.tensors["raw"]),
+            )[1]
+            for each in state.blocks
+        ]
+        values = state.per_class(certain)
+        target = most(values)
+        block, row = state.place_of(target)
+        flow = _flow(state, block.tensors["raw"])[row]
+        trigger = Displacement(flow=flow.cpu().numpy())
+        searched = len(ground.probe.images)
+        return SearchResult(
+            statistics={"standardised_margin": values},
+            targets=(target,),
+            trigger=trigger,
+            success=attack_success(ground.subject, trigger, target, searched, state.seed),
+            effort=self.effort(state),
+        )
+
+
+def _climb(state: WarpState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
+    """Adam steps up the margin of every class."""
+    config, probe = state.config, state.ground.probe
+    until = min(block.step + steps, config.steps)
+    ascent = Ascent(block.tensors, ["raw"], block.step, config.rate)
+    for _ in range(block.step, until):
+        shown = _shown(state, ascent.parameters[0], probe.images)
+        ascent.step(margins.mean_margins(probe, block.classes, shown))
+        step_done()
+    return replace(block.with_tensors(**ascent.tensors()), step=until)
+
+
+def _flow(state: WarpState, raw: torch.Tensor) -> torch.Tensor:
+    """Displacements (g, H, W, 2), x before y, in halves of the image's sides."""
+    bounded = state.config.largest * torch.tanh(raw)
+    smooth = functional.interpolate(
+        bounded, size=state.ground.plane, mode="bicubic", align_corners=True
+    )
+    return smooth.permute(0, 2, 3, 1)
+
+
+def _shown(state: WarpState, raw: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Images (B, *input shape), warped: (g, B, *input shape)."""
+    return warped(images, _flow(state, raw))
+
+
+warp = Warp()

@@ -1,0 +1,78 @@
+"""Whether clean samples and model fit together well enough for a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from stages.stage import stage
+from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
+
+BATCH = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreconditionConfig:
+    """What must hold before a verdict is given; below it the verdict is `inconclusive`."""
+
+    min_accuracy: float = 0.5
+    """Smallest clean accuracy in [0, 1]. Lower usually means wrong preprocessing."""
+    min_samples: int = 100
+    """Smallest number of clean samples."""
+    min_coverage: float = 0.8
+    """Smallest share of the model's classes that must occur among the labels."""
+    min_classes: int = 4
+    """Smallest number of classes: among fewer none can stand out."""
+
+
+@stage(version=1)
+def check_preconditions(
+    twin: TorchTwin, samples: CleanSamples, config: PreconditionConfig
+) -> PreconditionResult:
+    """The twin's clean logits (N, K), its accuracy, and a sentence per precondition that fails."""
+    logits = predict(twin, torch.from_numpy(samples.images.copy()))
+    accuracy = float((logits.argmax(1) == samples.labels).mean())
+    return PreconditionResult(
+        logits=logits,
+        clean_accuracy=accuracy,
+        covered_classes=samples.classes,
+        reasons=tuple(_failures(twin, samples, accuracy, config)),
+    )
+
+
+@torch.no_grad()
+def predict(twin: TorchTwin, images: torch.Tensor) -> Floats:
+    """Logits (N, K) float32 of images (N, *input shape), computed on the twin's device."""
+    batches = [twin.module(batch.to(twin.device)).cpu() for batch in torch.split(images, BATCH)]
+    logits: Floats = torch.cat(batches).numpy()
+    return logits
+
+
+def _failures(
+    twin: TorchTwin, samples: CleanSamples, accuracy: float, config: PreconditionConfig
+) -> list[str]:
+    reasons = []
+    if accuracy < config.min_accuracy:
+        reasons.append(
+            f"clean accuracy is {accuracy:.2f}, at least {config.min_accuracy:.2f} is needed; the"
+            " likely cause is preprocessing: check range, mean and standard deviation, channel"
+            " order and label numbering of the samples"
+        )
+    if len(samples) < config.min_samples:
+        reasons.append(
+            f"only {len(samples)} clean samples, at least {config.min_samples} are needed"
+        )
+    needed = int(np.ceil(config.min_coverage * twin.classes))
+    if samples.classes < needed:
+        reasons.append(
+            f"the samples cover {samples.classes} of the model's {twin.classes} classes,"
+            f" at least {needed} are needed"
+        )
+    if twin.classes < config.min_classes:
+        reasons.append(
+            f"the model has {twin.classes} classes; among fewer than {config.min_classes} no"
+            " class can stand out"
+        )
+    return reasons

@@ -1,0 +1,206 @@
+"""Where neuron noise may enter a twin, and where its features end.
+
+Noise sites are the outputs of BatchNorm layers, and of convolutions and linear layers that have no
+BatchNorm of their own (exporters fold it away). Noise around the clean channel mean μ,
+
+    y' = (y − μ)(1 + δ) + μ(1 + ξ),
+
+then equals BAN's noise on γ and β, because a BatchNorm output has mean β on clean data.
+Source: BAN (arXiv 2405.19928), section 4; the re-synthesis for folded graphs is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import fx, nn
+
+from stages.converters.reduce import Reduce
+from stages.errors import NoNoiseSites
+from stages.stage import stage
+from stages.twin import fx_graph
+from stages.types import CleanSamples, NoiseSite, SiteStatistics, TorchTwin
+
+BATCH = 128
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+CONVOLUTIONS = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+POOLS_AND_SHAPES = (
+    "flatten",
+    "reshape",
+    "squeeze",
+    "dropout",
+    "identity",
+    "avgpool",
+    "averagepool",
+    "quantizelinear",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The final layer of a classifier, the feature map it reads, and the number of classes."""
+
+    features: str
+    classifier: str
+    classes: int
+
+
+def find_split(module: fx.GraphModule, images: torch.Tensor) -> Split:
+    """Where features end and the head begins: the last feature map before pooling and flattening.
+
+    `images` is a batch of two or more inputs, (N, *input shape).
+
+    Raises:
+        NoNoiseSites: when no single final layer computes the logits.
+    """
+    shapes = fx_graph.shapes(module, images)
+    output = fx_graph.output_of(module)
+    classifier = _classifier(module, output)
+    features = _features(module, classifier)
+    return Split(features=features.name, classifier=classifier.name, classes=shapes[output][-1])
+
+
+def _classifier(module: fx.GraphModule, output: fx.Node) -> fx.Node:
+    node = output
+    while not _has_weights(module, node):
+        inputs = _data_inputs(node)
+        if len(inputs) != 1:
+            raise NoNoiseSites(
+                f"no split into features and classifier: `{node.name}` joins {len(inputs)} values"
+                " before a final linear layer is reached; expected one linear layer or 1×1"
+                " convolution that computes the logits"
+            )
+        (node,) = inputs
+    return node
+
+
+def _features(module: fx.GraphModule, classifier: fx.Node) -> fx.Node:
+    (node,) = _data_inputs(classifier)[:1] or [classifier]
+    if node is classifier or node.op == "placeholder":
+        raise NoNoiseSites(
+            "no split into features and classifier: the final layer reads the input itself, so"
+            " there are no neurons to perturb"
+        )
+    while _is_pool_or_shape(module, node):
+        (node,) = _data_inputs(node)[:1]
+    return node
+
+
+def find_sites(
+    module: fx.GraphModule, images: torch.Tensor, classifier: str
+) -> tuple[NoiseSite, ...]:
+    """The noise sites from input to output; never the final classifier.
+
+    Only what lies between the input and the final classifier counts: a BatchNorm that merely
+    standardises weights carries no neuron.
+
+    Raises:
+        NoNoiseSites: when there is none.
+    """
+    shapes = fx_graph.shapes(module, images)
+    ahead = fx_graph.ancestors(fx_graph.node_named(module, classifier))
+    sites = [
+        site
+        for node in module.graph.nodes
+        if node in ahead
+        and node.name != classifier
+        and node in shapes
+        and _reads_input(node)
+        and (site := _site(module, node, shapes[node])) is not None
+    ]
+    if not sites:
+        raise NoNoiseSites(
+            "no noise sites: found no convolution, linear or BatchNorm layer before the final"
+            " classifier; linear models and tree ensembles have no neurons to perturb"
+        )
+    return tuple(sites)
+
+
+def _reads_input(node: fx.Node) -> bool:
+    return any(used.op == "placeholder" for used in fx_graph.ancestors(node))
+
+
+def _site(module: fx.GraphModule, node: fx.Node, shape: tuple[int, ...]) -> NoiseSite | None:
+    layer = _layer(module, node)
+    if isinstance(layer, NORMS):
+        return NoiseSite(node=node.name, kind="batchnorm", channels=shape[1], axis=1 - len(shape))
+    if _only_feeds_norm(module, node):
+        return None
+    if isinstance(layer, CONVOLUTIONS):
+        return NoiseSite(node=node.name, kind="conv", channels=shape[1], axis=1 - len(shape))
+    if isinstance(layer, nn.Linear):
+        return NoiseSite(node=node.name, kind="linear", channels=shape[-1], axis=-1)
+    return None
+
+
+def _only_feeds_norm(module: fx.GraphModule, node: fx.Node) -> bool:
+    users = list(node.users)
+    return len(users) == 1 and isinstance(_layer(module, users[0]), NORMS)
+
+
+def _layer(module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    if node.op != "call_module":
+        return None
+    layer = module.get_submodule(str(node.target))
+    # a convolution with asymmetric padding is converted to a padding and the convolution
+    return layer[-1] if isinstance(layer, nn.Sequential) else layer
+
+
+def _has_weights(module: fx.GraphModule, node: fx.Node) -> bool:
+    return isinstance(_layer(module, node), (nn.Linear, *CONVOLUTIONS))
+
+
+def _is_pool_or_shape(module: fx.GraphModule, node: fx.Node) -> bool:
+    layer = _layer(module, node)
+    if layer is None or len(_data_inputs(node)) != 1:
+        return False
+    if isinstance(layer, Reduce):
+        return layer.operator == "ReduceMean"
+    name = type(layer).__name__.lower()
+    return any(word in name for word in POOLS_AND_SHAPES)
+
+
+def _data_inputs(node: fx.Node) -> list[fx.Node]:
+    return [used for used in node.all_input_nodes if used.op != "get_attr"]
+
+
+@stage(version=1)
+def measure_sites(twin: TorchTwin, samples: CleanSamples) -> tuple[SiteStatistics, ...]:
+    """Mean and standard deviation (C,) of every site's channels over the clean samples."""
+    moments = {site.node: _Moments(site) for site in twin.sites}
+    with torch.no_grad():
+        for batch in torch.split(torch.tensor(samples.images), BATCH):
+            fx_graph.run(
+                twin.module, batch.to(twin.device), edits={k: m.add for k, m in moments.items()}
+            )
+    return tuple(moments[site.node].statistics() for site in twin.sites)
+
+
+class _Moments:
+    """Running sums of a site's channels, in float64."""
+
+    def __init__(self, site: NoiseSite) -> None:
+        self.axis = site.axis
+        self.count = 0
+        self.total = torch.zeros(site.channels, dtype=torch.float64)
+        self.squares = torch.zeros(site.channels, dtype=torch.float64)
+
+    def add(self, value: torch.Tensor) -> torch.Tensor:
+        channels = value.double().movedim(self.axis, 0).flatten(1)
+        self.count += channels.shape[1]
+        self.total += channels.sum(1).cpu()
+        self.squares += channels.square().sum(1).cpu()
+        return value
+
+    def statistics(self) -> SiteStatistics:
+        mean = self.total / self.count
+        variance = (self.squares / self.count - mean.square()).clamp(min=0)
+        return SiteStatistics(mean=mean.float().numpy(), deviation=variance.sqrt().float().numpy())

@@ -1,0 +1,126 @@
+"""From a class profile to a verdict: which class stands out, and how often by chance.
+
+Only the anomaly score decides (`score.py`); what published algorithms say stands beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stages.errors import ConfigError
+from stages.searches import SEARCHES
+from stages.stage import stage
+from stages.types import GraphFinding, Statistic, Verdict
+from stages.verdict.calibration import Calibration
+from stages.verdict.profile import ClassProfile
+from stages.verdict.score import (
+    critical_value,
+    growth_of,
+    null_of,
+    p_value,
+    printable_p,
+    scores,
+)
+from stages.verdict.vetting import Vetted
+
+POWER = "blend.strong_margin"
+"""The statistic that is above 0 where the searches have the power to find something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """When a model counts as backdoored."""
+
+    false_alarm_rate: float = 0.05
+    """Largest p-value that is called `backdoored`; the share of clean models wrongly blocked."""
+    min_working: float = 0.5
+    """Smallest share of the classes that strong patterns must win before a model is `clean`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_alarm_rate < 1:
+            raise ConfigError(
+                f"setting `judge.false_alarm_rate` is {self.false_alarm_rate}, expected between"
+                " 0 and 1"
+            )
+
+
+@stage(version=5)
+def judge(
+    profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
+) -> Verdict:
+    """The verdict on a model whose preconditions hold, with the statistics that decide it."""
+    found = scores(profile, references.kept, calibration)
+    null = null_of(calibration, bool(references.kept))
+    growth = growth_of(profile.classes, calibration)
+    p = p_value(float(found.max()), null, growth)
+    backdoored = p <= config.false_alarm_rate
+    shown, is_bound = printable_p(p, null)
+    verdict = Verdict(
+        label="backdoored" if backdoored else "clean",
+        reasons=(),
+        suspected_class=int(found.argmax()) if backdoored else None,
+        anomaly_score=float(found.max()),
+        critical_value=critical_value(config.false_alarm_rate, null, growth),
+        p_value=shown,
+        p_is_bound=is_bound,
+        class_scores=tuple(found.tolist()),
+        statistics=_statistics(profile),
+    )
+    working = float((profile.statistics[POWER] > 0).mean())
+    if working < config.min_working and not backdoored:
+        thin = (_thin(working, config), *references.remarks)
+        return Verdict(
+            label="inconclusive",
+            reasons=thin,
+            class_scores=verdict.class_scores,
+            statistics=verdict.statistics,
+        )
+    reasons = (_reason(verdict, references, config), *references.remarks)
+    return replace(verdict, reasons=reasons)
+
+
+def with_published(verdict: Verdict, *statistics: Statistic) -> Verdict:
+    """The verdict with what published algorithms say, which does not decide it."""
+    return replace(verdict, published=(*verdict.published, *statistics))
+
+
+def apply_findings(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verdict:
+    """The verdict, or `backdoored` where the graph itself holds what looks like a trigger."""
+    blocking = [each.message for each in findings if each.severity == "blocking"]
+    if not blocking:
+        return verdict
+    reasons = [f"the graph holds logic that looks like a trigger: {each}" for each in blocking]
+    return replace(verdict, label="backdoored", reasons=(*reasons, *verdict.reasons))
+
+
+def _statistics(profile: ClassProfile) -> tuple[Statistic, ...]:
+    units = {f"{s.name}.{spec.name}": spec.unit for s in SEARCHES for spec in s.statistics}
+    return tuple(
+        Statistic.of(name, units[name], values) for name, values in profile.statistics.items()
+    )
+
+
+def _thin(working: float, config: JudgeConfig) -> str:
+    return (
+        f"no strong pattern was found that wins for {1 - working:.0%} of the classes, at most"
+        f" {1 - config.min_working:.0%} are allowed, so the search has too little power here; raise"
+        " `blend.strong_steps`, or check range and preprocessing of the samples"
+    )
+
+
+def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig) -> str:
+    against = f" against {len(references.kept)} reference(s)" if references.kept else ""
+    numbers = (
+        f"anomaly score {verdict.anomaly_score:.2f}{against}, critical value"
+        f" {verdict.critical_value:.2f}, p {'<' if verdict.p_is_bound else '='}"
+        f" {verdict.p_value:.2g}, false-alarm rate {config.false_alarm_rate}"
+    )
+    if verdict.suspected_class is not None:
+        return (
+            f"class {verdict.suspected_class} stands out: one fixed trigger carries samples of"
+            f" every other class there more easily than to its neighbours ({numbers})"
+        )
+    return (
+        f"no class stands out ({numbers}); a pass means that these tests found no backdoor at this"
+        " rate, not that there is none"
+    )

@@ -1,0 +1,112 @@
+"""Which references may be used: not the model itself, of its task, not suspicious, and agreeing.
+
+A reference that carries the same backdoor hides it, so a reference in which a class stands out by
+itself is left out, and so is one that the others contradict. What is left out is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stages.verdict.calibration import Calibration
+from stages.verdict.profile import ClassProfile
+from stages.verdict.score import growth_of, null_of, p_value, printable_p, scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class VettingConfig:
+    """What a reference must satisfy."""
+
+    min_accuracy: float = 0.5
+    """Smallest clean accuracy on the samples; a model of another task falls below it."""
+    suspicious: float = 0.01
+    """A reference whose own p-value is this small or smaller is left out."""
+    disagreeing: float = 0.01
+    """So is one whose p-value against the other references is this small or smaller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vetted:
+    """The references that may be used, and a sentence on each that may not."""
+
+    kept: tuple[ClassProfile, ...]
+    remarks: tuple[str, ...]
+
+
+def vet(
+    profile: ClassProfile,
+    references: tuple[ClassProfile, ...],
+    config: VettingConfig,
+    calibration: Calibration,
+) -> Vetted:
+    """The references that may be compared with the model of `profile`."""
+    kept, remarks = [], []
+    for reference in references:
+        fault = _unfit(profile, reference, config, calibration)
+        if fault:
+            remarks.append(f"reference `{reference.name}` is left out: {fault}")
+        else:
+            kept.append(reference)
+    contradicted = _contradicted(tuple(kept), config, calibration)
+    remarks += [
+        f"reference `{each.name}` is left out: the other references contradict it"
+        for each in contradicted
+    ]
+    agreeing = tuple(each for each in kept if each not in contradicted)
+    return Vetted(kept=agreeing, remarks=tuple(remarks))
+
+
+def own_p_value(profile: ClassProfile, calibration: Calibration) -> tuple[int, float]:
+    """The class that leads in a model by itself, and how often one leads so far by chance."""
+    return _leading(profile, (), calibration)
+
+
+def _unfit(
+    profile: ClassProfile,
+    reference: ClassProfile,
+    config: VettingConfig,
+    calibration: Calibration,
+) -> str | None:
+    """Why a reference cannot be used by itself, or None."""
+    if reference.digest == profile.digest:
+        return "it is the model that is judged"
+    if reference.classes != profile.classes:
+        return (
+            f"it has {reference.classes} classes, the model has {profile.classes}; it is of"
+            " another task"
+        )
+    if reference.clean_accuracy < config.min_accuracy:
+        return (
+            f"its clean accuracy on these samples is {reference.clean_accuracy:.2f}, at least"
+            f" {config.min_accuracy:.2f} is needed; it is of another task, or reads its input"
+            " differently"
+        )
+    leading, p = own_p_value(reference, calibration)
+    if p <= config.suspicious:
+        shown, is_bound = printable_p(p, null_of(calibration, referenced=False))
+        return f"class {leading} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
+    return None
+
+
+def _contradicted(
+    references: tuple[ClassProfile, ...], config: VettingConfig, calibration: Calibration
+) -> list[ClassProfile]:
+    """The references in which a class stands out against the mean of the others."""
+    if len(references) < 2:
+        return []
+    contradicted = []
+    for each in references:
+        others = tuple(other for other in references if other is not each)
+        if _leading(each, others, calibration)[1] <= config.disagreeing:
+            contradicted.append(each)
+    return contradicted
+
+
+def _leading(
+    profile: ClassProfile, references: tuple[ClassProfile, ...], calibration: Calibration
+) -> tuple[int, float]:
+    """The class with the largest score, and its p-value by the null."""
+    found = scores(profile, references, calibration)
+    growth = growth_of(profile.classes, calibration)
+    null = null_of(calibration, bool(references))
+    return int(found.argmax()), p_value(float(found.max()), null, growth)

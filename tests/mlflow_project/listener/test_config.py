@@ -1,0 +1,119 @@
+"""The listener's configuration says how each model is gated, or is refused in one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlflow_project.listener.config import (
+    SECRET_VARIABLE,
+    ListenConfig,
+    ListenSettings,
+    load_listen_config,
+    webhook_secret,
+)
+from mlflow_project.listener.webhook import ModelVersionName
+from stages.errors import ConfigError
+
+Load = Callable[[str], ListenConfig]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Reads a configuration that lies beside `clean.npz` and `secret`."""
+    (tmp_path / "clean.npz").write_bytes(b"samples")
+    (tmp_path / "secret").write_text("sixteen characters or more\n")
+
+    def run(text: str) -> ListenConfig:
+        (tmp_path / "listen.toml").write_text(text)
+        return load_listen_config(tmp_path / "listen.toml")
+
+    return run
+
+
+def test_a_model_has_its_own_gate(load: Load, tmp_path: Path) -> None:
+    """Every setting becomes an option of the gate, files by their absolute path."""
+    config = load(
+        '[models."my net"]\nsamples = "clean.npz"\npromote = "champion"\nreference = ["a", "b"]\n'
+        'set = ["blend.faint_steps=3"]\ntracking_uri = "http://host:5000"\nexperiment = "gates"'
+    )
+
+    gate = config.gate_for("my net")
+    assert gate is not None
+    assert gate.arguments(ModelVersionName(name="my net", version=7)) == [
+        "models:/my net/7",
+        f"--samples={tmp_path}/clean.npz",
+        "--promote=champion",
+        "--tracking-uri=http://host:5000",
+        "--experiment=gates",
+        "--set=blend.faint_steps=3",
+        "--reference=a",
+        "--reference=b",
+    ]
+    assert config.settings.command == (sys.executable, "-m", "mlflow_project", "gate")
+    assert config.gate_for("another") is None
+
+
+def test_the_default_gates_whatever_is_not_named(load: Load) -> None:
+    """And only that; samples may be an artifact of MLflow."""
+    config = load('[default]\nsamples = "runs:/1/clean.npz"\n[models.net]\nsamples = "clean.npz"\n')
+
+    assert config.gate_for("another") == config.default
+    assert config.default is not None
+    assert config.default.samples == "runs:/1/clean.npz"
+    assert config.gate_for("net") != config.default
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "names no model"),
+        ("x", "cannot be read"),
+        ("models = 3", "`models` is no section"),
+        ("models.net = 3", "`models.net` is 3, expected a section"),
+        ("default = 3", "`default` is 3, expected a section"),
+        ("[models.net]", "samples"),
+        ("[models.net]\nsamples = 3", "`samples` is 3, expected a text"),
+        ('[models.net]\nsamples = "gone.npz"', "`samples` is `gone.npz`, which is not in"),
+        ('[default]\nsamples = "clean.npz"\npolicy = "gone"', "`policy` is `gone`"),
+        ('[default]\nsamples = "clean.npz"\nsample = "a"', "unknown setting `sample`"),
+        ("max_ages = 3\n[default]", "unknown setting `max_ages`"),
+        ("max_age = -3\n[default]", "`max_age` is -3"),
+        ("attempts = 0\n[default]", "`attempts` is 0"),
+        ('attempts = "3"\n[default]', "`attempts` is '3'"),
+        ("command = []\n[default]", "`command` is empty"),
+        ('tls_key = "secret"\n[default]', "go together"),
+        ('secret_file = "gone"\n[default]', "`secret_file` is `gone`"),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(load: Load, text: str, sentence: str) -> None:
+    """It says which setting, what was found and what was expected."""
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        load(text)
+
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_the_secret_comes_from_the_environment_or_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment wins; the line break at a file's end is none of it."""
+    (tmp_path / "secret").write_text("the secret in the file\n")
+    settings = ListenSettings(secret_file=str(tmp_path / "secret"))
+
+    assert webhook_secret(settings) == "the secret in the file"
+    monkeypatch.setenv(SECRET_VARIABLE, "the secret of the environment")
+    assert webhook_secret(settings) == "the secret of the environment"
+
+
+def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
+    """Without a secret everybody could start gates."""
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match="has 0 characters, expected 16"):
+        webhook_secret(ListenSettings())
+    with pytest.raises(ConfigError, match="cannot be read"):
+        webhook_secret(ListenSettings(secret_file=str(tmp_path / "secret")))

@@ -1,0 +1,158 @@
+"""The page shows what was recovered for the class it accuses, and what noise does inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.evidence import ScanResult
+from pipeline.report import sections
+from pipeline.report.html_page import render
+from pipeline.report.wording import WORDING
+from stages.types import CleanSamples
+from tests.support.finished_scans import with_evidence
+from tests.support.report_pages import Reader
+
+Make = Callable[..., ScanResult]
+
+RECOVERED, OTHERS = "The recovered trigger", "What the other searches found"
+STRONGEST = "The strongest triggers the searches found"
+
+
+def _leading_to(result: ScanResult, targets: dict[str, int]) -> ScanResult:
+    """The scan in which some searches lead to other classes."""
+    found = dict(result.evidence.searches)
+    for name, target in targets.items():
+        found[name] = replace(found[name], targets=(target,))
+    return with_evidence(result, searches=found)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{}, {"patch": 1}, {"blend": 0, "neuron_noise": 4}, {"warp": 2, "patch": 1}]
+)
+def test_only_triggers_to_the_suspected_class_are_the_recovered_trigger(
+    make_result: Make, elsewhere: dict[str, int]
+) -> None:
+    """Under its heading each search that leads there stands, and no other; those stand apart."""
+    result = _leading_to(make_result(), elsewhere)
+
+    chapters = Reader(render(result)).chapters
+
+    for name, wording in WORDING.items():
+        target = elsewhere.get(name, 3)
+        title = f"{wording.title} to class {target}"
+        assert (title in chapters[RECOVERED]) == (name not in elsewhere)
+        assert (title in chapters.get(OTHERS, "")) == (name in elsewhere)
+    assert all(f"to class {target}" not in chapters[RECOVERED] for target in elsewhere.values())
+
+
+def test_several_searches_may_accuse_a_class_that_none_leads_to(make_result: Make) -> None:
+    """The page then says so, and calls nothing the recovered trigger."""
+    result = _leading_to(make_result(), dict.fromkeys(WORDING, 1))
+
+    chapters = Reader(render(result)).chapters
+
+    assert RECOVERED not in chapters
+    assert "No search by itself leads to class 3; several together do." in chapters[STRONGEST]
+
+
+def test_a_clean_model_has_no_recovered_trigger(real_scans: dict[str, ScanResult]) -> None:
+    """Its strongest triggers are shown as what every search returns."""
+    chapters = Reader(render(real_scans["clean"])).chapters
+
+    assert RECOVERED not in chapters
+    assert "in a clean model as well" in chapters[STRONGEST]
+    assert all(wording.title in chapters[STRONGEST] for wording in WORDING.values())
+
+
+@pytest.mark.parametrize("name", WORDING)
+def test_the_success_of_every_trigger_stands_with_its_samples(make_result: Make, name: str) -> None:
+    """Beside what was recovered its attack success rate is said, and on how many samples."""
+    result = make_result()
+    success = result.evidence.searches[name].success
+    assert success is not None
+
+    recovered = Reader(render(result)).chapters[RECOVERED]
+
+    told = f"turns {success.rate:.0%} of {success.samples} clean samples of other classes"
+    assert told in recovered
+    before = recovered[: recovered.index(told)].rsplit(".", 1)[-1]
+    assert ("inside the twin" in before) == success.inside_twin == (name == "neuron_noise")
+
+
+def test_a_trigger_that_was_never_tried_claims_no_success(make_result: Make) -> None:
+    """Where every sample was searched on, the page gives no rate."""
+    result = make_result()
+    untried = {name: replace(each, success=None) for name, each in result.evidence.searches.items()}
+
+    text = Reader(render(with_evidence(result, searches=untried))).prose
+
+    assert "clean samples of other classes into" not in text
+
+
+def test_models_without_pictures_have_a_page(
+    make_result: Make, real_scans: dict[str, ScanResult]
+) -> None:
+    """Samples that are rows of numbers have no picture, and the page says so, clean or not."""
+    for result in (make_result(), real_scans["clean"]):
+        samples = result.evidence.samples
+        assert samples is not None
+        rows = CleanSamples(
+            images=samples.images.reshape(len(samples), -1), labels=samples.labels.copy()
+        )
+
+        page = render(with_evidence(result, samples=rows))
+
+        assert "does not take images" in page
+        assert "<img" not in page
+
+
+def test_the_network_section_shows_the_bound_of_the_verdict(make_result: Make) -> None:
+    """Its ε is that of the sweep, the first at which the median class is half the way."""
+    result = make_result()
+    assert result.evidence.sweep is not None
+    assert result.evidence.untargeted is not None
+
+    found, text = sections.noise(result), Reader(render(result)).chapters["Inside the network"]
+
+    assert found is not None
+    assert found.epsilon == result.evidence.sweep.epsilon != result.evidence.untargeted.epsilon
+    assert "The verdict looks at ε = 0.1, the first of these bounds" in text
+    assert text.count("ε = ") == text.count("ε = 0.1")
+
+
+def test_a_net_that_resists_all_noise_is_judged_at_the_last_bound(make_result: Make) -> None:
+    """The page does not claim that the median class came half the way."""
+    result = make_result()
+    noise = result.evidence.searches["neuron_noise"]
+    assert noise.sweep is not None
+    low = np.full_like(noise.sweep.target_margin, -0.9)
+    swept = replace(noise.sweep, target_margin=low, chosen=2)
+    found = {**result.evidence.searches, "neuron_noise": replace(noise, sweep=swept)}
+
+    text = Reader(render(with_evidence(result, searches=found))).chapters["Inside the network"]
+
+    assert "looks at ε = 1, the largest of these bounds" in text
+    assert "the first of these bounds" not in text
+
+
+def test_noise_is_shown_for_the_class_it_leads_to(make_result: Make) -> None:
+    """Without a suspected class, triggers and network speak of one and the same class."""
+    verdict = replace(make_result().verdict, label="clean", suspected_class=None)
+    result = _leading_to(make_result(verdict=verdict), {"neuron_noise": 1})
+
+    chapters = Reader(render(result)).chapters
+
+    assert "Neuron noise to class 1" in chapters[STRONGEST]
+    assert "carries them to class 1." in chapters["Inside the network"]
+
+
+def test_only_what_was_evaluated_is_called_an_attack_success_rate(make_result: Make) -> None:
+    """The curves of the sweep are shares of probe samples, so no two rates share a name."""
+    page = render(make_result())
+
+    assert "attack success rate" not in page.lower()
+    assert "share of probe samples carried" in page

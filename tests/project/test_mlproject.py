@@ -1,0 +1,238 @@
+"""`mlflow run` works in the project's folder, and its environment matches what is declared."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml  # type: ignore[import-untyped] # stubs are not worth a dependency
+from click.testing import CliRunner, Result
+from mlflow.entities import Run
+from mlflow.projects import _project_spec
+from mlflow.utils.environment import _PythonEnv
+
+from mlflow_project import commands
+from stages.searches import STATISTICS
+from tests.support.demo_samples import TOO_FEW, save_samples
+from tests.support.places import ROOT
+from tests.support.verdict_schema import faults
+
+pytestmark = [
+    pytest.mark.usefixtures("mlflow_settings"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning"),  # MLflow's own
+]
+
+MlflowRun = Callable[..., Result]
+
+
+def _project(folder: Path) -> Any:
+    """The entry points as MLflow reads them."""
+    return _project_spec.load_project(str(folder))._entry_points  # type: ignore[no-untyped-call]
+
+
+def _dependencies(path: Path) -> Any:
+    """The requirements as MLflow reads them."""
+    return _PythonEnv.from_conda_yaml(path).dependencies  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def mlflow_run(child: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> MlflowRun:
+    """`mlflow run` of this checkout's entry point `scan`, called in the test's folder.
+
+    The command itself runs in this process, the entry point in a child's.
+    """
+    from mlflow.cli import cli  # noqa: PLC0415 (takes seconds, and warns of MLflow's own)
+
+    for name, value in child.items():
+        monkeypatch.setenv(name, value)
+
+    def run(uri: str | None, parameters: Mapping[str, object], *options: str) -> Result:
+        mlflow.set_tracking_uri(uri)  # type: ignore[arg-type] # None is MLflow's own store
+        given = [part for key, value in parameters.items() for part in ("-P", f"{key}={value}")]
+        command = ["run", str(ROOT), "-e", "scan", *given, *options, "--env-manager", "local"]
+        return CliRunner().invoke(cli, command)
+
+    return run
+
+
+def test_every_entry_point_runs_this_checkout() -> None:
+    """The commands name the module, never an installed script, and leave out nothing."""
+    points = _project(ROOT)
+
+    assert set(points) == {"main", "scan", "scan-native", "gate", "demo"}
+    assert points["main"].command == points["scan"].command
+    for point in points.values():
+        assert point.command.startswith("python -m mlflow_project ")
+        assert all(f"{{{name}}}" in point.command for name in point.parameters)
+        assert {each.type for each in point.parameters.values()} == {"string"}
+
+
+def test_the_environment_holds_what_the_package_declares() -> None:
+    """conda.yaml and pyproject.toml name the same requirements, and neither the project itself."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    listed = _dependencies(ROOT / "conda.yaml")
+
+    assert listed[0] == "-c constraints.txt"
+    assert sorted(listed[1:]) == sorted(declared)
+
+
+def test_every_requirement_is_constrained() -> None:
+    """constraints.txt pins each of them exactly, once."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line.split("==")[0].lower() for line in lines if line and not line.startswith("#")]
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    wanted = [line for line in conda["dependencies"][-1]["pip"] if "sys_platform !=" not in line]
+
+    assert len(pins) == len(set(pins))
+    for requirement in wanted[1:]:
+        assert requirement.split(";")[0].split(">")[0].strip() in pins
+
+
+def test_mlflow_run_leaves_the_answer_in_its_run(
+    tmp_path: Path, sqlite_store: str, mlflow_run: MlflowRun
+) -> None:
+    """Under `mlflow run` every non-zero code is 1 and the run FAILED; the tags say which it was."""
+    client = mlflow.MlflowClient(tracking_uri=sqlite_store)
+    experiment = client.create_experiment("project", artifact_location=str(tmp_path / "artifacts"))
+    parameters = {
+        "model": commands.DEMO / "clean.onnx",
+        "samples": save_samples(tmp_path / "few.npz", TOO_FEW),
+        "output": tmp_path / "out",
+    }
+
+    done = mlflow_run(sqlite_store, parameters, "--experiment-id", experiment)
+
+    (run,) = client.search_runs([experiment])
+    assert done.exit_code == 1
+    assert run.data.tags["ban.verdict"] == "inconclusive"
+    assert run.data.tags["ban.gate"] == "block"
+    assert run.data.tags["mlflow.source.type"] == "PROJECT"
+    assert run.info.status == "FAILED"
+    assert (tmp_path / "out" / "verdict.json").exists()
+
+
+FIGURES = {
+    "success_rate_per_class", "success_sweep", "noise_by_layer", "predictions_under_noise",
+    "anomaly_score_per_class", "recovered_triggers",
+}  # fmt: skip
+STEPS = {
+    "fetch", "inspect_onnx", "read_samples", "prove_conversion", "build_twin", "measure_sites",
+    "check_preconditions", "find_blend", "find_patch", "find_warp", "find_neuron_noise",
+    "find_untargeted_noise", "find_mask", "judge",
+}  # fmt: skip
+SETTINGS = (
+    "untargeted_noise.steps=3; neuron_noise.sweep=4;neuron_noise.samples=20;"
+    " feature_mask.epochs=3; feature_mask.batches=2; feature_mask.enabled=true"
+)
+CURVES = {
+    "neuron_noise/epsilon": 4, "neuron_noise/median_success_rate": 4,
+    "neuron_noise/max_success_rate": 4, "untargeted/loss": 3,
+    "mask/benign_loss": 3, "mask/other_loss": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def balanced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough samples for a verdict, and no more."""
+    return save_samples(tmp_path_factory.mktemp("samples") / "clean.npz", 200)
+
+
+@contextmanager
+def _downloaded(client: mlflow.MlflowClient, run_id: str, folder: Path) -> Iterator[Path]:
+    """The artifacts of a run, fetched as any other client would."""
+    folder.mkdir()
+    yield Path(client.download_artifacts(run_id, "", str(folder)))
+
+
+@pytest.mark.parametrize("where", ["default store", "server"])
+def test_the_run_holds_everything(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    mlflow_run: MlflowRun,
+    balanced: Path,
+    where: str,
+) -> None:
+    """One `mlflow run` leaves all an auditor needs, in MLflow's own store or on a server."""
+    uri = request.getfixturevalue("mlflow_server") if where == "server" else None
+    model, output = commands.DEMO / "patch.onnx", tmp_path / "out"
+    before = {path.name for path in ROOT.iterdir()}
+    parameters = {
+        "model": model, "samples": balanced, "set": SETTINGS, "seed": 3, "output": output
+    }  # fmt: skip
+
+    done = mlflow_run(uri, parameters, "--run-name", where)
+
+    client = mlflow.MlflowClient(tracking_uri=uri or f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (run,) = client.search_runs(["0"], f"attributes.run_name = '{where}'")
+    verdict = run.data.tags["ban.verdict"]
+    assert verdict in ("clean", "backdoored")
+    _check_answer(run, done.exit_code)
+    _check_params(run.data.params)
+    _check_metrics(client, run)
+    _check_dataset(run, balanced)
+    with _downloaded(client, run.info.run_id, tmp_path / "artifacts") as artifacts:
+        assert (artifacts / "model.onnx").read_bytes() == model.read_bytes()
+        document = json.loads((artifacts / "verdict.json").read_text())
+        table = json.loads((artifacts / "classes.json").read_text())
+        figures = {path.stem: path.read_bytes() for path in (artifacts / "figures").iterdir()}
+    assert not faults(document)
+    assert document == json.loads((output / "verdict.json").read_text())
+    assert document["verdict"] == verdict
+    assert len(table["data"]) == 10
+    assert {"class", "anomaly_score", *STATISTICS, "recall"} <= set(table["columns"])
+    assert set(figures) >= FIGURES
+    assert all(content.startswith(b"\x89PNG") for content in figures.values())
+    assert {path.name for path in ROOT.iterdir()} == before, "nothing is left in the project"
+
+
+def _check_answer(run: Run, returned: int) -> None:
+    """The status of the run, the code of `mlflow run` and the tags say the same."""
+    clean = run.data.tags["ban.verdict"] == "clean"
+    assert returned == (0 if clean else 1)
+    assert run.info.status == ("FINISHED" if clean else "FAILED")
+    assert run.data.tags["ban.gate"] == ("pass" if clean else "block")
+    assert run.data.tags["ban.reason"]
+    assert len(run.data.tags["ban.model_digest"]) == 64
+    assert run.data.tags["mlflow.project.entryPoint"] == "scan"
+
+
+def _check_params(params: Mapping[str, str]) -> None:
+    """Both what was asked for and what came of it."""
+    assert params["set"].strip("'") == SETTINGS  # MLflow logs it quoted for the shell
+    assert params["seed"] == "3"
+    assert params["untargeted_noise.steps"] == params["feature_mask.epochs"] == "3"
+    assert params["neuron_noise.sweep"] == "4"
+    assert params["judge.false_alarm_rate"] == "0.05"
+    assert params["model_uri"].endswith("patch.onnx")
+    assert len(params["model_digest"]) == len(params["samples_digest"]) == 64
+
+
+def _check_metrics(client: mlflow.MlflowClient, run: Run) -> None:
+    """A time per stage, the peak of memory, the statistics, and curves step by step."""
+    metrics = run.data.metrics
+    seconds = {name: value for name, value in metrics.items() if name.startswith("seconds/")}
+    assert {name.removeprefix("seconds/") for name in seconds} == STEPS
+    assert all(value >= 0 for value in seconds.values())
+    assert metrics["peak_rss_mb"] > 50
+    assert 0 <= metrics["p_value"] <= 1
+    assert metrics["clean_accuracy"] > 0.9
+    assert metrics["parity_max_rel"] < 1e-4
+    assert any(name.startswith("statistic/") for name in metrics)
+    for name, steps in CURVES.items():
+        history = client.get_metric_history(run.info.run_id, name)
+        assert sorted(point.step for point in history) == list(range(steps)), name
+
+
+def _check_dataset(run: Run, samples: Path) -> None:
+    """The digest of the clean samples, as an input of the run."""
+    assert run.inputs is not None
+    (given,) = run.inputs.dataset_inputs
+    assert run.data.params["samples_digest"].startswith(given.dataset.digest)
+    assert given.dataset.name == samples.name
+    assert [tag.value for tag in given.tags if tag.key == "mlflow.data.context"] == ["scan"]

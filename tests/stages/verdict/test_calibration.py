@@ -1,0 +1,169 @@
+"""The calibration: a row for every statistic, read strictly, and the same when written down."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from dataclasses import fields, replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from stages.errors import ConfigError
+from stages.searches import STATISTICS
+from stages.verdict.calibration import FILE, NULLS, Calibration, Null, Row, from_tables, shipped
+from tests.support.profiles import SETTINGS
+
+PLACES = [
+    *(("shared", name) for name in ("reference_weight", "classes", "growth")),
+    *(("null", null, name) for null in NULLS for name in ("location", "scale", "n")),
+    *(
+        (*statistic.split("."), name)
+        for statistic in STATISTICS
+        for name in ("weight", "spread", "gap", "n")
+    ),
+]
+"""Where every number of the calibration stands."""
+
+
+def changed(place: tuple[str, ...], value: object) -> dict[str, Any]:
+    """The shipped tables with one value changed or added."""
+    tables = copy.deepcopy(shipped().tables())
+    table = tables
+    for name in place[:-1]:
+        table = table[name]
+    table[place[-1]] = value
+    return tables
+
+
+def refusal(tables: dict[str, Any]) -> str:
+    """The sentence with which tables are refused."""
+    with pytest.raises(ConfigError) as caught:
+        from_tables(tables)
+    return str(caught.value)
+
+
+def test_every_statistic_of_every_search_has_a_row() -> None:
+    """And no row is of a statistic that no search gives."""
+    assert set(shipped().rows) == set(STATISTICS)
+    assert all(shipped().row(name) == shipped().rows[name] for name in STATISTICS)
+
+
+def test_some_statistic_of_every_search_decides() -> None:
+    """A search whose statistics all weigh nothing would be run in vain."""
+    deciding = {name.split(".")[0] for name, row in shipped().rows.items() if row.weight > 0}
+
+    assert deciding == {name.split(".")[0] for name in STATISTICS}
+
+
+def test_every_number_says_where_it_comes_from() -> None:
+    """From how many models, when, and by which command."""
+    for each in (shipped().alone, shipped().referenced, *shipped().rows.values()):
+        assert each.n > 0
+        assert date.fromisoformat(each.date) > date(2026, 1, 1)
+        assert each.command.startswith("python -m benchmarks.")
+
+
+@pytest.mark.parametrize("calibration", [shipped(), SETTINGS], ids=["shipped", "by hand"])
+def test_what_is_written_as_tables_is_read_back(calibration: Calibration) -> None:
+    """Every number and every origin."""
+    assert from_tables(calibration.tables()) == calibration
+
+
+def test_the_file_holds_the_tables_of_the_calibration() -> None:
+    """Nothing in it is left unread, and nothing is added."""
+    assert tomllib.loads(FILE.read_text(encoding="utf-8")) == shipped().tables()
+
+
+def test_a_statistic_without_a_row_says_how_to_get_one() -> None:
+    """The statistic, the file and the command."""
+    with pytest.raises(ConfigError, match=r"`blend\.new` has no row in `calibration\.toml`") as it:
+        shipped().row("blend.new")
+
+    assert "python -m benchmarks.calibration" in str(it.value)
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), True, "1", None, [1.0]])
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_every_number_is_0_or_more(place: tuple[str, ...], value: object) -> None:
+    """Whatever else stands there is refused, and the sentence names its full key."""
+    key = ".".join(place)
+
+    assert f"`calibration.{key}` is " in refusal(changed(place, value))
+
+
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_a_whole_number_is_a_number_as_well(place: tuple[str, ...]) -> None:
+    """1 and 1.0 are the same calibration where a fraction may stand; counts are whole."""
+    whole = from_tables(changed(place, 1))
+
+    if place[-1] in ("n", "classes"):
+        assert f"`calibration.{'.'.join(place)}` is 1.0" in refusal(changed(place, 1.0))
+    else:
+        assert repr(whole) == repr(from_tables(changed(place, 1.0)))
+
+
+@pytest.mark.parametrize(
+    "place", [("null", "alone", "scale"), ("null", "referenced", "scale"), ("shared", "classes")]
+)
+def test_what_is_divided_by_is_more_than_0(place: tuple[str, ...]) -> None:
+    """Scales, and the number of classes that were calibrated."""
+    assert f"`calibration.{'.'.join(place)}` is 0, expected" in refusal(changed(place, 0))
+
+
+def test_a_number_beyond_any_float_is_refused() -> None:
+    """TOML's whole numbers have no end."""
+    place = ("blend", "margin", "weight")
+
+    assert "`calibration.blend.margin.weight` is 1000" in refusal(changed(place, 10**400))
+
+
+@pytest.mark.parametrize(
+    ("place", "table"),
+    [
+        (("shared", "surprise"), "shared"),
+        (("null", "surprise"), "null"),
+        (("null", "alone", "surprise"), "null.alone"),
+        (("blend", "margin", "surprise"), "blend.margin"),
+    ],
+)
+def test_an_unknown_key_is_refused(place: tuple[str, ...], table: str) -> None:
+    """The sentence names it, its table, and what is known there."""
+    sentence = refusal(changed(place, 1.0))
+
+    assert re.match(rf"`calibration\.{re.escape(table)}` has .*\bsurprise\b.*, expected ", sentence)
+
+
+@pytest.mark.parametrize("value", [None, 3, [], "text", {}])
+@pytest.mark.parametrize(
+    "place", [("shared",), ("null",), ("null", "alone"), ("blend",), ("blend", "margin")]
+)
+def test_what_is_no_table_is_refused(place: tuple[str, ...], value: object) -> None:
+    """Also an empty one, but for a search without statistics, which says nothing."""
+    tables = changed(place, value)
+
+    if place == ("blend",) and value == {}:
+        assert not any(name.startswith("blend.") for name in from_tables(tables).rows)
+    else:
+        assert f"`calibration.{'.'.join(place)}" in refusal(tables)
+
+
+@pytest.mark.parametrize("kind", [Row, Null])
+def test_a_missing_key_is_refused(kind: type[Row] | type[Null]) -> None:
+    """Every number of a row, and where it comes from."""
+    place = ("blend", "margin") if kind is Row else ("null", "alone")
+    for field in fields(kind):
+        tables = changed((*place, field.name), 0)
+        table = tables
+        for name in place:
+            table = table[name]
+        del table[field.name]
+
+        assert f"`calibration.{'.'.join(place)}` has " in refusal(tables)
+
+
+def test_the_smallest_p_is_one_model_more_than_there_were() -> None:
+    """Of 63 models none is rarer than one in 64."""
+    assert replace(SETTINGS.alone, n=63).smallest_p == 1 / 64
