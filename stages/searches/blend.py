@@ -140,7 +140,7 @@ class Blend:
 
     def effort(self, state: BlendState) -> Effort:
         """What it has cost so far."""
-        steps = sum(len(block.classes) * block.step for block in state.blocks)
+        steps = state.steps
         return Effort(steps=steps, images=steps * len(state.ground.probe.images))
 
     def result(self, state: BlendState) -> SearchResult:

@@ -48,6 +48,11 @@ class State(Generic[Config, Ground]):
     ground: Ground
     blocks: tuple[Block, ...] = field(default=())
 
+    @property
+    def steps(self) -> int:
+        """Steps taken so far, added up over the classes."""
+        return sum(len(block.classes) * block.step for block in self.blocks)
+
     def per_class(self, values: list[torch.Tensor]) -> Floats:
         """Values (K,) from one (g,) per block; NaN for classes that have not begun."""
         spread: Floats = np.full(self.classes, np.nan, np.float32)

@@ -141,12 +141,12 @@ class NeuronNoise:
 
     def reached(self, state: NoiseState) -> Floats:
         """The mean margin (K,) in logits at the last bound of each class."""
-        values = [_curve(block, "target_margin")[:, -1] for block in state.blocks]
+        values = [block.tensors["target_margin"][:, -1] for block in state.blocks]
         return state.per_class(values)
 
     def effort(self, state: NoiseState) -> Effort:
         """What it has cost so far."""
-        steps = sum(len(block.classes) * block.step for block in state.blocks)
+        steps = state.steps
         return Effort(steps=steps, images=steps * len(state.ground.images))
 
     def result(self, state: NoiseState) -> SearchResult:
@@ -200,7 +200,7 @@ def _climb(state: NoiseState, block: Block, steps: int, step_done: Callable[[], 
     noise, gradient = _listed(block, "noise"), _listed(block, "gradient")
     added = torch.zeros(len(group), len(noise), device=group.device)
     if block.step:
-        added = _curve(block, "by_site")[:, -1]
+        added = block.tensors["by_site"][:, -1]
     curves: dict[str, list[torch.Tensor]] = {name: [] for name in CURVES}
     bounds = config.bounds[block.step : block.step + steps].tolist()
     for bound in bounds:
@@ -236,7 +236,7 @@ def _sweep(state: NoiseState) -> Sweep:
     rows = {
         name: np.stack(
             [
-                state.per_class([_curve(block, name)[:, step] for block in state.blocks])
+                state.per_class([block.tensors[name][:, step] for block in state.blocks])
                 for step in range(length)
             ]
         )
@@ -247,7 +247,7 @@ def _sweep(state: NoiseState) -> Sweep:
     chosen = int(reached.argmax()) if reached.any() else length - 1
     by_site = np.full((state.classes, len(state.ground.subject.twin.sites)), np.nan, np.float32)
     for block in state.blocks:
-        added = _curve(block, "by_site")[:, chosen].cpu().numpy() / gap
+        added = block.tensors["by_site"][:, chosen].cpu().numpy() / gap
         numbers = block.classes.cpu().numpy()
         by_site[numbers] = 0.0
         by_site[numbers, : added.shape[1]] = added
@@ -301,11 +301,6 @@ def _named(name: str, noise: Noise) -> dict[str, torch.Tensor]:
 def _listed(block: Block, name: str) -> Noise:
     count = sum(key.startswith(f"{name}.") for key in block.tensors)
     return [block.tensors[f"{name}.{number}"] for number in range(count)]
-
-
-def _curve(block: Block, name: str) -> torch.Tensor:
-    """A curve (g, steps, …) of a block."""
-    return block.tensors[name]
 
 
 neuron_noise = NeuronNoise()

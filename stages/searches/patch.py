@@ -163,17 +163,15 @@ class PatchSearch:
     def effort(self, state: PatchState) -> Effort:
         """Steps, and images: every square of a class is laid on every image."""
         config, ground = state.config, state.ground
-        steps = images = 0
+        regions, images = _beginning(state), 0
         for block in state.blocks:
-            regions = _beginning(state)
             for step in range(block.step):
                 squares = regions if step < config.first_steps else min(config.kept, regions)
                 shown = squares * len(ground.places.images)
                 if step >= config.settled_at:
                     shown = len(ground.patterns.images)
                 images += shown * len(block.classes)
-            steps += block.step * len(block.classes)
-        return Effort(steps=steps, images=images)
+        return Effort(steps=state.steps, images=images)
 
     def result(self, state: PatchState) -> SearchResult:
         """Standardised margins, and the patch that leads."""

@@ -137,7 +137,7 @@ class Warp:
 
     def effort(self, state: WarpState) -> Effort:
         """What it has cost so far."""
-        steps = sum(len(block.classes) * block.step for block in state.blocks)
+        steps = state.steps
         return Effort(steps=steps, images=steps * len(state.ground.probe.images))
 
     def result(self, state: WarpState) -> SearchResult:
