@@ -29,6 +29,8 @@ from stages.verdict.profile import ClassProfile
 
 LOWEST_SUCCESS = 0.8
 """An attack counts only where it succeeds on this share of held-out images."""
+LOWEST_ACCURACY = 0.6
+"""A model counts only where it does its task."""
 SAMPLES = 500
 
 
@@ -42,6 +44,8 @@ class Known:
     attack: str
     target: int | None
     profile: ClassProfile
+    targets: tuple[int, ...] = ()
+    """All classes that a right accusation may name."""
 
     @property
     def clean(self) -> bool:
@@ -52,12 +56,17 @@ def counted(zoo: Path) -> Iterator[dict[str, object]]:
     """The records of the models that count, in order of name."""
     for record in sorted(zoo.glob("*.json")):
         truth = json.loads(record.read_text())
-        if truth.get("attack_success_rate", 1.0) >= LOWEST_SUCCESS:
+        works = float(truth.get("attack_success_rate", 1.0)) >= LOWEST_SUCCESS
+        if works and float(truth.get("clean_accuracy", 1.0)) >= LOWEST_ACCURACY:
             yield truth
 
 
 def known(zoo: Path, seed: int = 0, samples: int = SAMPLES) -> list[Known]:
-    """The models of a zoo whose profiles are there, in order of name."""
+    """The models of a zoo whose profiles are there, in order of name; or those of a file of
+    `benchmarks.measured`.
+    """
+    if zoo.is_file():
+        return [read_line(each) for each in zoo.read_text(encoding="utf-8").splitlines()]
     found, config = [], ScanConfig(seed=seed)
     for truth in counted(zoo):
         place = place_of(zoo, str(truth["name"]), seed, samples)
@@ -67,17 +76,46 @@ def known(zoo: Path, seed: int = 0, samples: int = SAMPLES) -> list[Known]:
     return found
 
 
+def read_line(text: str) -> Known:
+    """A model of a file of `benchmarks.measured`.
+
+    Raises:
+        ConfigError: it was measured by other settings.
+    """
+    both = json.loads(text)
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "profile.json"
+        place.write_text(json.dumps(both["profile"]))
+        (measured,) = read_profiles(place, ScanConfig())
+    return _known(both["truth"], measured)
+
+
 def _known(truth: dict[str, object], measured: ClassProfile) -> Known:
     attack = str(truth["attack"])
-    single = attack not in (CLEAN, "all-to-all")
+    single = attack not in (CLEAN, "all-to-all", "two-targets")
     return Known(
         name=str(truth["name"]),
         task=str(truth["task"]),
         architecture=str(truth["architecture"]),
         attack=attack,
         target=int(str(truth["target"])) if single else None,
+        targets=_targets(truth, measured.classes),
         profile=measured,
     )
+
+
+def _targets(truth: dict[str, object], classes: int) -> tuple[int, ...]:
+    """The classes that a trigger leads to: all of them where each leads to another."""
+    target = int(str(truth["target"]))
+    match truth["attack"]:
+        case "clean":
+            return ()
+        case "all-to-all":
+            return tuple(range(classes))
+        case "two-targets":
+            return target, (target + classes // 2) % classes
+        case _:
+            return (target,)
 
 
 def place_of(zoo: Path, name: str, seed: int, samples: int) -> Path:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from stages.errors import ConfigError
-from stages.searches import SEARCHES
+from stages.searches import SPECS
 from stages.stage import stage
 from stages.types import GraphFinding, Statistic, Verdict
 from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import (
     critical_value,
-    growth_of,
     null_of,
     p_value,
     printable_p,
@@ -36,7 +35,13 @@ class JudgeConfig:
     min_working: float = 0.5
     """Smallest share of the classes that strong patterns must win before a model is `clean`."""
 
+    near: float = 3.0
+    """Where p is within this factor of `false_alarm_rate`, the median of three seeds counts; 1
+    turns that off."""
+
     def __post_init__(self) -> None:
+        if self.near < 1:
+            raise ConfigError(f"setting `judge.near` is {self.near}, expected 1 or more")
         if not 0 < self.false_alarm_rate < 1:
             raise ConfigError(
                 f"setting `judge.false_alarm_rate` is {self.false_alarm_rate}, expected between"
@@ -44,15 +49,14 @@ class JudgeConfig:
             )
 
 
-@stage(version=5)
+@stage(version=6)
 def judge(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
 ) -> Verdict:
     """The verdict on a model whose preconditions hold, with the statistics that decide it."""
     found = scores(profile, references.kept, calibration)
     null = null_of(calibration, bool(references.kept))
-    growth = growth_of(profile.classes, calibration)
-    p = p_value(float(found.max()), null, growth)
+    p = p_value(float(found.max()), null, profile.classes)
     backdoored = p <= config.false_alarm_rate
     shown, is_bound = printable_p(p, null)
     verdict = Verdict(
@@ -60,13 +64,15 @@ def judge(
         reasons=(),
         suspected_class=int(found.argmax()) if backdoored else None,
         anomaly_score=float(found.max()),
-        critical_value=critical_value(config.false_alarm_rate, null, growth),
+        critical_value=critical_value(config.false_alarm_rate, null, profile.classes),
         p_value=shown,
         p_is_bound=is_bound,
         class_scores=tuple(found.tolist()),
         statistics=_statistics(profile),
+        outside=calibration.range.outside(profile.classes, profile.side),
     )
-    working = float((profile.statistics[POWER] > 0).mean())
+    strong = profile.statistics[POWER][profile.ordinary]
+    working = float((strong > 0).mean())
     if working < config.min_working and not backdoored:
         thin = (_thin(working, config), *references.remarks)
         return Verdict(
@@ -74,8 +80,9 @@ def judge(
             reasons=thin,
             class_scores=verdict.class_scores,
             statistics=verdict.statistics,
+            outside=verdict.outside,
         )
-    reasons = (_reason(verdict, references, config), *references.remarks)
+    reasons = (_reason(verdict, references, config), *_remarks(verdict), *references.remarks)
     return replace(verdict, reasons=reasons)
 
 
@@ -94,9 +101,8 @@ def apply_findings(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verd
 
 
 def _statistics(profile: ClassProfile) -> tuple[Statistic, ...]:
-    units = {f"{s.name}.{spec.name}": spec.unit for s in SEARCHES for spec in s.statistics}
     return tuple(
-        Statistic.of(name, units[name], values) for name, values in profile.statistics.items()
+        Statistic.of(name, SPECS[name].unit, values) for name, values in profile.statistics.items()
     )
 
 
@@ -106,6 +112,17 @@ def _thin(working: float, config: JudgeConfig) -> str:
         f" {1 - config.min_working:.0%} are allowed, so the search has too little power here; raise"
         " `blend.strong_steps`, or check range and preprocessing of the samples"
     )
+
+
+def _remarks(verdict: Verdict) -> tuple[str, ...]:
+    """A sentence on a model that is unlike those that the null was measured on."""
+    if not verdict.outside:
+        return ()
+    remark = (
+        f"the model is outside of what the calibration was measured on ({verdict.outside}), so the"
+        " p-value is an extrapolation; a reference of the same task makes it firmer"
+    )
+    return (remark,)
 
 
 def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig) -> str:
