@@ -158,7 +158,7 @@ def test_a_heavy_tail_gives_less_evidence(index: float, scale: float, heavier: f
 @pytest.mark.parametrize("index", [1e3, 1e6, 1e30])
 def test_no_lead_is_worth_endlessly_much(index: float) -> None:
     """A score is a finite number."""
-    assert 30 < g(index, tail()) < 40
+    assert 7 < g(index, tail()) < 40
 
 
 # All statistics together
