@@ -29,7 +29,7 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_project.errors import TrackingError
-from pipeline.config import config_dict
+from pipeline.config import flat_settings
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.printable import printable
 from pipeline.report.html_page import REPORT_FILE, render
@@ -283,21 +283,11 @@ def _log_model(model: Path) -> None:
 def _params(result: ScanResult) -> dict[str, object]:
     evidence = result.evidence
     return {
-        **_flat(config_dict(result.config)),
+        **flat_settings(result.config),
         "model_uri": printable(result.model_uri),
         "model_digest": evidence.artifact and evidence.artifact.digest,
         "samples_digest": evidence.samples and evidence.samples.digest,
     }
-
-
-def _flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _metrics(result: ScanResult) -> list[Metric]:

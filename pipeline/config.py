@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -120,6 +120,19 @@ def config_dict(config: ScanConfig) -> dict[str, object]:
         else:
             settings[each.name] = converter.unstructure(value)
     return settings
+
+
+def flat_settings(config: ScanConfig) -> dict[str, object]:
+    """The settings by their full names, such as `blend.faint`."""
+    return dict(_named(config_dict(config)))
+
+
+def _named(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _named(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def config_digest(config: ScanConfig) -> str:

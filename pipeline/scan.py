@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Note, prepare, search_all, subject_of
 from pipeline.references.measure import select_references
 from pipeline.request import ScanRequest
+from pipeline.versions import versions_of
 from stages.errors import CannotJudge, ConfigError
 from stages.published.ban import run_ban
 from stages.published.feature_mask import find_mask
@@ -139,5 +139,4 @@ def choose_device(name: str) -> torch.device:
 def _environment(device: torch.device) -> dict[str, str]:
     versions = {"python": sys.version.split()[0], "platform": platform.platform()}
     versions |= {"device": str(device), "threads": str(torch.get_num_threads())}
-    installed = {each.metadata["Name"].lower() for each in metadata.distributions()}
-    return versions | {name: metadata.version(name) for name in PACKAGES if name in installed}
+    return versions | versions_of(PACKAGES)

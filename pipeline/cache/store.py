@@ -11,13 +11,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from pipeline.cache import entry, keys
+from pipeline.versions import versions_of
 from stages.stage import Stage
 
 Parameters = ParamSpec("Parameters")
@@ -124,12 +124,7 @@ def _moved(draft: Path, place: Path) -> bool:
 
 
 def _circumstances() -> dict[str, object]:
-    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": _versions()}
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in RECORDED_VERSIONS:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions_of(RECORDED_VERSIONS),
+    }

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.config import ScanConfig, config_dict
+from pipeline.config import ScanConfig, flat_settings
 from pipeline.evidence import ScanResult
 from pipeline.report import pictures
 from pipeline.report.charts import Chart, bar_chart, line_chart
@@ -225,10 +225,10 @@ def noise(result: ScanResult) -> Noise | None:
 
 def settings(config: ScanConfig) -> tuple[Setting, ...]:
     """Every setting by its full name."""
-    usual = dict(_flat(config_dict(ScanConfig())))
+    usual = flat_settings(ScanConfig())
     return tuple(
         Setting(name=name, value=value, changed=value != usual[name])
-        for name, value in _flat(config_dict(config))
+        for name, value in flat_settings(config).items()
     )
 
 
@@ -312,11 +312,3 @@ def _sweep(sweep: Sweep, marked: int) -> Chart:
     lines.append(("median", np.median(others, axis=1)))
     lines.append(("marked", sweep.success_rate[:, marked]))
     return line_chart(sweep.bounds, lines)
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
