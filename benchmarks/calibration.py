@@ -21,7 +21,7 @@ from typing import Any
 import click
 import numpy as np
 from scipy.optimize import minimize
-from scipy.stats import gumbel_r, kstest
+from scipy.stats import genpareto, gumbel_r, kstest
 
 from benchmarks.profiles import Known, known
 from pipeline.atomic_files import write_text
@@ -71,6 +71,9 @@ def tail(values: list[Floats], whole: bool) -> Tail:
         index = np.concatenate([anomaly_index(each, each, least) for each in known])
     upper = float(np.quantile(index, 1 - UPPER))
     beyond = index[index > upper] - upper
+    if len(beyond):
+        fit, _, _ = genpareto.fit(beyond, floc=0)
+        click.echo(f"  a tail of {len(beyond)} classes, whose likeliest shape is {fit:.2f}")
     return Tail(
         centre=round(centre, 4),
         least=round(least, 4),
@@ -81,6 +84,8 @@ def tail(values: list[Floats], whole: bool) -> Tail:
 
 def row(models: Sequence[Known], statistic: str, origin: Origin) -> Row:
     """The tails of a statistic, by itself and as the difference of two models of one task."""
+
+    click.echo(f"{statistic}, by itself and beside a reference:")
 
     def values(profile: ClassProfile) -> Floats:
         return profile.statistics[statistic]
@@ -114,30 +119,30 @@ def largest(
 
 
 def fitted(name: str, values: Floats, classes: Floats, models: int, origin: Origin) -> Null:
-    """The likeliest Gumbel distribution of some largest scores, of so many models.
+    """The likeliest Gumbel distribution of the squares of some largest scores, of so many models.
 
     Its location grows with the logarithm of the number of classes. Its scale is the likeliest one,
     or larger, so that its critical value at 5 % is not below the score that 5 % exceed.
     """
-    away = np.log(np.maximum(classes, CLASSES) / CLASSES)
+    away, squares = np.log(np.maximum(classes, CLASSES) / CLASSES), values**2
 
     def unlikelihood(parameters: Floats) -> float:
         location, log_scale, growth = parameters
-        moved = values - location - max(growth, 0.0) * away
+        moved = squares - location - max(growth, 0.0) * away
         return -float(gumbel_r.logpdf(moved, 0, max(math.exp(log_scale), NARROWEST)).sum())
 
-    start = [float(np.median(values)), math.log(max(float(np.std(values)), NARROWEST)), 0.1]
+    start = [float(np.median(squares)), math.log(max(float(np.std(squares)), NARROWEST)), 0.1]
     location, log_scale, growth = minimize(unlikelihood, start, method="Nelder-Mead").x
     growth = max(float(growth), 0.0) if np.ptp(away) else 0.0
     scale = max(math.exp(log_scale), NARROWEST)
-    moved = values - growth * away
+    moved = squares - growth * away
     scale = max(scale, (np.quantile(moved, 0.95) - location) / gumbel_r.isf(0.05))
     fit = kstest(moved, "gumbel_r", args=(location, scale))
     click.echo(
         f"{name}: location {location:.3f}, scale {scale:.3f}, growth {growth:.3f}, n {len(values)},"
         f" Kolmogorov-Smirnov p = {fit.pvalue:.2f}; exceeded by 5 %:"
         f" {np.quantile(moved, 0.95):.2f}, by the Gumbel {gumbel_r.isf(0.05, location, scale):.2f};"
-        f" largest {moved.max():.2f}"
+        f" largest {moved.max():.2f} (squares of scores)"
     )
     return Null(
         location=round(float(location), 3),

@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Null:
-    """The largest score among `n` clean models: a Gumbel distribution.
+    """The square of the largest score among `n` clean models: a Gumbel distribution.
 
     `location` is that of ten classes, which grows by `growth` with the logarithm of their number.
     Beside references the scores of all pairs are fitted, and `n` is still the number of models, as

@@ -46,7 +46,7 @@ def test_one_task_is_only_reported_on() -> None:
     assert used["tuning"] <= used["calibration"] <= used["report"]
 
 
-@pytest.mark.parametrize(("split", "turns"), [("tuning", 2), ("report", TURNS)])
+@pytest.mark.parametrize(("split", "turns"), [("tuning", 2), ("report", len(TURNS))])
 def test_every_attack_has_as_many_models(split: str, turns: int) -> None:
     """Names are unique, every attack is met equally often, and every task has clean models."""
     made = list(recipes(split))

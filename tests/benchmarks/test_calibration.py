@@ -80,7 +80,7 @@ def test_a_tenth_of_the_classes_lies_in_the_tail() -> None:
     least = float(np.median(deviations))
     index = np.concatenate(
         [
-            (each - middle) / max(deviation, least)
+            (each - middle) / np.hypot(deviation, least)
             for each, middle, deviation in zip(values, middles, deviations, strict=True)
         ]
     )
@@ -163,15 +163,15 @@ def test_the_null_does_not_exceed_its_false_alarm_rate(
 def test_the_null_grows_as_the_scores_do() -> None:
     """Location, scale and growth of scores that grow with the number of classes are found again."""
     classes = np.repeat([10.0, 20.0, 43.0, 100.0], 300)
-    values = gumbel_r.rvs(
-        3.0 + 0.5 * np.log(classes / 10), 0.4, len(classes), random_state=np.random.default_rng(0)
+    squares = gumbel_r.rvs(
+        8.0 + 2.0 * np.log(classes / 10), 1.5, len(classes), random_state=np.random.default_rng(0)
     )
 
-    null = null_of(values, classes)
+    null = null_of(np.sqrt(squares), classes)
 
-    assert null.location == pytest.approx(3.0, abs=0.1)
-    assert null.scale == pytest.approx(0.4, abs=0.1)
-    assert null.growth == pytest.approx(0.5, abs=0.1)
+    assert null.location == pytest.approx(8.0, abs=0.3)
+    assert null.scale == pytest.approx(1.5, abs=0.3)
+    assert null.growth == pytest.approx(2.0, abs=0.3)
 
 
 def test_scores_that_shrink_with_classes_lower_no_limit() -> None:

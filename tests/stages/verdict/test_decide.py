@@ -286,7 +286,9 @@ def test_many_classes_raise_the_bar() -> None:
     assert many.p_value is not None
     assert many.p_value > few.p_value
     assert few.critical_value is not None
-    assert many.critical_value == pytest.approx(few.critical_value + NULL.growth * math.log(10))
+    assert many.critical_value is not None
+    grown = few.critical_value**2 + NULL.growth * math.log(10)
+    assert many.critical_value**2 == pytest.approx(grown)
 
 
 @pytest.mark.parametrize("lead", [0.0, 5.0])
@@ -353,7 +355,7 @@ def test_an_extreme_lead_has_a_finite_score() -> None:
     assert verdict.label == "backdoored"
     assert verdict.anomaly_score is not None
     assert math.isfinite(verdict.anomaly_score)
-    assert verdict.anomaly_score > 30
+    assert verdict.anomaly_score > 10
 
 
 @pytest.mark.parametrize("model", [profile(), BACKDOORED])

@@ -87,13 +87,13 @@ def test_the_index_keeps_the_order_of_the_classes(values: Floats, least: float) 
     assert (np.diff(found[np.argsort(values)]) >= 0).all()
 
 
-def test_the_larger_of_deviation_and_least_is_the_unit() -> None:
-    """The classes' own deviation of 4, unless that of the usual clean model is larger."""
+def test_both_deviations_make_the_unit() -> None:
+    """The classes' own deviation of 4, and that of the usual clean model."""
     away = 4 / 1.4826
     values = np.array([-away, -away, 0, away, 10], np.float32)
 
-    assert anomaly_index(values, values, 3.0)[-1] == pytest.approx(2.5, rel=1e-5)
-    assert anomaly_index(values, values, 5.0)[-1] == pytest.approx(2.0, rel=1e-5)
+    assert anomaly_index(values, values, 0.0)[-1] == pytest.approx(2.5, rel=1e-5)
+    assert anomaly_index(values, values, 3.0)[-1] == pytest.approx(2.0, rel=1e-5)
     equal = np.full(7, 1e6, np.float32)
     assert anomaly_index(equal, equal, 0.0).tolist() == [0.0] * 7
 
