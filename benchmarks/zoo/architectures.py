@@ -245,7 +245,7 @@ TUNING: dict[str, Build] = {
 }
 CALIBRATION: dict[str, Build] = {"densenet": densenet, "groupnorm": groupnorm, "lenet": lenet}
 FAVOURING: dict[str, Build] = {"pooled-flat": pooled_flat}
-"""For calibration and the demo: nets that favour a class more than the others do."""
+"""For calibration: nets that favour a class more than the others do."""
 REPORT: dict[str, Build] = {
     "vgg-flat": vgg_flat,
     "preact": preact,
