@@ -84,7 +84,6 @@ def tail(values: list[Floats], whole: bool) -> Tail:
 
 def row(models: Sequence[Known], statistic: str, origin: Origin) -> Row:
     """The tails of a statistic, by itself and as the difference of two models of one task."""
-
     click.echo(f"{statistic}, by itself and beside a reference:")
 
     def values(profile: ClassProfile) -> Floats:

@@ -1,4 +1,5 @@
-"""What is found on tasks that the calibration has never seen: each task is left out in turn.
+"""What is found on tasks that the calibration has never seen: each is left out in turn, and with it
+every task that is made of the same drawings.
 
 `python -m benchmarks.detection --leave-one-out` prints these tables. A model has one verdict of
 each kind: by itself, beside one reference of its architecture, and beside one of any architecture.
@@ -16,6 +17,7 @@ from benchmarks.outcomes import Outcome, alone, beside_one
 from benchmarks.profiles import Known
 from benchmarks.tables import auroc, contrasted, interval
 from benchmarks.zoo.recipe import CLEAN
+from benchmarks.zoo.tasks import TASKS
 from pipeline.config import ScanConfig
 
 FEWEST = 10
@@ -28,7 +30,7 @@ Verdicts = dict[str, list[Outcome]]
 def judged_apart(
     models: Sequence[Known], calibrating: Sequence[Known], config: ScanConfig
 ) -> Verdicts:
-    """The verdicts on every model, by a calibration on the clean models of the other tasks.
+    """The verdicts on every model, by a calibration on clean models of tasks of another origin.
 
     References come from all clean models that are given, of the model's own task.
 
@@ -37,10 +39,10 @@ def judged_apart(
     """
     verdicts: Verdicts = {}
     known = {each.name: each for each in (*models, *calibrating)}
-    for task in dict.fromkeys(each.task for each in models):
-        own = [each for each in models if each.task == task]
-        others = [each for each in calibrating if each.clean and each.task != task]
-        click.echo(f"calibrated on {len(others)} clean models, none of them of {task}:")
+    for origin in dict.fromkeys(TASKS[each.task].origin for each in models):
+        own = [each for each in models if TASKS[each.task].origin == origin]
+        others = [e for e in calibrating if e.clean and TASKS[e.task].origin != origin]
+        click.echo(f"calibrated on {len(others)} clean models, none of them of {origin}:")
         fitting = replace(config, calibration=calibrated(others, ORIGIN))
         for kind, outcomes in _judged(own, list(known.values()), fitting).items():
             verdicts.setdefault(kind, []).extend(outcomes)

@@ -1,7 +1,8 @@
 """What was measured of each model of a zoo, as one file that is kept with the project.
 
 `python -m benchmarks.measured --zoo FOLDER --output benchmarks/measured/NAME.jsonl` collects the
-recipe, what became of the model, its digest and its statistics, one model a line. Calibration and
+recipe, what became of the model, its digest and its statistics, one model a line, with those by
+further seeds where its verdict is near the limit. Calibration and
 every table of results rebuild from these files without training anything.
 """
 
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks.profiles import SAMPLES, Known, counted, place_of, read_line
+from benchmarks.profiles import SAMPLES, Known, counted, further_places, place_of, read_line
 from pipeline.atomic_files import write_text
 
 FOLDER = Path(__file__).parent / "measured"
@@ -20,15 +22,20 @@ DIGITS = 5
 """Digits of a statistic that are kept."""
 
 
-def line(truth: dict[str, object], measured: Path) -> str:
-    """One model: its record, and its class profile with the settings it was measured by."""
-    document = json.loads(measured.read_text(encoding="utf-8"))
+def line(truth: dict[str, object], places: list[Path]) -> str:
+    """One model: its record, and its class profiles with the settings they were measured by."""
+    profiles = [_short(json.loads(place.read_text(encoding="utf-8"))) for place in places]
+    return json.dumps({"truth": truth, "profiles": profiles}, separators=(",", ":"))
+
+
+def _short(document: dict[str, Any]) -> dict[str, Any]:
+    """A profile with fewer digits."""
     for each in document["models"]:
         each["statistics"] = {
             name: [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
             for name, values in each["statistics"].items()
         }
-    return json.dumps({"truth": truth, "profile": document}, separators=(",", ":"))
+    return document
 
 
 def read(path: Path) -> list[Known]:
@@ -44,7 +51,7 @@ def read(path: Path) -> list[Known]:
 def main(zoo: Path, output: Path, seed: int, samples: int) -> None:
     """Write what was measured of the models of ZOO."""
     found = [
-        line(truth, place)
+        line(truth, [place, *further_places(place, seed)])
         for truth in counted(zoo)
         if (place := place_of(zoo, str(truth["name"]), seed, samples)).exists()
     ]

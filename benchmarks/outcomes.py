@@ -13,9 +13,11 @@ import numpy as np
 from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from pipeline.config import ScanConfig
+from pipeline.judging import FURTHER, is_near
+from stages.types import Verdict
 from stages.verdict.decide import judge
 from stages.verdict.score import null_of, p_value
-from stages.verdict.vetting import vet
+from stages.verdict.vetting import Vetted, vet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
     """The verdict on a model; its score is −log p by the null, also where p is only a bound."""
     calibration, profiles = config.calibration, tuple(each.profile for each in references)
     vetted = vet(model.profile, profiles, config.vetting, calibration)
-    verdict = judge(model.profile, vetted, calibration, config.judge)
+    verdict = _verdict(model, vetted, config)
     null = null_of(calibration, bool(vetted.kept))
     p = p_value(max(verdict.class_scores), null, model.profile.classes)
     return Outcome(
@@ -91,6 +93,15 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
         blocked=verdict.label == "backdoored",
         inconclusive=verdict.label == "inconclusive",
     )
+
+
+def _verdict(model: Known, vetted: Vetted, config: ScanConfig) -> Verdict:
+    """The verdict; near the limit the median of three seeds, where all were measured."""
+    profiles = (model.profile, *model.further)
+    first, *others = (judge(e, vetted, config.calibration, config.judge) for e in profiles)
+    if len(others) < len(FURTHER) or not is_near(first, config):
+        return first
+    return sorted((first, *others), key=lambda each: each.anomaly_score or 0.0)[1]
 
 
 def peer(models: Sequence[Known], zoos: Sequence[Path], method: str) -> list[Outcome]:

@@ -13,10 +13,12 @@ from benchmarks import data, pictures
 class Task:
     """Where its images come from, how many are trained on, and how often; the number of classes.
 
-    `channels` and `side` are those of an image.
+    `channels` and `side` are those of an image. Tasks of one `origin` are made of the same
+    drawings, so that who leaves one out leaves out all of them.
     """
 
     make: Callable[[], data.Split]
+    origin: str
     images: int
     epochs: int
     classes: int
@@ -28,6 +30,7 @@ def _pictures(name: str, images: int, epochs: int) -> Task:
     known = pictures.PICTURE_TASKS[name]
     return Task(
         make=partial(pictures.split, name),
+        origin=name.partition("-")[0],
         images=images,
         epochs=epochs,
         classes=known.classes,
@@ -37,14 +40,22 @@ def _pictures(name: str, images: int, epochs: int) -> Task:
 
 
 TASKS = {
-    "digits": Task(make=data.digits, images=1100, epochs=30, classes=10, channels=1, side=16),
-    "fashion": Task(make=data.fashion, images=12000, epochs=4, classes=10, channels=1, side=28),
-    "colour": Task(make=data.colour, images=10000, epochs=4, classes=10, channels=3, side=32),
+    "digits": Task(
+        make=data.digits, origin="digits", images=1100, epochs=30, classes=10, channels=1, side=16
+    ),
+    "fashion": Task(
+        make=data.fashion, origin="clothes", images=12000, epochs=4, classes=10, channels=1, side=28
+    ),
+    "colour": Task(
+        make=data.colour, origin="clothes", images=10000, epochs=4, classes=10, channels=3, side=32
+    ),
     "signs-16": _pictures("signs-16", 6400, 6),
     "signs-43": _pictures("signs-43", 8600, 6),
     "signs-147": _pictures("signs-147", 11760, 5),
     "flags-20": _pictures("flags-20", 4000, 6),
-    "pairs": Task(make=data.pairs, images=16000, epochs=6, classes=100, channels=1, side=32),
+    "pairs": Task(
+        make=data.pairs, origin="digits", images=16000, epochs=6, classes=100, channels=1, side=32
+    ),
 }
 
 

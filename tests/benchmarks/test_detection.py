@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,17 @@ def test_a_task_is_judged_by_the_others() -> None:
     expected = ScanConfig(calibration=calibrated(fashion, ORIGIN))
     assert found == alone(of_digits, expected)
     assert found != alone(of_digits, ScanConfig(calibration=calibrated(clean, ORIGIN)))
+
+
+def test_tasks_of_the_same_drawings_are_left_out_together() -> None:
+    """Who judges clothes in grey has not seen clothes in colour either."""
+    models = zoo_of_two_tasks()
+    of_fashion = [each for each in models if each.task == "fashion"]
+    coloured = [replace(each, name=f"{each.name}-c", task="colour") for each in of_fashion]
+
+    with_it = judged_apart(of_fashion, [*models, *coloured], ScanConfig())["alone"]
+
+    assert with_it == judged_apart(of_fashion, models, ScanConfig())["alone"]
 
 
 def test_a_backdoored_model_never_calibrates() -> None:

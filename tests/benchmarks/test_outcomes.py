@@ -13,7 +13,8 @@ from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
-from stages.verdict.decide import POWER
+from stages.verdict.decide import POWER, JudgeConfig
+from stages.verdict.profile import ClassProfile
 from tests.support.known_models import outcome, with_class_above
 
 
@@ -117,3 +118,31 @@ def test_a_peer_is_read_from_any_zoo(tmp_path: Path) -> None:
         ("bad", "digits", True),
         ("other", "fashion", False),
     ]
+
+
+def near_the_limit(config: ScanConfig) -> Known:
+    """A model whose p-value alone is near the rate."""
+    for by in np.linspace(0, 4, 400):
+        model = with_class_above("near", float(by))
+        (found,) = alone([model], config)
+        if -np.log(config.judge.false_alarm_rate) < found.score < -np.log(0.04):
+            return model
+    raise AssertionError("no lead gives such a p-value")
+
+
+def test_near_the_limit_the_median_of_three_seeds_counts() -> None:
+    """One of three that blocks does not; far from the limit, the first seed alone counts."""
+    config = ScanConfig(judge=JudgeConfig(near=1.4))
+    quiet, loud = plain("quiet").profile, with_class_above("loud", 20.0).profile
+    near = near_the_limit(config)
+    (first,) = alone([near], config)
+
+    def blocked(model: Known, *further: ClassProfile) -> bool:
+        (found,) = alone([replace(model, further=further)], config)
+        return bool(found.blocked)
+
+    assert first.blocked
+    assert not blocked(near, quiet, quiet)
+    assert blocked(near, quiet, loud)
+    assert blocked(near, quiet)
+    assert blocked(with_class_above("far", 20.0), quiet, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
@@ -11,14 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import measured
-from benchmarks.profiles import SAMPLES, known, measure, place_of
+from benchmarks.profiles import SAMPLES, known, main, measure, place_of
 from benchmarks.zoo import training
 from benchmarks.zoo.recipe import Recipe
 from pipeline.config import ScanConfig
 from pipeline.references.profile_file import read_profiles
 from stages.errors import ConfigError
 from stages.searches import STATISTICS
-from tests.support.known_models import clean_models, drawn, known_model, write_zoo
+from tests.support.known_models import clean_models, drawn, known_model, with_class_above, write_zoo
 from tests.support.places import DEMO
 
 
@@ -92,8 +93,10 @@ def collected(zoo: Path, output: Path) -> Path:
 
 def test_the_kept_file_says_what_the_folder_says(tmp_path: Path) -> None:
     """Models that are read from a file are those of the folder, to five digits."""
-    models = [*clean_models(2), known_model("bad", drawn(np.random.default_rng(3)), "wanet")]
-    zoo = write_zoo(tmp_path / "zoo", models)
+    one, other = clean_models(2)
+    bad = known_model("bad", drawn(np.random.default_rng(3)), "wanet")
+    seeds = tuple(each.profile for each in clean_models(2, seed=7))
+    zoo = write_zoo(tmp_path / "zoo", [one, replace(other, further=seeds), bad])
 
     kept = known(collected(zoo, tmp_path / "kept" / "zoo.jsonl"))
 
@@ -103,6 +106,18 @@ def test_the_kept_file_says_what_the_folder_says(tmp_path: Path) -> None:
         for name in STATISTICS:
             expected = other.profile.statistics[name]
             assert one.profile.statistics[name] == pytest.approx(expected, rel=1e-4)
+    digests = [[each.digest for each in model.further] for model in kept]
+    assert sorted(digests) == [[], [], [each.digest for each in seeds]]
+
+
+def test_only_models_near_the_limit_are_measured_further(tmp_path: Path) -> None:
+    """One far from the limit keeps its one profile."""
+    zoo = write_zoo(tmp_path / "zoo", [with_class_above("far", 20.0)])
+
+    run = CliRunner().invoke(main, ["--zoo", str(zoo), "--near"])
+
+    assert (run.exit_code, run.output) == (0, "")
+    assert len(list((zoo / "profiles").iterdir())) == 1
 
 
 def test_a_kept_file_of_other_settings_is_refused(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def with_class_above(name: str, by: float, attack: str = "badnets", **settings: 
 
 
 def write_zoo(folder: Path, models: list[Known]) -> Path:
-    """A zoo in which these models have been measured."""
+    """A zoo in which these models have been measured, by seed 0 and the further ones they have."""
     (folder / "profiles").mkdir(parents=True)
     for each in models:
         truth = {
@@ -90,8 +90,9 @@ def write_zoo(folder: Path, models: list[Known]) -> Path:
             "target": TARGET,
         }
         (folder / f"{each.name}.json").write_text(json.dumps(truth))
-        place = place_of(folder, each.name, 0, SAMPLES)
-        place.write_text(profile_text((each.profile,), ScanConfig()))
+        for seed, profile in enumerate((each.profile, *each.further)):
+            place = place_of(folder, each.name, seed, SAMPLES)
+            place.write_text(profile_text((profile,), ScanConfig(seed=seed)))
     return folder
 
 
