@@ -15,6 +15,7 @@ from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import (
     critical_value,
+    evidence,
     null_of,
     p_value,
     printable_p,
@@ -82,8 +83,9 @@ def judge(
             statistics=verdict.statistics,
             outside=verdict.outside,
         )
-    reasons = (_reason(verdict, references, config), *_remarks(verdict), *references.remarks)
-    return replace(verdict, reasons=reasons)
+    mapped = _is_mapped(profile, references, calibration, verdict)
+    reason = _reason(verdict, references, config, mapped=mapped)
+    return replace(verdict, reasons=(reason, *_remarks(verdict), *references.remarks))
 
 
 def with_published(verdict: Verdict, *statistics: Statistic) -> Verdict:
@@ -125,13 +127,30 @@ def _remarks(verdict: Verdict) -> tuple[str, ...]:
     return (remark,)
 
 
-def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig) -> str:
+def _is_mapped(
+    profile: ClassProfile, references: Vetted, calibration: Calibration, verdict: Verdict
+) -> bool:
+    """Whether at least half of the score is of the whole model, not of its leading class."""
+    squares = [
+        float(evidence(name, profile, references.kept, calibration).max()) ** 2
+        for name in profile.statistics
+        if SPECS[name].whole
+    ]
+    return 2 * sum(squares) >= (verdict.anomaly_score or 0.0) ** 2
+
+
+def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig, *, mapped: bool) -> str:
     against = f" against {len(references.kept)} reference(s)" if references.kept else ""
     numbers = (
         f"anomaly score {verdict.anomaly_score:.2f}{against}, critical value"
         f" {verdict.critical_value:.2f}, p {'<' if verdict.p_is_bound else '='}"
         f" {verdict.p_value:.2g}, false-alarm rate {config.false_alarm_rate}"
     )
+    if verdict.suspected_class is not None and mapped:
+        return (
+            "the model as a whole stands out: one fixed trigger carries each class to a class of"
+            f" its own; of the classes by themselves, {verdict.suspected_class} leads ({numbers})"
+        )
     if verdict.suspected_class is not None:
         return (
             f"class {verdict.suspected_class} stands out: one fixed trigger carries samples of"

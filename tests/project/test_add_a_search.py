@@ -65,7 +65,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / file, place / file)
     (place / "stages" / "searches" / f"{NAME}.py").write_text(block("python", "The file `stages"))
     registry = place / "stages" / "searches" / "__init__.py"
-    imported, listed = block("python", "Its import in"), block("python", "Its line at")
+    imported, listed = block("python", "Its import in"), block("text", "Its line at")
     replaced(registry, r"\n(?=\nSEARCHES: )", f"\n{imported}")
     replaced(registry, r"(?s)(SEARCHES: .*?\n)(?=\)\n)", lambda found: found[1] + listed)
     replaced(
