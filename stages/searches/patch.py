@@ -283,7 +283,7 @@ def _beginning(state: PatchState) -> int:
 
 
 def _side(state: PatchState) -> float:
-    """Side of the square as a share of the image's; of what is no image, as a square of its size."""
+    """Side of the square as a share of the image's; a vector counts as a square of its size."""
     height, width = image_layout.plane(state.ground.subject.samples.images.shape[1:])
     side = min(height, width) if min(height, width) > 1 else (height * width) ** 0.5
     return max(state.config.side, min(1.0, state.config.least / side))

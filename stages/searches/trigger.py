@@ -113,7 +113,7 @@ def tone_of(
     axis = image_layout.colour_axis(shape)
     shares = (images - low) / (high - low).clamp(min=1e-6)
     ahead = shares.unsqueeze(1) if axis is None else shares.movedim(axis + 1, 1)
-    mixed = torch.einsum("gcd,nd...->gnc...", mixing, ahead)
+    mixed = torch.einsum("gij,nj...->gni...", mixing, ahead)
     wide = (-1, 1, mixed.shape[2], *[1] * (ahead.dim() - 2))
     mixed = (mixed + lift.reshape(wide)).clamp(1e-3, 1)
     bent = mixed ** curve.reshape(-1, *[1] * (mixed.dim() - 1))
