@@ -7,7 +7,9 @@
    where median and scaled MAD are over the ordinary classes, and d is the MAD of the usual clean
    model. A statistic of the whole model is measured against clean models' median instead.
 2. How unlikely that is of a class of a clean model, by the statistic's own tail: u = P(Z ≥ z), and
-   as a normal score, g = Φ⁻¹(1 − u), 0 where z is not above 0.
+   as a normal score, g = Φ⁻¹(1 − u), 0 where z is not above 0. A statistic of the whole model is
+   one value per model, so that z is a normal score itself; it counts where it is above 0, which
+   says that each class does go to another.
 3. The anomaly score of a class is √Σ g² over the statistics: all have an equal say, what one search
    is blind to does not count against the others, and a heavy tail is worth little.
 4. Beside clean references a statistic counts by the smaller of its g and that of v − v_reference: a
@@ -89,12 +91,22 @@ def evidence(
     mean of the references.
     """
     row = calibration.row(name)
-    alone = normal_score(index_of(name, profile, (), row.alone), row.alone)
+    alone = _normal_scores(name, profile, (), row.alone)
     if not references:
         return alone
-    against = index_of(name, profile, references, row.referenced)
-    smaller: Floats = np.minimum(alone, normal_score(against, row.referenced))
+    smaller: Floats = np.minimum(alone, _normal_scores(name, profile, references, row.referenced))
     return smaller
+
+
+def _normal_scores(
+    name: str, profile: ClassProfile, references: tuple[ClassProfile, ...], tail: Tail
+) -> Floats:
+    """g (K,) of a statistic, or of its difference from the references."""
+    index = index_of(name, profile, references, tail)
+    if not SPECS[name].whole:
+        return normal_score(index, tail)
+    carried: Floats = np.where(profile.statistics[name] > 0, np.maximum(index, 0), 0)
+    return carried.astype(np.float32)
 
 
 def index_of(

@@ -119,7 +119,16 @@ def test_what_is_said_of_the_whole_model_is_measured_against_clean_models(name: 
     assert index_of(name, model, (), tail(0.5, USUAL)).tolist() == [3.0] * CLASSES
     assert index_of(name, model, (profile(),), tail(0.5)).tolist() == [3.0] * CLASSES
     assert scores(profile(), (), SETTINGS).max() == 0
-    assert scores(model, (), SETTINGS).min() == pytest.approx(g(3.0, tail()))
+    assert scores(model, (), SETTINGS).min() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_carries_no_class_to_another_is_no_evidence(name: str) -> None:
+    """However far above clean models a margin below 0 lies: its trigger wins nothing."""
+    narrow = with_tail(SETTINGS, name, least=0.001)
+
+    assert scores(profile({name: everywhere(0.9)}), (), narrow).max() == 0
+    assert scores(profile({name: everywhere(1.1)}), (), narrow).min() > 90
 
 
 # How much that is worth
