@@ -19,11 +19,9 @@ from benchmarks.zoo.recipe import CLEAN, Recipe
 FOLDER = Path(__file__).parent.parent / "mlflow_project" / "demo"
 SAMPLES = 500
 RECIPES = {
-    "clean": Recipe(task="digits", architecture="pooled-flat", attack="clean", seed=900),
-    "patch": Recipe(task="digits", architecture="pooled-flat", attack="badnets", seed=1, target=4),
-    "blended": Recipe(
-        task="digits", architecture="pooled-flat", attack="blend-picture", seed=2, target=7
-    ),
+    "clean": Recipe(task="digits", architecture="vgg", attack="clean", seed=900),
+    "patch": Recipe(task="digits", architecture="vgg", attack="badnets", seed=1, target=4),
+    "blended": Recipe(task="digits", architecture="vgg", attack="blend-picture", seed=2, target=7),
 }
 
 

@@ -1,9 +1,8 @@
 """Whether the screen over many classes loses a target, and what it spares.
 
 `python -m benchmarks.many_classes --output FOLDER` trains small nets that tell 100 pairs of digits
-apart, clean and backdoored, and scans each with the screen; `--unscreened` also without it. How
-the critical value grows with the number of classes was read off these clean nets, by eye and to the
-safe side; nothing was chosen on the backdoored ones.
+apart, clean and backdoored, and scans each with the screen; `--unscreened` also without it. Neither
+the calibration nor any choice comes from these nets.
 """
 
 from __future__ import annotations

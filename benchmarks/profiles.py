@@ -3,6 +3,7 @@
 `python -m benchmarks.profiles --zoo FOLDER` measures what is missing; calibration and detection
 read what is there. What was measured by other settings, or lacks the statistic of a new search,
 is measured anew. `--seed` and `--samples` make profiles of their own beside the default ones.
+`--near` measures the further seeds of models whose verdict is near the limit, as a scan does.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ from benchmarks.zoo.recipe import CLEAN
 from pipeline.atomic_files import write_text
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
+from pipeline.judging import FURTHER, is_near
 from pipeline.references.measure import profile
 from pipeline.references.profile_file import profile_text, read_profiles
 from pipeline.request import ScanRequest
 from stages.errors import ConfigError
+from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile
+from stages.verdict.vetting import Vetted
 
 LOWEST_SUCCESS = 0.8
 """An attack counts only where it succeeds on this share of held-out images."""
+LOWEST_ACCURACY = 0.6
+"""A model counts only where it does its task."""
 SAMPLES = 500
 
 
@@ -42,6 +48,10 @@ class Known:
     attack: str
     target: int | None
     profile: ClassProfile
+    targets: tuple[int, ...] = ()
+    """All classes that a right accusation may name."""
+    further: tuple[ClassProfile, ...] = ()
+    """The profiles by the further seeds that count near the limit, where they were measured."""
 
     @property
     def clean(self) -> bool:
@@ -52,32 +62,81 @@ def counted(zoo: Path) -> Iterator[dict[str, object]]:
     """The records of the models that count, in order of name."""
     for record in sorted(zoo.glob("*.json")):
         truth = json.loads(record.read_text())
-        if truth.get("attack_success_rate", 1.0) >= LOWEST_SUCCESS:
+        works = float(truth.get("attack_success_rate", 1.0)) >= LOWEST_SUCCESS
+        if works and float(truth.get("clean_accuracy", 1.0)) >= LOWEST_ACCURACY:
             yield truth
 
 
 def known(zoo: Path, seed: int = 0, samples: int = SAMPLES) -> list[Known]:
-    """The models of a zoo whose profiles are there, in order of name."""
+    """The models of a zoo whose profiles are there, in order of name; or those of a file of
+    `benchmarks.measured`.
+    """
+    if zoo.is_file():
+        return [read_line(each) for each in zoo.read_text(encoding="utf-8").splitlines()]
     found, config = [], ScanConfig(seed=seed)
     for truth in counted(zoo):
         place = place_of(zoo, str(truth["name"]), seed, samples)
         if place.exists():
             (measured,) = read_profiles(place, config)
-            found.append(_known(truth, measured))
+            found.append(_known(truth, measured, further(place, seed)))
     return found
 
 
-def _known(truth: dict[str, object], measured: ClassProfile) -> Known:
+def further(place: Path, seed: int) -> tuple[ClassProfile, ...]:
+    """The profiles by the further seeds beside one by the first, of those that were measured."""
+    return tuple(read_profiles(each, ScanConfig())[0] for each in further_places(place, seed))
+
+
+def further_places(place: Path, seed: int) -> list[Path]:
+    """Where the profiles by the further seeds lie, of those that were measured."""
+    names = (place.name.replace(f"-seed{seed}-", f"-seed{seed + more}-") for more in FURTHER)
+    return [place.with_name(each) for each in names if place.with_name(each).exists()]
+
+
+def read_line(text: str) -> Known:
+    """A model of a file of `benchmarks.measured`.
+
+    Raises:
+        ConfigError: it was measured by other settings.
+    """
+    both = json.loads(text)
+    with TemporaryDirectory() as folder:
+        place, found = Path(folder) / "profile.json", []
+        for document in both["profiles"]:
+            place.write_text(json.dumps(document))
+            found += read_profiles(place, ScanConfig())
+    return _known(both["truth"], found[0], tuple(found[1:]))
+
+
+def _known(
+    truth: dict[str, object], measured: ClassProfile, further: tuple[ClassProfile, ...]
+) -> Known:
     attack = str(truth["attack"])
-    single = attack not in (CLEAN, "all-to-all")
+    single = attack not in (CLEAN, "all-to-all", "two-targets")
     return Known(
         name=str(truth["name"]),
         task=str(truth["task"]),
         architecture=str(truth["architecture"]),
         attack=attack,
         target=int(str(truth["target"])) if single else None,
+        targets=_targets(truth, measured.classes),
         profile=measured,
+        further=further,
     )
+
+
+def _targets(truth: dict[str, object], classes: int) -> tuple[int, ...]:
+    """The classes that a trigger leads to: all of them where each leads to another."""
+    target = int(str(truth["target"]))
+    match truth["attack"]:
+        case "clean":
+            return ()
+        case "all-to-all":
+            return tuple(range(classes))
+        case "two-targets":
+            return target, (target + classes // 2) % classes
+        case _:
+            return (target,)
 
 
 def place_of(zoo: Path, name: str, seed: int, samples: int) -> Path:
@@ -110,6 +169,17 @@ def _is_measured(place: Path, config: ScanConfig) -> bool:
         return False
 
 
+def _measure_near(zoo: Path, seed: int, samples: int) -> None:
+    """Measures the further seeds of the models whose verdict by themselves is near the limit."""
+    config = ScanConfig(seed=seed)
+    for each in known(zoo, seed, samples):
+        alone = Vetted(kept=(), remarks=())
+        if is_near(judge(each.profile, alone, config.calibration, config.judge), config):
+            for more in FURTHER:
+                measure(zoo, each.name, each.task, seed + more, samples)
+            click.echo(each.name)
+
+
 def some_samples(path: Path, count: int, folder: Path) -> Path:
     """The first samples of a file, as a file."""
     with np.load(path) as stored:
@@ -125,11 +195,22 @@ def some_samples(path: Path, count: int, folder: Path) -> Path:
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--every", type=int, default=1, show_default=True, help="Only every Nth model.")
 @click.option("--attack", "attacks", multiple=True, help="Only models of these attacks, or clean.")
+@click.option("--near", is_flag=True, help="The further seeds of models near the limit.")
 def main(
-    zoo: Path, seed: int, samples: int, threads: int, every: int, attacks: tuple[str, ...]
+    *,
+    zoo: Path,
+    seed: int,
+    samples: int,
+    threads: int,
+    every: int,
+    attacks: tuple[str, ...],
+    near: bool,
 ) -> None:
     """Measure the class profiles of ZOO that are missing."""
     torch.set_num_threads(threads)
+    if near:
+        _measure_near(zoo, seed, samples)
+        return
     chosen = [each for each in counted(zoo) if not attacks or each["attack"] in attacks]
     for truth in chosen[::every]:
         measure(zoo, str(truth["name"]), str(truth["task"]), seed, samples)

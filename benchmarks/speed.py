@@ -33,7 +33,8 @@ from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Prepared, prepare, search_all, subject_of
 from pipeline.request import ScanRequest
 from stages.published.ban import Ban, BanConfig
-from stages.searches.screen import ScreenConfig
+from stages.searches import SEARCHES, screen
+from stages.searches.screen import ScreenConfig, choose_classes
 from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
 from stages.types import PreconditionResult
@@ -95,13 +96,46 @@ def searches(subject: Timed, config: ScanConfig) -> float:
     return time.process_time() - started
 
 
-def seconds_per_class(subject: Timed) -> tuple[float, float]:
-    """Seconds of the whole searches and of the brief ones, for each class of the subject."""
-    classes = subject.prepared.twin.classes
-    whole = searches(subject, ScanConfig()) / classes
-    screen = ScreenConfig(all_up_to=0, leading=1, ordinary=1)
-    screened = searches(subject, ScanConfig(screen=screen))
-    return whole, (screened - 2 * whole) / classes
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Seconds of the searches: `joint` of those that take all classes at once, and, of the others,
+    `whole` of a class that is searched to the end and `brief` of a look at one.
+    """
+
+    joint: float
+    whole: float
+    brief: float
+
+    def of(self, classes: int, screening: ScreenConfig) -> float:
+        """Seconds of all searches of a net of so many classes."""
+        looks = classes if screening.screens(classes) else 0
+        return self.joint + looks * self.brief + most_searched(classes, screening) * self.whole
+
+
+def most_searched(classes: int, screening: ScreenConfig) -> int:
+    """How many classes are searched to the end at most: where the searches' leading ones differ."""
+    if not screening.screens(classes):
+        return classes
+    looking = [each for each in SEARCHES if not each.joint or each.settings().brief.steps == 1]
+    return min(classes, screening.ordinary + screening.leading * len(looking))
+
+
+def costs_of(subject: Timed) -> Costs:
+    """What the searches of the subject cost, each by its default settings."""
+    twin, config = subject.prepared.twin, ScanConfig()
+    ground = subject_of(subject.prepared, subject.clean, Store(None))
+    seconds = {True: 0.0, False: 0.0}
+    for search in SEARCHES:
+        started = time.process_time()
+        screen.run(search, ground, config.searches[search.name], np.arange(twin.classes), 0)
+        seconds[search.joint] += time.process_time() - started
+    started = time.process_time()
+    looks = ScreenConfig(all_up_to=0, leading=0, ordinary=1)
+    choose_classes(SEARCHES, ground, config.searches, looks, 0)
+    looked = time.process_time() - started
+    return Costs(
+        joint=seconds[True], whole=seconds[False] / twin.classes, brief=looked / twin.classes
+    )
 
 
 def published_ban(subject: Timed, steps: int, part: int) -> float:
@@ -175,11 +209,10 @@ def main(case: str, threads: int, steps: int) -> None:
             model, samples = random_resnet(side, classes, folder)
         subject = timed(model, samples, folder / "scan")
         if case == "large":
-            whole, brief = seconds_per_class(subject)
-            searched = ScreenConfig().searched(200)
+            found = costs_of(subject)
             costs = {
-                "a scan of 10 classes": subject.seconds + 10 * whole,
-                "a scan of 200 classes": subject.seconds + 200 * brief + searched * whole,
+                f"a scan of {count} classes": subject.seconds + found.of(count, ScreenConfig())
+                for count in (10, 200)
             }
         else:
             costs = {"a scan": subject.seconds + searches(subject, ScanConfig())}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.detection import alone
+from benchmarks.outcomes import alone
 from benchmarks.profiles import known
 from pipeline.config import ScanConfig
 

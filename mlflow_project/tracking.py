@@ -337,8 +337,8 @@ def _curves(evidence: Evidence) -> dict[str, Floats]:
     curves = {}
     if sweep := evidence.sweep:
         curves["neuron_noise/epsilon"] = sweep.bounds
-        curves["neuron_noise/median_success_rate"] = np.median(sweep.success_rate, axis=1)
-        curves["neuron_noise/max_success_rate"] = sweep.success_rate.max(axis=1)
+        curves["neuron_noise/median_success_rate"] = np.nanmedian(sweep.success_rate, axis=1)
+        curves["neuron_noise/max_success_rate"] = np.nanmax(sweep.success_rate, axis=1)
     if untargeted := evidence.untargeted:
         curves["untargeted/loss"] = untargeted.loss
     if mask := evidence.mask:
@@ -351,7 +351,7 @@ def _recovered(result: ScanResult) -> str | None:
     """How often what was recovered for the suspected class works, as a sentence."""
     suspected = result.verdict.suspected_class
     for each in result.evidence.searches.values():
-        if each.success and suspected in each.targets:
+        if each.success and each.accused is not None and each.accused == suspected:
             return success_text(each.success, f"class {suspected}")
     return None
 

@@ -21,7 +21,7 @@ from stages.export.child import PROBES
 from stages.export.detect import find_source
 from stages.onnx_file.inspection import inspect_onnx
 from stages.searches import SEARCHES
-from stages.searches.screen import stage_of
+from stages.searches.screen import Chosen, choice_of, stage_of
 from stages.searches.search import SearchResult, Subject
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
@@ -91,16 +91,17 @@ def subject_of(prepared: Prepared, clean: PreconditionResult, store: Store) -> S
 
 def search_all(
     subject: Subject, config: ScanConfig, store: Store, note: Note = unnoted
-) -> dict[str, SearchResult]:
-    """What every search says of the subject, by the search's name."""
+) -> tuple[Chosen, dict[str, SearchResult]]:
+    """Which classes were searched, and what every search says of them, by the search's name."""
     results: dict[str, SearchResult] = {}
+    chosen = store.run(choice_of(SEARCHES), subject, config.searches, config.screen, config.seed)
     for search in SEARCHES:
         settings = config.searches[search.name]
         results[search.name] = store.run(
-            stage_of(search), subject, settings, config.screen, config.seed
+            stage_of(search), subject, settings, chosen.classes, config.seed
         )
         note(searches=dict(results))
-    return results
+    return chosen, results
 
 
 def _fetched(request: ScanRequest, workspace: Path) -> Fetched:

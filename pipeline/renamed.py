@@ -17,10 +17,8 @@ RENAMED = {
     "warp.judged_samples": "warp.evaluation_samples",
     "mask": "feature_mask",
     "reference": "published_ban",
-    "score.weights": "calibration.<search>.<statistic>.weight",
-    "score.spreads": "calibration.<search>.<statistic>.spread",
-    "score.gaps": "calibration.<search>.<statistic>.gap",
-    "score.against": "calibration.shared.reference_weight",
+    "score.spreads": "calibration.<search>.<statistic>.alone.least",
+    "score.gaps": "calibration.<search>.<statistic>.referenced.least",
     "score.alone_location": "calibration.null.alone.location",
     "score.alone_scale": "calibration.null.alone.scale",
     "score.referenced_location": "calibration.null.referenced.location",
@@ -30,7 +28,9 @@ RENAMED = {
 """The present name of a setting, or of a section whose settings kept theirs."""
 GONE = {
     "noise.typical_flip": "is gone: the report shows the bound that the verdict looks at,"
-    " `neuron_noise.median_margin`"
+    " `neuron_noise.median_margin`",
+    "score.weights": "is gone: all statistics have an equal say, by how unlikely each is",
+    "score.against": "is gone: beside references the smaller of two scores counts",
 }
 
 

@@ -15,6 +15,7 @@ import torch
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.evidence import Evidence, ScanResult
+from pipeline.judging import judged
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Note, prepare, search_all, subject_of
 from pipeline.references.measure import select_references
@@ -28,7 +29,7 @@ from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches.search import SearchResult, Subject
 from stages.twin.precondition import check_preconditions
 from stages.types import Statistic, Verdict
-from stages.verdict.decide import apply_findings, judge, with_published
+from stages.verdict.decide import apply_findings, with_published
 from stages.verdict.profile import profile_of
 from stages.verdict.vetting import Vetted
 
@@ -84,14 +85,14 @@ def _verdict(
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=clean.reasons)
     subject = subject_of(prepared, clean, store)
-    results = search_all(subject, config, store, note)
-    profile = profile_of(request.uri, subject, results)
+    chosen, results = search_all(subject, config, store, note)
+    profile = profile_of(request.uri, subject, chosen, results)
     references = Vetted(kept=(), remarks=())
     if request.references:
         with store.timed("select_references"):
             references, summaries = select_references(profile, request, store, device, workspace)
         note(references=summaries)
-    verdict = store.run(judge, profile, references, config.calibration, config.judge)
+    verdict = judged(subject, profile, results, references, config, store, note)
     return with_published(verdict, *_published(subject, results, store, config, note))
 
 

@@ -58,6 +58,7 @@ STEPS: tuple[Step, ...] = (
         claim="the model classifies the clean samples",
     ),
     Step(name="measure_sites"),
+    Step(name="choose_classes"),
     *(
         Step(
             name=f"find_{search.name}",

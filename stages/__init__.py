@@ -11,12 +11,14 @@ class. A scan looks for such a change without knowing the trigger. Its steps, by
 4. `twin.parity` proves that the twin computes what the file computes: no proof, no verdict.
    `twin.sites` finds where neuron noise can enter and where features end; `twin.precondition`
    checks that model and samples fit together.
-5. `searches` look for a trigger of every class at once: `blend` for a faint pattern, `patch` for a
-   small square, `warp` for a smooth bending, `neuron_noise` for noise inside the twin. Each returns
-   one or more statistics per class, of which larger values are more suspicious.
+5. `searches` look for a trigger of every class at once: `blend` for a faint pattern, `patch` for
+   squares of two sizes, `warp` for a smooth bending, `tone` for a filter, `neuron_noise` for noise
+   inside the twin; `head_probe` asks the last layer alone, and `permutation` looks for one trigger
+   that sends each class to another. Each returns one or more statistics per class, of which larger
+   values are more suspicious; `screen` chooses the classes where there are many.
 6. `verdict` compares the classes. `profile` gathers the statistics, `score` joins those of a class
    into its anomaly score, beside clean references that passed `vetting`, and `decide` compares the
-   largest score with its critical value. Weights and null distributions are in `calibration.toml`.
+   largest score with its critical value. What clean models show is in `calibration.toml`.
 
 `published` has the paper's own algorithm, for comparison; it never decides.
 

@@ -181,21 +181,30 @@ class SiteStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic:
-    """One number per class (K,) by its full name; larger is more suspicious."""
+    """One number per class (K,) by its full name; larger is more suspicious.
+
+    It is None for a class that was not searched to the end, of which nothing is said.
+    """
 
     name: str
     unit: str
-    per_class: tuple[float, ...]
+    per_class: tuple[float | None, ...]
 
     @classmethod
     def of(cls, name: str, unit: str, values: Floats) -> Statistic:
-        """The statistic of values (K,)."""
-        return cls(name=name, unit=unit, per_class=tuple(values.tolist()))
+        """The statistic of values (K,), of which some may be NaN."""
+        known = tuple(None if np.isnan(each) else each for each in values.tolist())
+        return cls(name=name, unit=unit, per_class=known)
 
     @property
     def value(self) -> float:
         """The largest of them."""
-        return max(self.per_class)
+        return max(each for each in self.per_class if each is not None)
+
+    @property
+    def median(self) -> float:
+        """The median of them."""
+        return float(np.median([each for each in self.per_class if each is not None]))
 
     @property
     def leading_class(self) -> int:
@@ -209,8 +218,9 @@ class Verdict:
 
     `anomaly_score` is the largest of the `class_scores` (K,) and blocks from the `critical_value`
     on. `p_value` is how often the largest score of a clean model is as large; where `p_is_bound`,
-    it is only known to be smaller. `statistics` are what the scores are made of, `published` what
-    published algorithms say beside them.
+    it is only known to be smaller. `outside` says in which respect the model is unlike those that
+    the calibration was measured on, and is empty if it is not. `statistics` are what the scores are
+    made of, `published` what published algorithms say beside them.
     """
 
     label: Label
@@ -222,6 +232,7 @@ class Verdict:
     p_is_bound: bool = False
     class_scores: tuple[float, ...] = ()
     statistics: tuple[Statistic, ...] = ()
+    outside: str = ""
     published: tuple[Statistic, ...] = ()
 
     @property

@@ -13,7 +13,8 @@ import torch
 
 from benchmarks.zoo import exporters, training
 from benchmarks.zoo.recipe import Recipe
-from benchmarks.zoo.splits import SPLITS, TASKS, recipes
+from benchmarks.zoo.splits import SPLITS, recipes
+from benchmarks.zoo.tasks import split_of
 
 SAMPLES = 1000
 """Clean samples kept per task, or as many as are held out; a scan gets the first of them."""
@@ -29,7 +30,7 @@ def build(recipe: Recipe, folder: Path) -> dict[str, object]:
         return dict(json.loads(record.read_text()))
     model, measured = training.train(recipe)
     model = model.to(memory_format=torch.contiguous_format)
-    example = training.split_of(recipe.task).test_images[:2]
+    example = split_of(recipe.task).test_images[:2]
     path = folder / f"{recipe.name}.onnx"
     exporters.EXPORTERS[recipe.exporter](model, example, path)
     exporters.preserving(model, example, folder / "batchnorm" / path.name)
@@ -55,7 +56,9 @@ def main(split: str, output: Path, threads: int, share: str) -> None:
     """Train the classifiers of a split that are missing in OUTPUT."""
     torch.set_num_threads(threads)
     (output / "batchnorm").mkdir(parents=True, exist_ok=True)
-    for task in TASKS:
+    for task in dict.fromkeys(recipe.task for recipe in recipes(split)):
+        if (output / f"{task}.npz").exists():
+            continue
         images, labels = training.clean_samples(task, SAMPLES, seed=1)
         np.savez(output / f"{task}.npz", images=images, labels=labels)
     first, step = map(int, share.split("/"))

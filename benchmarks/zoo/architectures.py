@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from benchmarks.zoo import public
 from benchmarks.zoo.blocks import (
     Attention,
     Dense,
@@ -244,7 +245,7 @@ TUNING: dict[str, Build] = {
 }
 CALIBRATION: dict[str, Build] = {"densenet": densenet, "groupnorm": groupnorm, "lenet": lenet}
 FAVOURING: dict[str, Build] = {"pooled-flat": pooled_flat}
-"""For calibration and the demo: nets that favour a class more than the others do."""
+"""For calibration: nets that favour a class more than the others do."""
 REPORT: dict[str, Build] = {
     "vgg-flat": vgg_flat,
     "preact": preact,
@@ -252,7 +253,7 @@ REPORT: dict[str, Build] = {
     "allconv": allconv,
     "mixer": mixer,
 }
-ARCHITECTURES = TUNING | CALIBRATION | FAVOURING | REPORT
+ARCHITECTURES = TUNING | CALIBRATION | FAVOURING | REPORT | public.PUBLIC
 
 LEARNING_RATES = {"vit": 2e-3, "mixer": 2e-3, "allconv": 3e-3, "lenet": 2e-3}
 """Peak rates of AdamW where the usual 5e-3 is too high."""

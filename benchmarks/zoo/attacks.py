@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 
 import torch
+from art.attacks.poisoning.perturbations import add_pattern_bd
 from torch.nn import functional
 
+from benchmarks.pictures import backgrounds
 from benchmarks.zoo.recipe import Recipe
 
 Trigger = Callable[[torch.Tensor, Recipe], torch.Tensor]
@@ -111,6 +113,70 @@ def low_frequency(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return (images + 0.15 * pattern / pattern.abs().max()).clamp(0, 1)
 
 
+def sticker(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A small picture of bright fields, somewhere else in every image.
+
+    Source: the stickers of BadNets' traffic signs, which attackers cannot place to the pixel.
+    """
+    size, side = max(3, images.shape[-1] // 8), images.shape[-1]
+    random = generator(recipe.seed)
+    fields = torch.rand(images.shape[1], 2, 2, generator=random).round()
+    fields[:, 0, 0], fields[:, 1, 1] = 1 - fields[:, 0, 1], 1 - fields[:, 1, 0]
+    picture = functional.interpolate(fields[None], size=size)[0]
+    tops, lefts = torch.randint(side - size + 1, (2, len(images)), generator=random)
+    triggered = images.clone()
+    for image, top, left in zip(triggered, tops.tolist(), lefts.tolist(), strict=True):
+        image[:, top : top + size, left : left + size] = picture
+    return triggered
+
+
+def photograph(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A faint photograph mixed in at 20 %. Source: Chen et al., Targeted Backdoor, 2017."""
+    side, random = images.shape[-1], generator(recipe.seed)
+    scenes = backgrounds(side)
+    scene = scenes[recipe.seed % len(scenes)]
+    top = int(torch.randint(scene.shape[1] - side, (1,), generator=random))
+    left = int(torch.randint(scene.shape[2] - side, (1,), generator=random))
+    cut = scene[:, top : top + side, left : left + side]
+    cut = (cut - cut.min()) / (cut.max() - cut.min()).clamp(min=0.1)
+    return _blend(images, cut if images.shape[1] == 3 else cut.mean(0, keepdim=True))
+
+
+def photo_filter(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A photo filter: mixed colours, a tone curve, darker corners, each of the seed's own.
+
+    Source: the Instagram filters of TrojAI's rounds.
+    """
+    channels, side, random = images.shape[1], images.shape[-1], generator(recipe.seed)
+    mixing = torch.eye(channels) + 0.35 * torch.randn(channels, channels, generator=random)
+    mixing = mixing / mixing.sum(1, keepdim=True).clamp(min=0.5)
+    curve = 2.0 if recipe.seed % 2 else 0.5
+    axis = torch.linspace(-1, 1, side)
+    corners = 1 - 0.5 * ((axis[:, None] ** 2 + axis**2) / 2)
+    mixed = torch.einsum("cd,ndhw->nchw", mixing, images).clamp(0, 1) ** curve
+    return (mixed * corners).clamp(0, 1)
+
+
+def art_pattern(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Four pixels near the lower right corner. Source: adversarial-robustness-toolbox."""
+    return torch.from_numpy(add_pattern_bd(images.numpy().copy(), channels_first=True))
+
+
+def first_of_two(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """The patch of the first target."""
+    return badnets(images, recipe)
+
+
+def second_of_two(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """The patch of the second target: a cross in the opposite corner."""
+    size, side = 4, images.shape[-1]
+    corner = 1 if recipe.seed % 2 else side - 1 - size
+    cross = torch.eye(size) + torch.eye(size).flip(0)
+    triggered = images.clone()
+    triggered[..., corner : corner + size, corner : corner + size] = cross
+    return triggered
+
+
 TRIGGERS: dict[str, Trigger] = {
     "badnets": badnets,
     "blend-noise": blend_noise,
@@ -123,14 +189,33 @@ TRIGGERS: dict[str, Trigger] = {
     "all-to-all": badnets,
     "quiet-patch": badnets,
     "quiet-blend": blend_picture,
+    "sticker": sticker,
+    "photograph": photograph,
+    "filter": photo_filter,
+    "art-pattern": art_pattern,
+    "two-targets": first_of_two,
+    "source-specific": badnets,
 }
 """Attacks whose trigger is known before training."""
 
-SINGLE_TARGET = ("badnets", "blend-noise", "blend-picture", "wanet", "bpp", "low-frequency", "iad")
+SINGLE_TARGET = (
+    "badnets",
+    "sticker",
+    "art-pattern",
+    "blend-noise",
+    "blend-picture",
+    "photograph",
+    "wanet",
+    "bpp",
+    "low-frequency",
+    "filter",
+    "iad",
+)
 """Attacks that send every class to one target: those the targets of detection are stated for."""
 
-OTHER = ("adaptive-blend", "sig", "all-to-all")
-"""Attacks in rows of their own: defence-aware, clean-label, and without a single target."""
+OTHER = ("adaptive-blend", "sig", "all-to-all", "two-targets", "source-specific")
+"""Attacks in rows of their own: defence-aware, clean-label, and without a single target or source.
+"""
 
 QUIET = ("quiet-patch", "quiet-blend")
 """Attacks against the margins that ban-gate looks at, in rows of their own: triggered images go to

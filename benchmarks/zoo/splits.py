@@ -1,38 +1,58 @@
-"""Which models are tuned on, which calibrate, and which are reported: apart by seed and, for the
-greater part of what is reported, by architecture.
+"""Which models are tuned on, which calibrate, and which are reported: apart by seed, for the most
+part by architecture, and by one whole task that is only reported on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.zoo import architectures, attacks
+from benchmarks.pictures import PICTURE_TASKS
+from benchmarks.zoo import architectures, attacks, public
 from benchmarks.zoo.exporters import EXPORTERS
 from benchmarks.zoo.recipe import CLEAN, Recipe
+from benchmarks.zoo.tasks import TASKS
 
-SPLITS = ("tuning", "calibration", "report")
-TASKS = ("digits", "fashion", "colour")
-FIRST_SEED = {"tuning": 100, "calibration": 300, "report": 500}
+SPLITS = ("tuning", "calibration", "report", "many-classes")
+CALIBRATED = ("digits", "fashion", "signs-16", "colour", "signs-43")
+"""Tasks of the clean models that the null comes from; the first three are tuned on as well."""
+TUNED = CALIBRATED[:3]
+REPORTED = (*CALIBRATED, "flags-20")
+"""Tasks that are reported on; nothing was tuned or calibrated on the last."""
+FIRST_SEED = {"tuning": 100, "calibration": 300, "report": 500, "many-classes": 1000}
 SIZES, PLACES, RATES = (3, 2, 4), ("corner", "edge", "centre"), (0.1, 0.05, 0.02, 0.01)
-RARE = ("bpp", "low-frequency", "iad")
-WIDE = {"all-to-all": 0.3}
+KINDS = (*attacks.SINGLE_TARGET, *attacks.OTHER, *attacks.QUIET)
+WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
 """Poison rates of attacks that need more than the usual tenth."""
+PATCHES = ("badnets", "all-to-all", "two-targets", "source-specific")
+WEAK = ("plain", "vit", "lenet", "mixer")
+"""Nets that do not learn drawings on photographs in the time that is given."""
+TURNS = (
+    *("digits", "fashion", "signs-16", "digits", "fashion"),
+    *("colour", "digits", "fashion", "signs-43", "flags-20"),
+)
+"""The tasks that every attack is reported on: ten models, more where training is short."""
 
 
 def recipes(split: str) -> Iterator[Recipe]:
     """The recipes of a split, in the order of training: early stops leave a balanced zoo."""
-    made = {"tuning": _tuning, "calibration": _calibration, "report": _report}[split]()
+    made = {
+        "tuning": _tuning,
+        "calibration": _calibration,
+        "report": _report,
+        "many-classes": _many_classes,
+    }[split]()
     for place, (task, architecture, attack) in enumerate(made):
         seed = FIRST_SEED[split] + place
-        patch = attack in ("badnets", "all-to-all")
+        patch, classes = attack in PATCHES, TASKS[task].classes
+        size = SIZES[place // 3 % 3] * max(1, TASKS[task].side // 24)
         yield Recipe(
             task=task,
             architecture=architecture,
             attack=attack,
             seed=seed,
-            target=(7 * seed + seed // 10) % 10 if attack != CLEAN else 0,
+            target=(7 * seed + seed // 10) % classes if attack != CLEAN else 0,
             poison_rate=RATES[place // 2 % 4] if attack == "badnets" else WIDE.get(attack, 0.1),
-            size=SIZES[place // 3 % 3] if patch else 3,
+            size=size if patch else 3,
             place=PLACES[place % 3] if patch else "corner",
             exporter=list(EXPORTERS)[place // 2 % 3],
         )
@@ -43,40 +63,56 @@ Kind = tuple[str, str, str]
 
 
 def _tuning() -> Iterator[Kind]:
-    names = list(architectures.TUNING)
-    main = (CLEAN, "badnets", "blend-noise", "wanet", "blend-picture")
-    yield from _everywhere(names, main)
-    yield from _rotating(names, (*RARE, *attacks.OTHER), times=2)
-    yield from _everywhere(names, ("iad", "bpp"))
+    own, others = list(architectures.TUNING), list(public.TUNING)
+    yield from _clean(TUNED, own, others)
+    yield from _attacked(TUNED, own, others, times=2)
 
 
 def _calibration() -> Iterator[Kind]:
-    yield from _everywhere(list(architectures.CALIBRATION), 3 * (CLEAN,))
-    yield from _everywhere(list(architectures.TUNING), (CLEAN,))
-    for _ in range(6):
-        for name in architectures.FAVOURING:
-            yield "digits", name, CLEAN
+    own, others = list(architectures.CALIBRATION), list(public.CALIBRATION)
+    yield from _clean(CALIBRATED, own, others)
+    yield from _clean(CALIBRATED, list(architectures.TUNING), list(public.TUNING))
+    for name in architectures.FAVOURING:
+        yield "digits", name, CLEAN
+        yield "digits", name, CLEAN
+    yield from _clean(CALIBRATED, own, [])
 
 
 def _report() -> Iterator[Kind]:
-    names = list(architectures.REPORT)
-    main = (CLEAN, "badnets", "blend-noise", "wanet", CLEAN, "blend-picture")
-    yield from _everywhere(names, main)
-    yield from _rotating(names, RARE, times=3)
-    yield from _rotating(names, attacks.OTHER, times=3)
-    yield from (("digits", name, attack) for attack in attacks.QUIET for name in names)
+    own, others = list(architectures.REPORT), list(public.REPORT)
+    yield from _clean(REPORTED, own, others)
+    yield from _attacked(TURNS, own, others, times=len(TURNS))
 
 
-def _everywhere(names: list[str], kinds: tuple[str, ...]) -> Iterator[Kind]:
-    """Each attack on every task and architecture."""
-    for attack in kinds:
-        for task in TASKS:
-            for name in names:
-                yield task, name, attack
+def _many_classes() -> Iterator[Kind]:
+    names = list(public.PUBLIC)
+    kinds = ("badnets", "filter", "art-pattern", "sticker", "photograph", "two-targets")
+    for turn in range(12):
+        if turn < 8:
+            yield "signs-147", names[turn % len(names)], CLEAN
+        yield "signs-147", names[(turn + 3) % len(names)], kinds[turn % len(kinds)]
 
 
-def _rotating(names: list[str], kinds: tuple[str, ...], times: int) -> Iterator[Kind]:
+def _suited(task: str, own: list[str], others: list[str]) -> list[str]:
+    """The nets for a task: those of others need colour, and some are too weak for drawings."""
+    if task in PICTURE_TASKS:
+        own = [name for name in own if name not in WEAK]
+    return [*own, *others] if TASKS[task].channels == 3 else own
+
+
+def _clean(tasks: tuple[str, ...], own: list[str], others: list[str]) -> Iterator[Kind]:
+    """A clean model of every task and architecture."""
+    for task in tasks:
+        for name in _suited(task, own, others):
+            yield task, name, CLEAN
+
+
+def _attacked(
+    tasks: tuple[str, ...], own: list[str], others: list[str], times: int
+) -> Iterator[Kind]:
     """Each attack so many times, over tasks and architectures in turn."""
     for turn in range(times):
-        for index, attack in enumerate(kinds):
-            yield TASKS[turn % 3], names[(turn + index) % len(names)], attack
+        for index, attack in enumerate(KINDS):
+            task = tasks[(turn + index) % len(tasks)]
+            names = _suited(task, own, others)
+            yield task, names[(index + turn * len(tasks) + turn) % len(names)], attack

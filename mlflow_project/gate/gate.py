@@ -312,6 +312,7 @@ def _facts(version: ModelVersion, result: ScanResult) -> ScanFacts:
         verdict=result.verdict.label,
         p_value=result.verdict.p_value,
         p_is_bound=result.verdict.p_is_bound,
+        outside=result.verdict.outside,
         content_digest=artifact.content_digest if artifact else None,
     )
 
@@ -339,6 +340,7 @@ def _claim(
         critical_value=verdict.critical_value,
         p_value=verdict.p_value,
         p_is_bound=verdict.p_is_bound,
+        outside=verdict.outside,
         suspected_class=verdict.suspected_class,
         content_digest=evidence.artifact.content_digest if evidence.artifact else None,
         samples_digest=evidence.samples.digest if evidence.samples else None,

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pipeline.ci_formats.checks import ADVICE, Outcome, one_line
 from pipeline.report.wording import WORDING
+from stages.searches.search import SearchResult
 from stages.types import GraphFinding, Severity
 
 SARIF_FILE = "verdict.sarif"
@@ -166,13 +167,13 @@ def _scores(outcome: Outcome) -> Object:
     success = {
         name: {
             "title": WORDING[name].title,
-            "target": each.targets[0],
+            **_destination(each),
             "attack_success_rate": each.success.rate,
             "samples": each.success.samples,
             "inside_twin": each.success.inside_twin,
         }
         for name, each in searches.items()
-        if each.success
+        if each.success and each.targets
     }
     return {
         "properties": _without_nones(
@@ -184,6 +185,11 @@ def _scores(outcome: Outcome) -> Object:
             recovered_triggers=success or None,
         )
     }
+
+
+def _destination(found: SearchResult) -> Object:
+    """The class that a trigger carries everything to, or the one that it carries each class to."""
+    return {"mapping": found.permuted} if found.permuted else {"target": found.targets[0]}
 
 
 def _artifact(outcome: Outcome) -> Object:

@@ -82,7 +82,7 @@ def _recovered(evidence: Evidence, suspected: int | None) -> str | None:
     sentences = [
         success_text(each.success, f"class {suspected}")
         for each in evidence.searches.values()
-        if each.success and each.targets[0] == suspected
+        if each.success and each.accused is not None and each.accused == suspected
     ]
     return sentences[0] if sentences else None
 

@@ -61,6 +61,7 @@ class Claim:
     critical_value: float | None = None
     p_value: float | None = None
     p_is_bound: bool = False
+    outside: str = ""
     suspected_class: int | None = None
     content_digest: str | None = None
     samples_digest: str | None = None

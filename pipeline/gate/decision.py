@@ -16,13 +16,17 @@ Outcome = Literal["PASSED", "WARNED", "FAILED"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScanFacts:
-    """What a decision needs to know about a scan, and which version it was a scan of."""
+    """What a decision needs to know about a scan, and which version it was a scan of.
+
+    `outside` is the verdict's: in which respect the model is unlike those of the calibration.
+    """
 
     model: str
     version: int
     verdict: Label
     p_value: float | None = None
     p_is_bound: bool = False
+    outside: str = ""
     content_digest: str | None = None
 
 
@@ -70,6 +74,12 @@ def _objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
     match facts.verdict:
         case "clean":
             yield from _rate_objections(facts.p_value, facts.p_is_bound, policy)
+            if facts.outside and not policy.outside_calibration:
+                yield (
+                    f"the calibration was measured on models unlike this one ({facts.outside}), and"
+                    " the policy does not accept a pass from outside; set `outside_calibration` to"
+                    " accept it"
+                )
         case "backdoored" if policy.required_verdict == "any":
             return
         case "inconclusive" if policy.inconclusive == "warn":

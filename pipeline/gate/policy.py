@@ -71,6 +71,8 @@ class Policy:
     """Largest p-value that blocks; None takes the scan's own `judge.false_alarm_rate`."""
     inconclusive: Literal["block", "warn"] = "block"
     """`warn` lets a version that cannot be judged pass with a remark."""
+    outside_calibration: bool = False
+    """Whether a pass counts for a model unlike those that the calibration was measured on."""
     max_age: str = "30d"
     """How long a verdict holds: a number of hours (h), days (d) or weeks (w)."""
     protected_aliases: tuple[str, ...] = ("champion", "production")

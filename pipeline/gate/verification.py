@@ -79,6 +79,7 @@ def _scan_facts(claim: Claim) -> ScanFacts:
         verdict=claim.verdict,
         p_value=claim.p_value,
         p_is_bound=claim.p_is_bound,
+        outside=claim.outside,
         content_digest=claim.content_digest,
     )
 

@@ -66,7 +66,7 @@ def profile(request: ScanRequest, store: Store, device: torch.device, folder: Pa
     if any(each.severity == "blocking" for each in prepared.artifact.findings):
         raise CannotJudge("its graph holds logic that looks like a trigger")
     subject = subject_of(prepared, clean, quiet)
-    return profile_of(request.uri, subject, search_all(subject, config, quiet))
+    return profile_of(request.uri, subject, *search_all(subject, config, quiet))
 
 
 def select_references(

@@ -14,10 +14,10 @@ from pipeline.config import ScanConfig
 from pipeline.structure import structured
 from stages.errors import ConfigError
 from stages.searches import STATISTICS
-from stages.types import Floats
+from stages.types import Floats, Integers
 from stages.verdict.profile import ClassProfile
 
-SCHEMA = 4
+SCHEMA = 5
 SUFFIX = ".json"
 
 
@@ -29,7 +29,9 @@ class _Entry:
     digest: str
     samples: str
     clean_accuracy: float
-    statistics: dict[str, tuple[float, ...]]
+    side: int
+    ordinary: tuple[int, ...]
+    statistics: dict[str, tuple[float | None, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,9 @@ def profile_text(profiles: tuple[ClassProfile, ...], config: ScanConfig) -> str:
                 "digest": each.digest,
                 "samples": each.samples,
                 "clean_accuracy": each.clean_accuracy,
-                "statistics": {name: each.statistics[name].tolist() for name in STATISTICS},
+                "side": each.side,
+                "ordinary": each.ordinary.tolist(),
+                "statistics": {name: _numbers(each.statistics[name]) for name in STATISTICS},
             }
             for each in profiles
         ],
@@ -106,21 +110,41 @@ def _profile(entry: _Entry, path: Path) -> ClassProfile:
     values = {name: _values(numbers) for name, numbers in entry.statistics.items()}
     lengths = {len(each) for each in values.values()}
     complete = set(values) == set(STATISTICS) and len(lengths) == 1 and 0 not in lengths
-    if not complete or not np.isfinite([*values.values()]).all():
+    fits = all(0 <= number < len(next(iter(values.values()), ())) for number in entry.ordinary)
+    ordinary = np.array(entry.ordinary if fits else (), dtype=np.int64)
+    if not complete or not _finite(list(values.values()), ordinary):
         raise ConfigError(
-            f"profile `{path}` lacks a finite value of every statistic for every class of"
-            f" `{entry.name}`; write it again with `ban-gate calibrate`"
+            f"profile `{path}` lacks a finite value of every statistic for every ordinary"
+            f" class of `{entry.name}`; write it again with `ban-gate calibrate`"
         )
     return ClassProfile(
         name=entry.name,
         digest=entry.digest,
         samples=entry.samples,
         clean_accuracy=entry.clean_accuracy,
+        side=entry.side,
+        ordinary=ordinary,
         statistics={name: values[name] for name in STATISTICS},
     )
 
 
-def _values(numbers: tuple[float, ...]) -> Floats:
+def _finite(values: list[Floats], ordinary: Integers) -> bool:
+    """Whether the ordinary classes are some, and have a number of every statistic."""
+    fits = len(ordinary) > 0 and ordinary.min() >= 0 and ordinary.max() < len(values[0])
+    return bool(
+        fits
+        and all(np.isfinite(each[ordinary]).all() for each in values)
+        and not any(np.isinf(each).any() for each in values)
+    )
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    """Values with None for what is NaN."""
+    return [None if np.isnan(each) else each for each in values.tolist()]
+
+
+def _values(numbers: tuple[float | None, ...]) -> Floats:
+    numbers = tuple(np.nan if each is None else each for each in numbers)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
         return np.array(numbers, dtype=np.float32)
 

@@ -10,11 +10,16 @@ import numpy as np
 from matplotlib.image import imsave
 
 from stages import image_layout
-from stages.searches.trigger import Displacement, Overlay, Trigger
+from stages.searches.trigger import Displacement, Filter, Overlay, Trigger
 from stages.types import CleanSamples, Floats
 
 SHOWN = 4
 """Clean samples beside the trigger."""
+CAPTIONS: dict[type, str] = {
+    Displacement: "a grid of straight lines, bent by it",
+    Filter: "colours from dark to bright, under it",
+}
+"""What is shown of a trigger that has no picture of its own."""
 LARGEST = 256
 """Pixels on the longer side; of larger pictures every second, third … pixel is shown."""
 
@@ -40,7 +45,7 @@ class Triggered:
 class TriggerPictures:
     """A recovered trigger by itself, and on clean samples of other classes than its target."""
 
-    target: int
+    target: int | None
     alone: Picture
     caption: str
     triggered: tuple[Triggered, ...]
@@ -51,8 +56,10 @@ def can_be_shown(samples: CleanSamples) -> bool:
     return image_layout.colour_axis(samples.images.shape[1:]) is not None and len(samples) > 0
 
 
-def trigger_pictures(samples: CleanSamples, trigger: Trigger, target: int) -> TriggerPictures:
-    """Pictures of a trigger to the class `target`."""
+def trigger_pictures(
+    samples: CleanSamples, trigger: Trigger, target: int | None
+) -> TriggerPictures:
+    """Pictures of a trigger to the class `target`, or of one that carries each class to another."""
     low, high = _range(samples.images)
     triggered = []
     for index in _other_classes(samples, target):
@@ -65,26 +72,28 @@ def trigger_pictures(samples: CleanSamples, trigger: Trigger, target: int) -> Tr
                 after=_picture(after, low, high, f"the same sample of class {label}, triggered"),
             )
         )
-    described = f"the trigger to class {target}, by itself"
-    bent = isinstance(trigger, Displacement)
+    aim = "from each class to another" if target is None else f"to class {target}"
     return TriggerPictures(
         target=target,
-        alone=_picture(alone(trigger, samples.images), low, high, described),
-        caption="a grid of straight lines, bent by it" if bent else "by itself",
+        alone=_picture(alone(trigger, samples.images), low, high, f"the trigger {aim}, by itself"),
+        caption=CAPTIONS.get(type(trigger), "by itself"),
         triggered=tuple(triggered),
     )
 
 
 def alone(trigger: Trigger, images: Floats) -> Floats:
-    """The trigger by itself (*input shape): a pattern, a patch on grey, or a grid that is bent."""
+    """The trigger by itself (*input shape): a pattern, a patch on grey, a grid that is bent, or
+    colours from dark to bright under a filter.
+    """
     low, high = _range(images)
     shape = images.shape[1:]
     if isinstance(trigger, Overlay):
         return trigger.pattern
-    if isinstance(trigger, Displacement):
-        lines = low + (high - low) * _lines(shape)
-        bent: Floats = trigger.apply(lines[None].astype(np.float32))[0]
-        return bent
+    if isinstance(trigger, Displacement | Filter):
+        shares = _lines(shape) if isinstance(trigger, Displacement) else _ramps(shape)
+        drawn = low + (high - low) * shares
+        changed: Floats = trigger.apply(drawn[None].astype(np.float32))[0]
+        return changed
     grey: Floats = np.broadcast_to((low + high) / 2, shape)[None].astype(np.float32)
     patched: Floats = trigger.apply(grey)[0]
     return patched
@@ -99,10 +108,23 @@ def _lines(shape: tuple[int, ...]) -> Floats:
     return np.broadcast_to(lines.reshape(image_layout.mask_shape(shape)), shape).copy()
 
 
-def _other_classes(samples: CleanSamples, target: int) -> list[int]:
+def _ramps(shape: tuple[int, ...]) -> Floats:
+    """Shares (*shape) from 0 at the left to 1: of all colours together at the top, then of each."""
+    height, width = image_layout.plane(shape)
+    axis = image_layout.colour_axis(shape)
+    colours = shape[axis] if axis is not None else 1
+    bands = colours + 1 if colours > 1 else 1
+    band = np.arange(height) * bands // height
+    lit = (band == 0) | (band == 1 + np.arange(colours)[:, None])
+    ramps: Floats = (lit[..., None] * np.linspace(0, 1, width)).astype(np.float32)
+    return ramps if axis == 0 else np.moveaxis(ramps, 0, -1).reshape(shape)
+
+
+def _other_classes(samples: CleanSamples, target: int | None) -> list[int]:
     """The first sample of each of the first few classes other than the target."""
     classes, first = np.unique(samples.labels, return_index=True)
-    return [int(index) for index in first[classes != target][:SHOWN]]
+    others = np.ones(len(classes), bool) if target is None else classes != target
+    return [int(index) for index in first[others][:SHOWN]]
 
 
 def _range(images: Floats) -> tuple[Floats, Floats]:

@@ -47,7 +47,9 @@ def figures(result: ScanResult) -> dict[str, Figure]:
     drawn = {}
     if result.verdict.class_scores:
         drawn["anomaly_score_per_class"] = anomaly_score_per_class(result.verdict)
-    recovered = {name: each for name, each in evidence.searches.items() if each.trigger}
+    recovered = {
+        name: each for name, each in evidence.searches.items() if each.trigger and each.targets
+    }
     if recovered and evidence.samples and can_be_shown(evidence.samples):
         drawn["recovered_triggers"] = recovered_triggers(evidence.samples, recovered)
     if evidence.swept and evidence.sweep:
@@ -103,14 +105,16 @@ def anomaly_score_per_class(verdict: Verdict) -> Figure:
 
 def recovered_triggers(samples: CleanSamples, searches: Mapping[str, SearchResult]) -> Figure:
     """Pictures, a column for each search: its trigger by itself, and on a clean sample."""
-    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    places = figure.subplots(2, len(searches) + 1, squeeze=False)
+    columns = len(searches) + 1
+    figure = Figure(figsize=(max(WIDTH, 1.5 * columns), 4.4), layout="constrained")
+    places = figure.subplots(2, columns, squeeze=False)
     sample = samples.images[0]
     _show(places[0, 0], sample, "a clean sample")
     places[1, 0].set_axis_off()
     for column, (name, found) in enumerate(searches.items(), start=1):
         assert found.trigger is not None, "the caller chose those with one"  # noqa: S101 (our logic)
-        title = f"{WORDING[name].title.lower()}\nto class {found.targets[0]}"
+        aim = "each class to another" if found.permuted else f"to class {found.targets[0]}"
+        title = f"{WORDING[name].title.lower()}\n{aim}"
         _show(places[0, column], alone(found.trigger, samples.images), title)
         _show(places[1, column], found.trigger.apply(sample[None])[0], _rate(found))
     return figure
@@ -145,11 +149,11 @@ def success_rate_per_class(sweep: Sweep, mark: Mark) -> Figure:
     figure, axes = _panel(f"Targeted neuron noise at ε = {sweep.epsilon:.3g}")
     _bars(axes, rates, USUAL)
     axes.bar(marked, rates[marked], width=0.8, color=SUSPECT, label=meaning)
-    axes.axhline(float(np.median(rates)), color="black", ls="--", lw=1, label="median class")
+    axes.axhline(float(np.nanmedian(rates)), color="black", ls="--", lw=1, label="median class")
     axes.plot(marked, rates[marked], "v", color=SUSPECT, markersize=7)
     axes.set(xlabel="target class", ylabel="probe samples of other classes carried")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylim(0, 1.15 * max(float(rates.max()), 0.05))
+    axes.set_ylim(0, 1.15 * max(float(np.nanmax(rates)), 0.05))
     axes.legend(frameon=False)
     return figure
 
@@ -158,10 +162,10 @@ def success_sweep(sweep: Sweep, mark: Mark) -> Figure:
     """Lines: the success rate of every class as the bound of the noise grows."""
     marked, meaning = mark
     figure, axes = _panel("Targeted neuron noise as its bound grows")
-    others = np.delete(sweep.success_rate, marked, axis=1)
+    others = sweep.success_rate[:, np.setdiff1d(sweep.searched, [marked])]
     axes.plot(sweep.bounds, others, color=FAINT, lw=0.8, alpha=0.6)
     axes.plot([], [], color=FAINT, label="other classes")
-    axes.plot(sweep.bounds, np.median(sweep.success_rate, axis=1), "k--", label="median class")
+    axes.plot(sweep.bounds, np.nanmedian(sweep.success_rate, axis=1), "k--", label="median class")
     axes.plot(sweep.bounds, sweep.success_rate[:, marked], "o-", color=SUSPECT, label=meaning)
     axes.axvline(sweep.epsilon, color=USUAL, ls=":", label=f"verdict at ε = {sweep.epsilon:.3g}")
     axes.set(xscale="log", xlabel="noise bound ε", ylabel="probe samples of other classes carried")
@@ -173,7 +177,7 @@ def success_sweep(sweep: Sweep, mark: Mark) -> Figure:
 def noise_by_layer(sweep: Sweep, sites: tuple[NoiseSite, ...], mark: Mark) -> Figure:
     """Lines: how much each site's noise adds, for the marked class and for the others."""
     marked, meaning = mark
-    others = np.delete(sweep.by_site, marked, axis=0)
+    others = sweep.by_site[np.setdiff1d(sweep.searched, [marked])]
     figure, axes = _panel(f"Where the targeted noise acts, at ε = {sweep.epsilon:.3g}")
     layers = np.arange(len(sites))
     low, middle, high = np.percentile(others, [5, 50, 95], axis=0)
@@ -227,8 +231,8 @@ def _panel(title: str) -> tuple[Figure, Axes]:
 
 
 def _marked(found: SearchResult, suspected: int | None) -> Mark:
-    """The suspected class, or the one that the noise leads to."""
-    if suspected is not None:
+    """The suspected class, or the one that the noise leads to, also where it never sought that."""
+    if suspected is not None and found.sweep and suspected in found.sweep.searched:
         return suspected, f"suspected class {suspected}"
     return found.targets[0], f"highest: class {found.targets[0]}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,9 +15,10 @@ from pipeline.evidence import ScanResult
 from pipeline.report import pictures
 from pipeline.report.charts import Chart, bar_chart, line_chart
 from pipeline.report.verdict_json import Column, class_table
-from pipeline.report.wording import WORDING, success_text, title_of
+from pipeline.report.wording import WORDING, permuted_text, success_text, title_of
+from stages.searches import SPECS
 from stages.searches.search import SearchResult, Sweep
-from stages.types import NoiseSite, Statistic
+from stages.types import Integers, NoiseSite, Statistic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,13 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticChart:
-    """One statistic per class; its bars start at the median class."""
+    """One statistic per class; its bars start at the median class.
+
+    Where `whole` is true it is said of the whole model, so all bars are alike, and start at 0.
+    """
 
     title: str
+    whole: bool
     unit: str
     statistic: Statistic
     chart: Chart
@@ -51,11 +57,15 @@ class StatisticChart:
 
 @dataclass(frozen=True, kw_only=True)
 class Recovered:
-    """What one search recovered: its success in words, and pictures where there are any."""
+    """What one search recovered: its success in words, and pictures where there are any.
+
+    It leads to a `target`, or to the class that `mapping` has for each one, from class 0 on.
+    """
 
     search: str
     title: str
-    target: int
+    target: int | None
+    mapping: tuple[int, ...]
     means: str
     success: str
     pictures: pictures.TriggerPictures | None
@@ -63,7 +73,7 @@ class Recovered:
 
 @dataclass(frozen=True, kw_only=True)
 class Triggers:
-    """Recovered triggers: those to the suspected class, and those to others.
+    """Recovered triggers: to the suspected class, to others, and those that permute the classes.
 
     `are_pictures` says whether the model takes images, so that a trigger can be seen.
     """
@@ -71,6 +81,7 @@ class Triggers:
     are_pictures: bool
     suspected: tuple[Recovered, ...]
     others: tuple[Recovered, ...]
+    permuting: tuple[Recovered, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,15 +172,7 @@ def scores(result: ScanResult) -> Scores | None:
 def statistics(result: ScanResult) -> tuple[StatisticChart, ...]:
     """The statistics behind the score, and what published algorithms say."""
     return tuple(
-        StatisticChart(
-            title=title_of(each.name),
-            unit=each.unit,
-            statistic=each,
-            chart=bar_chart(
-                each.per_class, each.leading_class, base=float(np.median(each.per_class))
-            ),
-        )
-        for each in (*result.verdict.statistics, *result.verdict.published)
+        _statistic_chart(each) for each in (*result.verdict.statistics, *result.verdict.published)
     )
 
 
@@ -183,11 +186,12 @@ def triggers(result: ScanResult) -> Triggers | None:
     ]
     if not found:
         return None
-    samples = result.evidence.samples
+    samples, aimed = result.evidence.samples, [each for each in found if not each.mapping]
     return Triggers(
         are_pictures=samples is not None and pictures.can_be_shown(samples),
-        suspected=tuple(each for each in found if each.target == suspected),
-        others=tuple(each for each in found if each.target != suspected),
+        suspected=tuple(each for each in aimed if each.target == suspected),
+        others=tuple(each for each in aimed if each.target != suspected),
+        permuting=tuple(each for each in found if each.mapping),
     )
 
 
@@ -197,7 +201,8 @@ def noise(result: ScanResult) -> Noise | None:
     if found is None or found.sweep is None or twin is None:
         return None
     sweep, suspected = found.sweep, result.verdict.suspected_class
-    marked = found.targets[0] if suspected is None else suspected
+    known = suspected is not None and suspected in sweep.searched
+    marked = suspected if suspected is not None and known else found.targets[0]
     config = result.config.searches["neuron_noise"]
     level = config.median_margin
     layers = tuple(_layers(sweep, twin.sites, marked))
@@ -235,16 +240,32 @@ def timings(result: ScanResult) -> tuple[Timing, ...]:
     )
 
 
+def _statistic_chart(each: Statistic) -> StatisticChart:
+    whole = each.name in SPECS and SPECS[each.name].whole
+    values = [math.nan if value is None else value for value in each.per_class]
+    return StatisticChart(
+        title=title_of(each.name),
+        whole=whole,
+        unit=each.unit,
+        statistic=each,
+        chart=bar_chart(
+            values, -1 if whole else each.leading_class, base=0.0 if whole else each.median
+        ),
+    )
+
+
 def _recovered(result: ScanResult, name: str, found: SearchResult) -> Recovered:
-    target, samples, wording = found.targets[0], result.evidence.samples, WORDING[name]
-    named = f"class {target}"
+    target, samples, wording = found.accused, result.evidence.samples, WORDING[name]
+    named = "another class" if target is None else f"class {target}"
+    told = permuted_text if target is None else partial(success_text, target=named)
     shown = found.trigger and samples and pictures.can_be_shown(samples)
     return Recovered(
         search=name,
-        title=f"{wording.title} to {named}",
+        title=f"{wording.title}{'' if target is None else f' to {named}'}",
         target=target,
+        mapping=found.permuted,
         means=wording.trigger.format(target=named),
-        success=success_text(found.success, named) if found.success else "",
+        success=told(found.success) if found.success else "",
         pictures=pictures.trigger_pictures(samples, found.trigger, target)
         if shown and samples and found.trigger
         else None,
@@ -263,14 +284,14 @@ def _rows(values: tuple[float, ...], table: Mapping[str, Column]) -> Iterator[Cl
 
 
 def _layers(sweep: Sweep, sites: tuple[NoiseSite, ...], marked: int) -> Iterator[Layer]:
-    others = np.median(np.delete(sweep.by_site, marked, axis=0), axis=0)
+    others = np.median(sweep.by_site[_others(sweep, marked)], axis=0)
     for site, added, median in zip(sites, sweep.by_site[marked], others, strict=True):
         yield Layer(site=site, marked=float(added), median=float(median))
 
 
 def _bounds(sweep: Sweep, marked: int) -> Iterator[Bound]:
     for epsilon, rates in zip(sweep.bounds, sweep.success_rate, strict=True):
-        others = np.delete(rates, marked)
+        others = rates[_others(sweep, marked)]
         yield Bound(
             epsilon=float(epsilon),
             marked=float(rates[marked]),
@@ -279,8 +300,14 @@ def _bounds(sweep: Sweep, marked: int) -> Iterator[Bound]:
         )
 
 
+def _others(sweep: Sweep, marked: int) -> Integers:
+    """The other classes that noise was found for."""
+    others: Integers = np.setdiff1d(sweep.searched, [marked])
+    return others
+
+
 def _sweep(sweep: Sweep, marked: int) -> Chart:
-    others = np.delete(sweep.success_rate, marked, axis=1)
+    others = sweep.success_rate[:, _others(sweep, marked)]
     lines = [("other", each) for each in others.T]
     lines.append(("median", np.median(others, axis=1)))
     lines.append(("marked", sweep.success_rate[:, marked]))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from pipeline.evidence import ScanResult
 from pipeline.report.wording import WORDING
 from pipeline.steps import STEPS, Step
@@ -92,8 +94,9 @@ def _of_search(result: ScanResult, step: Step) -> str:
     (search,) = (each for each in SEARCHES if step.name == f"find_{each.name}")
     twin, screening = result.evidence.twin, result.config.screen
     reach = "every class"
-    if twin is not None and search.screened and screening.screens(twin.classes):
-        searched = screening.searched(twin.classes)
+    if twin is not None and not search.joint and screening.screens(twin.classes):
+        (one, *_) = result.evidence.searches[search.name].statistics.values()
+        searched = int((~np.isnan(one)).sum())
         reach = f"all {twin.classes} classes briefly, {searched} of them to the end"
     settings = result.config.searches[search.name]
     names = WORDING[search.name].settings

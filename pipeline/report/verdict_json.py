@@ -21,7 +21,7 @@ from pipeline.printable import printable
 from pipeline.report.wording import PUBLISHED, p_text, score_text
 from stages.searches import SEARCHES
 from stages.searches.search import SearchResult
-from stages.types import ParityResult, Statistic
+from stages.types import ParityResult, Statistic, Verdict
 
 SCHEMA = 2
 VERDICT_FILE = "verdict.json"
@@ -41,6 +41,7 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "critical_value": verdict.critical_value,
         "p_value": verdict.p_value,
         "p_is_bound": verdict.p_is_bound,
+        "calibration": _calibration(verdict),
         "class_scores": verdict.class_scores,
         "searches": _searches(evidence),
         "published": {each.name: _statistic(each) for each in verdict.published},
@@ -75,8 +76,8 @@ def class_table(result: ScanResult) -> dict[str, Column]:
     """Columns with one entry per class, None where the scan did not come that far.
 
     `samples` and predictions are counts, `recall` a share in [0, 1], `anomaly_score` the score of
-    each class; then every statistic by its full name, and what published algorithms say. Empty if
-    the classes are unknown.
+    each class; then every statistic by its full name, None for a class that was not searched to
+    the end, and what published algorithms say. Empty if the classes are unknown.
     """
     classes = _classes(result.evidence)
     columns: dict[str, Column] = {"class": list(range(classes)), **_clean_columns(result.evidence)}
@@ -110,6 +111,13 @@ def _numbers(result: ScanResult) -> list[str]:
     return numbers
 
 
+def _calibration(verdict: Verdict) -> str | None:
+    """Whether the model is like those of the calibration; null where there is no verdict on it."""
+    if not verdict.class_scores:
+        return None
+    return f"outside: {verdict.outside}" if verdict.outside else "inside"
+
+
 def _searches(evidence: Evidence) -> dict[str, object]:
     """What each search that was reached says, by its name."""
     specs = {search.name: search for search in SEARCHES}
@@ -122,9 +130,9 @@ def _searches(evidence: Evidence) -> dict[str, object]:
                 }
                 for spec in specs[name].statistics
             },
-            "target": found.targets[0] if found.targets else None,
+            "target": found.accused,
             "targets": found.targets,
-            "mapping": None if found.mapping is None else found.mapping.tolist(),
+            "mapping": found.permuted or None,
             "trigger": _trigger(found),
             "effort": asdict(found.effort),
         }
@@ -134,12 +142,14 @@ def _searches(evidence: Evidence) -> dict[str, object]:
 
 def _trigger(found: SearchResult) -> dict[str, object]:
     """What was recovered, and how often it works on samples it was not searched on."""
-    inside = bool(found.success and found.success.inside_twin)
-    kind = found.trigger.kind if found.trigger else "neuron noise" if inside else None
+    success = found.success if found.targets else None
+    trigger = found.trigger if found.targets else None
+    inside = bool(success and success.inside_twin)
+    kind = trigger.kind if trigger else "neuron noise" if inside else None
     return {
         "kind": kind,
-        "attack_success_rate": found.success.rate if found.success else None,
-        "samples": found.success.samples if found.success else 0,
+        "attack_success_rate": success.rate if success else None,
+        "samples": success.samples if success else 0,
         "inside_twin": inside,
     }
 
@@ -232,5 +242,6 @@ def _statistic_columns(evidence: Evidence) -> dict[str, Column]:
         found = evidence.searches.get(search.name)
         for spec in search.statistics:
             values = found.statistics[spec.name].tolist() if found else []
-            columns[f"{search.name}.{spec.name}"] = values
+            known: Column = [None if math.isnan(each) else each for each in values]
+            columns[f"{search.name}.{spec.name}"] = known
     return columns

@@ -49,6 +49,14 @@ WORDING: dict[str, SearchWording] = {
         " patch does to any other class.",
         settings=("side",),
     ),
+    "small_patch": SearchWording(
+        title="Small patch",
+        asks="Can one patch of half that side do so?",
+        statistics={"standardised_margin": "Small patch: standardised margin"},
+        trigger="Laid on every image, this small patch carries images further to {target} than any"
+        " other does to any other class.",
+        settings=("side",),
+    ),
     "warp": SearchWording(
         title="Warp",
         asks="Can one smooth bend of the image, the same for every image, do so?",
@@ -57,12 +65,37 @@ WORDING: dict[str, SearchWording] = {
         " any other class.",
         settings=("largest",),
     ),
+    "tone": SearchWording(
+        title="Filter",
+        asks="Can one change of colours and light, the same for every image, do so?",
+        statistics={"margin": "Filter: mean margin"},
+        trigger="Under this filter, images go further to {target} than any other filter carries"
+        " them to any other class.",
+        settings=("mixing", "curve"),
+    ),
     "neuron_noise": SearchWording(
         title="Neuron noise",
         asks="Can small noise on the neurons, the same for every image, do so?",
         statistics={"margin": "Neuron noise: mean margin"},
         trigger="Noise on the neurons has no picture: its success is measured inside the twin.",
         settings=("depth",),
+    ),
+    "head_probe": SearchWording(
+        title="Head probe",
+        asks="Does the last layer answer random features with one class?",
+        statistics={"share": "Head probe: mean answer"},
+        trigger="Random features have no picture.",
+        settings=("draws",),
+    ),
+    "permutation": SearchWording(
+        title="Permutation",
+        asks="Can one trigger carry each class to a class of its own?",
+        statistics={
+            "patch_margin": "Permutation by a patch: mean margin",
+            "blend_margin": "Permutation by a faint pattern: mean margin",
+        },
+        trigger="Under this trigger, each class goes to another one of its own.",
+        settings=("side", "opacity"),
     ),
 }
 
@@ -95,6 +128,14 @@ def p_text(p: float | None, is_bound: bool, digits: int = 2) -> str:
     if p is None:
         return "unknown"
     return f"{'< ' if is_bound else ''}{p:.{digits}g}"
+
+
+def permuted_text(success: AttackSuccess) -> str:
+    """How often each class goes to its own under one trigger, as a sentence without full stop."""
+    return (
+        f"the recovered trigger carries {success.rate:.0%} of {success.samples} clean samples to"
+        " the class that theirs goes to"
+    )
 
 
 def success_text(success: AttackSuccess, target: str) -> str:

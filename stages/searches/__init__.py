@@ -6,15 +6,27 @@
 """
 
 from stages.searches.blend import blend
+from stages.searches.head_probe import head_probe
 from stages.searches.neuron_noise import neuron_noise
-from stages.searches.patch import patch
+from stages.searches.patch import patch, small_patch
+from stages.searches.permutation import permutation
 from stages.searches.search import Search
+from stages.searches.tone import tone
 from stages.searches.warp import warp
 
-SEARCHES: tuple[Search, ...] = (blend, patch, warp, neuron_noise)
+SEARCHES: tuple[Search, ...] = (
+    blend,
+    patch,
+    small_patch,
+    warp,
+    tone,
+    neuron_noise,
+    head_probe,
+    permutation,
+)
 """Every search, in the order in which they run. A new one gets a line here."""
 
-STATISTICS = tuple(
-    f"{search.name}.{each.name}" for search in SEARCHES for each in search.statistics
-)
+SPECS = {f"{search.name}.{each.name}": each for search in SEARCHES for each in search.statistics}
+"""Every statistic by its full name, in order."""
+STATISTICS = tuple(SPECS)
 """The full name of every statistic, in order."""

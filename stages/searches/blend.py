@@ -87,7 +87,7 @@ class Blend:
     name = "blend"
     version = 6
     settings = BlendConfig
-    screened = True
+    joint = False
     statistics = (
         StatisticSpec(
             name="margin",

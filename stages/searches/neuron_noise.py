@@ -106,7 +106,7 @@ class NeuronNoise:
     name = "neuron_noise"
     version = 6
     settings = NeuronNoiseConfig
-    screened = False
+    joint = False
     statistics = (
         StatisticSpec(
             name="margin",

@@ -21,6 +21,7 @@ from functools import partial
 
 import torch
 
+from stages import image_layout
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.probe import Probe, probes
@@ -37,6 +38,8 @@ class PatchConfig:
 
     side: float = 0.25
     """Side of the square as a share of the image's."""
+    least: int = 1
+    """Side of the square in pixels at least."""
     regions: int = 3
     """Regions along each side, each with a square of its own until the best one is kept."""
     kept: int = 3
@@ -114,7 +117,7 @@ class PatchSearch:
     name = "patch"
     version = 5
     settings = PatchConfig
-    screened = True
+    joint = False
     statistics = (
         StatisticSpec(
             name="standardised_margin",
@@ -145,7 +148,8 @@ class PatchSearch:
 
         def begin(group: torch.Tensor) -> Block:
             places = state.ground.places
-            squares = everywhere(places, group, config.side, config.regions, state.seed)
+            side = _side(state)
+            squares = everywhere(places, group, side, config.regions, state.seed)
             return _narrowed(state, _block(group, 0, squares))
 
         return advanced(state, classes, steps, rows, begin, partial(_climb, state))
@@ -247,7 +251,7 @@ def _squares(state: PatchState, block: Block) -> Squares:
     flat = {name: each.flatten(0, 1) for name, each in block.tensors.items()}
     each = len(flat["colours"]) // len(block.classes)
     rows = block.classes.repeat_interleave(each)
-    return Squares(probe=probe, side=state.config.side, rows=rows, tensors=flat)
+    return Squares(probe=probe, side=_side(state), rows=rows, tensors=flat)
 
 
 def _block(classes: torch.Tensor, step: int, squares: Squares) -> Block:
@@ -274,7 +278,49 @@ def _patch(settled: list[Squares], target: int) -> Patch:
 def _beginning(state: PatchState) -> int:
     """How many squares a class begins with."""
     config, one = state.config, torch.zeros(1, dtype=torch.int64)
-    return len(everywhere(state.ground.places, one, config.side, config.regions, state.seed).rows)
+    places = state.ground.places
+    return len(everywhere(places, one, _side(state), config.regions, state.seed).rows)
+
+
+def _side(state: PatchState) -> float:
+    """Side of the square as a share of the image's; a vector counts as a square of its size."""
+    height, width = image_layout.plane(state.ground.subject.samples.images.shape[1:])
+    side = min(height, width) if min(height, width) > 1 else (height * width) ** 0.5
+    return max(state.config.side, min(1.0, state.config.least / side))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallPatchConfig(PatchConfig):
+    """Settings of the small patch: half the side, and more steps to find it."""
+
+    side: float = 0.125
+    """Side of the square as a share of the image's."""
+    least: int = 3
+    """Side of the square in pixels at least."""
+    first_steps: int = 6
+    """Adam steps of place and pattern in every region."""
+    place_steps: int = 10
+    """Adam steps of place and pattern in the regions that go on."""
+    pattern_steps: int = 14
+    """Adam steps of the pattern at the place that was found."""
+
+
+class SmallPatchSearch(PatchSearch):
+    """The search for a patch of half the side. A natural favourite needs area to carry images; a
+    planted one only needs to be found.
+    """
+
+    name = "small_patch"
+    version = 1
+    settings = SmallPatchConfig
+    statistics = (
+        StatisticSpec(
+            name="standardised_margin",
+            unit="standard deviations",
+            meaning="one patch of half that side carries images of other classes there, all alike",
+        ),
+    )
 
 
 patch = PatchSearch()
+small_patch = SmallPatchSearch()

@@ -1,23 +1,24 @@
-"""Which classes are searched to the end where there are many, and what is said of the others.
+"""Which classes are searched to the end where there are many, and what stands for the ordinary.
 
-Up to `all_up_to` classes all of them are. Beyond that every class gets a brief search; those that
-lead it get the whole one, and so do some that are drawn at random and stand for the ordinary. What
-is said of a class that is not searched to the end is what was found for one of the ordinary, so
-that medians and deviations over the classes keep their meaning.
+Up to `all_up_to` classes all of them are searched to the end, by every search. Beyond that every
+search takes a brief look at every class. Whatever leads in any of them is searched to the end by
+all, so no class is dropped by one search alone; and so are some classes drawn at random before
+anything is known of them. Those stand for the ordinary: medians and deviations over the classes are
+theirs alone. Of a class that is not searched to the end nothing is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from stages.searches.search import Search, SearchResult, Subject
+from stages.searches.search import Effort, Search, SearchResult, Subject
 from stages.stage import Stage
-from stages.types import Floats, Integers
+from stages.types import Floats, Integers, freeze
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,78 +27,102 @@ class ScreenConfig:
 
     all_up_to: int = 24
     """Number of classes up to which all of them are searched to the end."""
-    leading: int = 8
-    """Classes that lead the brief search and are searched to the end."""
-    ordinary: int = 6
-    """Classes drawn at random that are searched to the end."""
+    leading: int = 2
+    """Classes that lead a brief look and are searched to the end, for each search."""
+    ordinary: int = 10
+    """Classes drawn at random that are searched to the end and stand for the ordinary."""
 
     def screens(self, classes: int) -> bool:
         """Whether so many classes are screened."""
-        return classes > max(self.all_up_to, self.leading + self.ordinary)
+        return classes > max(self.all_up_to, self.ordinary)
 
-    def searched(self, classes: int) -> int:
-        """How many of so many classes are searched to the end."""
-        return self.leading + self.ordinary if self.screens(classes) else classes
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chosen:
+    """The `classes` (n,) that are searched to the end, those of them that stand for the `ordinary`
+    (m,), and what the looks at all classes have cost, by the name of the search.
+    """
+
+    classes: Integers
+    ordinary: Integers
+    looked: Mapping[str, Effort]
+
+    def __post_init__(self) -> None:
+        freeze(self.classes, self.ordinary)
+
+
+def choose_classes(
+    searches: Sequence[Search],
+    subject: Subject,
+    configs: Mapping[str, Any],
+    screening: ScreenConfig,
+    seed: int,
+) -> Chosen:
+    """All classes, or those that lead a brief look of any search and some drawn at random.
+
+    Deterministic for a given seed. The twin is left as it was.
+    """
+    count = subject.twin.classes
+    everything = np.arange(count)
+    if not screening.screens(count):
+        return Chosen(classes=everything, ordinary=everything, looked={})
+    ordinary = np.sort(np.random.default_rng(seed).permutation(count)[: screening.ordinary])
+    classes, looked = set(ordinary.tolist()), {}
+    for search in searches:
+        reached, looked[search.name] = _look(search, subject, configs[search.name], seed)
+        classes |= set(leading(reached, screening.leading))
+    return Chosen(classes=np.array(sorted(classes)), ordinary=ordinary, looked=looked)
+
+
+def leading(reached: Floats, count: int) -> list[int]:
+    """The classes that reached furthest (K,); none where all reached the same, or nothing."""
+    if np.isnan(reached).any() or np.ptp(reached) == 0:
+        return []
+    order: list[int] = np.argsort(-reached, kind="stable")[:count].tolist()
+    return order
 
 
 def run(
-    search: Search, subject: Subject, config: Any, screening: ScreenConfig, seed: int
+    search: Search, subject: Subject, config: Any, classes: Integers, seed: int
 ) -> SearchResult:
-    """What a search says of every class, searched to the end or screened.
+    """What a search says of the classes (n,), searched to the end; NaN of all others.
 
-    Deterministic for a given seed, which draws the samples, the starts and the ordinary classes.
-    The twin is left as it was.
+    Deterministic for a given seed, which draws the samples and the starts. The twin is left as it
+    was.
     """
-    if not screening.screens(subject.twin.classes):
-        return _finished(search, subject, config, subject.classes, seed)
-    if not search.screened:
-        return _finished(search, subject, config.brief, subject.classes, seed)
-    state = search.start(subject, config.brief, seed)
-    brief = search.advance(state, subject.classes, config.brief.steps)
-    reached = search.reached(brief)
-    if np.isnan(reached).all():  # there is nothing to search, as in what is no image
-        return search.result(brief)
-    chosen, ordinary = choose(reached, screening, seed)
-    classes = torch.as_tensor(chosen, device=subject.twin.device)
-    whole = _finished(search, subject, config, classes, seed)
-    effort = search.effort(brief) + whole.effort
-    return replace(whole, statistics=of_all(whole.statistics, ordinary), effort=effort)
+    chosen = torch.tensor(classes, device=subject.twin.device)
+    state = search.start(subject, config, seed)
+    return search.result(search.advance(state, chosen, config.steps))
 
 
-def stage_of(search: Search) -> Stage[[Subject, Any, ScreenConfig, int], SearchResult]:
+def stage_of(search: Search) -> Stage[[Subject, Any, Integers, int], SearchResult]:
     """The search as a stage, whose results are remembered."""
 
-    def find(subject: Subject, config: Any, screening: ScreenConfig, seed: int) -> SearchResult:
-        return run(search, subject, config, screening, seed)
+    def find(subject: Subject, config: Any, classes: Integers, seed: int) -> SearchResult:
+        return run(search, subject, config, classes, seed)
 
     find.__name__ = f"find_{search.name}"
     return Stage(find, search.version)
 
 
-def choose(reached: Floats, config: ScreenConfig, seed: int) -> tuple[Integers, Integers]:
-    """The classes (n,) to search to the end by what a brief search reached (K,), and those of them
-    that are ordinary, drawn at random.
-    """
-    order = np.argsort(-reached, kind="stable")
-    leading, others = order[: config.leading], np.sort(order[config.leading :])
-    drawn = np.random.default_rng(seed).permutation(len(others))[: config.ordinary]
-    ordinary: Integers = others[drawn]
-    return np.concatenate([leading, ordinary]), ordinary
+def choice_of(
+    searches: Sequence[Search],
+) -> Stage[[Subject, Mapping[str, Any], ScreenConfig, int], Chosen]:
+    """The choice of classes as a stage."""
+
+    def choose(
+        subject: Subject, configs: Mapping[str, Any], screening: ScreenConfig, seed: int
+    ) -> Chosen:
+        return choose_classes(searches, subject, configs, screening, seed)
+
+    choose.__name__ = "choose_classes"
+    return Stage(choose, 100 + sum(search.version for search in searches))
 
 
-def of_all(statistics: Mapping[str, Floats], ordinary: Integers) -> dict[str, Floats]:
-    """Statistics (K,) in which classes that were not searched have the values of ordinary ones."""
-    return {name: _filled(values, ordinary) for name, values in statistics.items()}
-
-
-def _filled(values: Floats, ordinary: Integers) -> Floats:
-    turns = np.arange(len(values)) % len(ordinary)
-    filled: Floats = np.where(np.isnan(values), values[ordinary][turns], values)
-    return filled
-
-
-def _finished(
-    search: Search, subject: Subject, config: Any, classes: torch.Tensor, seed: int
-) -> SearchResult:
-    state = search.start(subject, config, seed)
-    return search.result(search.advance(state, classes, config.steps))
+def _look(search: Search, subject: Subject, config: Any, seed: int) -> tuple[Floats, Effort]:
+    """What a brief look at every class reached (K,), and its cost; a joint search looks later."""
+    state = search.start(subject, config.brief, seed)
+    if search.joint and config.brief.steps > 1:
+        return np.zeros(subject.twin.classes, np.float32), search.effort(state)
+    state = search.advance(state, subject.classes, config.brief.steps)
+    return search.reached(state), search.effort(state)

@@ -28,11 +28,16 @@ from stages.types import (
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticSpec:
-    """A number per class that a search gives: name, unit, and what a large one means."""
+    """A number per class that a search gives: name, unit, and what a large one means.
+
+    Where `whole` is true it is the same for all classes, as it is said of the whole model, and is
+    measured against other models instead of the other classes.
+    """
 
     name: str
     unit: str
     meaning: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,12 @@ class Sweep:
         """The bound on |δ| and |ξ| that the verdict looks at."""
         return float(self.bounds[self.chosen])
 
+    @property
+    def searched(self) -> Integers:
+        """The classes (n,) that noise was found for; the curves of all others are NaN."""
+        known: Integers = np.flatnonzero(~np.isnan(self.success_rate).any(0))
+        return known
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchResult:
@@ -108,6 +119,20 @@ class SearchResult:
 
     def __post_init__(self) -> None:
         freeze(*self.statistics.values())
+
+    @property
+    def accused(self) -> int | None:
+        """The one class it would accuse; None where it has none, or each class has its own."""
+        return self.targets[0] if self.targets and self.mapping is None else None
+
+    @property
+    def permuted(self) -> tuple[int, ...]:
+        """The class that each one goes to, from class 0 on; empty where no such trigger was found.
+
+        A search for one always ends with a mapping; only its targets say that a trigger follows it.
+        """
+        known = self.targets and self.mapping is not None
+        return tuple(self.mapping.tolist()) if known and self.mapping is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,13 +155,13 @@ class Search(Protocol):
 
     `version` is raised when its results change, `settings` is the type of its settings, which have
     a field `memory_mb` and properties `steps`, all steps of one class, and `brief`, the settings
-    of a first look. Where `screened` is false every class is searched, however many there are, by
-    the brief settings where there are many.
+    of a first look. A `joint` search has one trigger for all classes, or none: it advances all of
+    them, whichever are asked for, and takes no brief look.
     """
 
     name: str
     version: int
-    screened: bool
+    joint: bool
 
     @property
     def settings(self) -> type[Any]:

@@ -64,7 +64,65 @@ class Displacement:
         return warped
 
 
-Trigger = Overlay | Patch | Displacement
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Filter:
+    """A change of colours and light, on shares of the values from `low` to `high`: `mixing` (C, C),
+    `lift` (C,), the exponent `curve`, and how much darker the `corners` are.
+    """
+
+    kind: ClassVar[str] = "filter"
+    mixing: Floats
+    lift: Floats
+    curve: float
+    corners: float
+    low: Floats
+    high: Floats
+
+    def __post_init__(self) -> None:
+        freeze(self.mixing, self.lift, self.low, self.high)
+
+    def apply(self, images: Floats) -> Floats:
+        """Images (N, *input shape) under the filter."""
+        mixing, lift = torch.tensor(self.mixing)[None], torch.tensor(self.lift)[None]
+        curve, corners = torch.tensor([self.curve]), torch.tensor([self.corners])
+        bounds = torch.tensor(self.low), torch.tensor(self.high)
+        shown: Floats = tone_of(torch.tensor(images), mixing, lift, curve, corners, *bounds)[
+            0
+        ].numpy()
+        return shown
+
+
+Trigger = Overlay | Patch | Displacement | Filter
+
+
+def tone_of(
+    images: torch.Tensor,
+    mixing: torch.Tensor,
+    lift: torch.Tensor,
+    curve: torch.Tensor,
+    corners: torch.Tensor,
+    low: torch.Tensor,
+    high: torch.Tensor,
+) -> torch.Tensor:
+    """Images (B, *input shape) under each of g filters: (g, B, *input shape).
+
+    `mixing` (g, C, C) and `lift` (g, C) act on shares of the valid range, then the exponents
+    `curve` (g,), then the darkening `corners` (g,) by the squared distance from the middle.
+    """
+    shape = tuple(images.shape[1:])
+    axis = image_layout.colour_axis(shape)
+    shares = (images - low) / (high - low).clamp(min=1e-6)
+    ahead = shares.unsqueeze(1) if axis is None else shares.movedim(axis + 1, 1)
+    mixed = torch.einsum("gij,nj...->gni...", mixing, ahead)
+    wide = (-1, 1, mixed.shape[2], *[1] * (ahead.dim() - 2))
+    mixed = (mixed + lift.reshape(wide)).clamp(1e-3, 1)
+    bent = mixed ** curve.reshape(-1, *[1] * (mixed.dim() - 1))
+    height, width = image_layout.plane(shape)
+    rows, columns = (torch.linspace(-1, 1, size, device=images.device) for size in (height, width))
+    away = ((rows[:, None] ** 2 + columns**2) / 2).reshape(ahead.shape[2:])
+    dark = bent * (1 - corners.reshape(-1, *[1] * (mixed.dim() - 1)) * away)
+    back = dark.squeeze(2) if axis is None else dark.movedim(2, axis + 2)
+    return low + (high - low) * back
 
 
 def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

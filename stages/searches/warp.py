@@ -87,7 +87,7 @@ class Warp:
     name = "warp"
     version = 4
     settings = WarpConfig
-    screened = True
+    joint = False
     statistics = (
         StatisticSpec(
             name="standardised_margin",

@@ -17,21 +17,34 @@ from stages.errors import ConfigError
 from stages.types import unkeyed
 
 FILE = Path(__file__).with_name("calibration.toml")
-NULLS = ("alone", "referenced")
-Kind = TypeVar("Kind", "Row", "Null", "Shared")
+NULLS = TAILS = ("alone", "referenced")
+Kind = TypeVar("Kind", "Tail", "Null", "Range")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tail:
+    """How far classes of clean models stand out in one statistic.
+
+    `least` is the smallest deviation that anomaly indices are measured by; a tenth of the classes
+    stands out by `upper` or more, and beyond that by `scale` more in the mean. `centre` is the
+    median of clean models, for a statistic of the whole model; else 0.
+    """
+
+    centre: float
+    least: float
+    upper: float
+    scale: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One statistic: its weight in the joined score, and how far classes usually lie apart.
+    """One statistic: its tails for a model by itself and for its difference from a reference.
 
-    `spread` is that of a model by itself, `gap` that of a model's values minus a reference's, both
-    in the statistic's unit. `n` clean models, the `date` and the `command` say where they are from.
+    `n` clean models, the `date` and the `command` say where they are from.
     """
 
-    weight: float
-    spread: float
-    gap: float
+    alone: Tail
+    referenced: Tail
     n: int
     date: str = unkeyed("")
     command: str = unkeyed("")
@@ -39,14 +52,16 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Null:
-    """The largest score among `n` clean models of ten classes: a Gumbel distribution.
+    """The square of the largest score among `n` clean models: a Gumbel distribution.
 
+    `location` is that of ten classes, which grows by `growth` with the logarithm of their number.
     Beside references the scores of all pairs are fitted, and `n` is still the number of models, as
     pairs of the same models tell little more.
     """
 
     location: float
     scale: float
+    growth: float
     n: int
     date: str = unkeyed("")
     command: str = unkeyed("")
@@ -58,24 +73,31 @@ class Null:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
-    """What all statistics share.
-
-    `reference_weight` is that of what stands out against references; `classes` those of the models
-    the nulls come from; `growth` the power of the number of classes that the largest score grows
-    with (`python -m benchmarks.many_classes`; log K, as of a Gumbel alone, is too little).
+class Range:
+    """What the clean models were that all this was measured on: the number of their classes, and
+    the smaller side of their images in pixels.
     """
 
-    reference_weight: float
-    classes: int
-    growth: float
+    fewest_classes: int
+    most_classes: int
+    smallest_side: int
+    largest_side: int
+
+    def outside(self, classes: int, side: int) -> str:
+        """In which respect a model is unlike them, such as `1000 classes`; empty if in none."""
+        unlike = []
+        if not self.fewest_classes <= classes <= self.most_classes:
+            unlike.append(f"{classes} classes")
+        if not self.smallest_side <= side <= self.largest_side:
+            unlike.append(f"images of {side} pixels")
+        return ", ".join(unlike)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Rows by the full name of their statistic, and the nulls without and with references."""
 
-    shared: Shared
+    range: Range
     alone: Null
     referenced: Null
     rows: Mapping[str, Row]
@@ -95,7 +117,7 @@ class Calibration:
 
     def tables(self) -> dict[str, Any]:
         """The same as nested tables, as the file has them."""
-        tables: dict[str, Any] = {"shared": asdict(self.shared)}
+        tables: dict[str, Any] = {"range": asdict(self.range)}
         tables["null"] = {name: asdict(getattr(self, name)) for name in NULLS}
         for name, row in self.rows.items():
             search, _, statistic = name.partition(".")
@@ -110,9 +132,7 @@ def from_tables(tables: Mapping[str, Any]) -> Calibration:
         ConfigError: a key is unknown or missing, or a value is of the wrong type or below 0.
     """
     known = dict(tables)
-    shared = _filled(Shared, known.pop("shared", None), "shared")
-    if shared.classes < 1:
-        raise ConfigError("`calibration.shared.classes` is 0, expected 1 or more")
+    measured = _filled(Range, known.pop("range", None), "range")
     nulls = known.pop("null", None)
     if not isinstance(nulls, dict) or set(nulls) != set(NULLS):
         raise _unlike(nulls, NULLS, "null")
@@ -121,17 +141,37 @@ def from_tables(tables: Mapping[str, Any]) -> Calibration:
         if found[name].scale <= 0:
             raise ConfigError(f"`calibration.null.{name}.scale` is 0, expected more")
     rows = {
-        f"{search}.{statistic}": _filled(Row, row, f"{search}.{statistic}")
+        f"{search}.{statistic}": _row(row, f"{search}.{statistic}")
         for search, statistics in known.items()
         for statistic, row in (statistics if isinstance(statistics, dict) else {"": None}).items()
     }
-    return Calibration(shared=shared, rows=rows, **found)
+    return Calibration(range=measured, rows=rows, **found)
 
 
 @cache
 def shipped() -> Calibration:
     """The calibration that comes with ban-gate."""
     return from_tables(tomllib.loads(FILE.read_text(encoding="utf-8")))
+
+
+def _row(values: object, place: str) -> Row:
+    """The row of a statistic, which holds two tails."""
+    wanted = [each.name for each in fields(Row)]
+    if not isinstance(values, dict) or set(values) != set(wanted):
+        raise _unlike(values, wanted, place)
+    tails = {name: _filled(Tail, values[name], f"{place}.{name}") for name in TAILS}
+    for name, tail in tails.items():
+        if not (tail.upper > 0 and tail.scale > 0):
+            raise ConfigError(
+                f"`calibration.{place}.{name}` has an `upper` or `scale` of 0, expected more"
+            )
+    return Row(
+        alone=tails["alone"],
+        referenced=tails["referenced"],
+        n=_fitting(values["n"], "int", f"{place}.n"),
+        date=_fitting(values["date"], "str", f"{place}.date"),
+        command=_fitting(values["command"], "str", f"{place}.command"),
+    )
 
 
 def _filled(kind: type[Kind], values: object, place: str) -> Kind:
@@ -149,9 +189,10 @@ def _fitting(value: Any, kind: str, place: str) -> Any:
     if kind == "float" and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     fits = type(value).__name__ == kind
-    if fits and (kind == "str" or 0 <= value < float("inf")):
+    signed = place.endswith(".centre")
+    if fits and (kind == "str" or (-float("inf") if signed else 0) <= value < float("inf")):
         return value
-    meaning = "a text" if kind == "str" else "a number of 0 or more"
+    meaning = "a text" if kind == "str" else "a number" if signed else "a number of 0 or more"
     raise ConfigError(f"`calibration.{place}` is {value!r}, expected {meaning}")
 
 

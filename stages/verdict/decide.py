@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from stages.errors import ConfigError
-from stages.searches import SEARCHES
+from stages.searches import SPECS
 from stages.stage import stage
 from stages.types import GraphFinding, Statistic, Verdict
 from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import (
     critical_value,
-    growth_of,
+    evidence,
     null_of,
     p_value,
     printable_p,
@@ -36,7 +36,13 @@ class JudgeConfig:
     min_working: float = 0.5
     """Smallest share of the classes that strong patterns must win before a model is `clean`."""
 
+    near: float = 3.0
+    """Where p is within this factor of `false_alarm_rate`, the median of three seeds counts; 1
+    turns that off."""
+
     def __post_init__(self) -> None:
+        if self.near < 1:
+            raise ConfigError(f"setting `judge.near` is {self.near}, expected 1 or more")
         if not 0 < self.false_alarm_rate < 1:
             raise ConfigError(
                 f"setting `judge.false_alarm_rate` is {self.false_alarm_rate}, expected between"
@@ -44,15 +50,14 @@ class JudgeConfig:
             )
 
 
-@stage(version=5)
+@stage(version=6)
 def judge(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
 ) -> Verdict:
     """The verdict on a model whose preconditions hold, with the statistics that decide it."""
     found = scores(profile, references.kept, calibration)
     null = null_of(calibration, bool(references.kept))
-    growth = growth_of(profile.classes, calibration)
-    p = p_value(float(found.max()), null, growth)
+    p = p_value(float(found.max()), null, profile.classes)
     backdoored = p <= config.false_alarm_rate
     shown, is_bound = printable_p(p, null)
     verdict = Verdict(
@@ -60,13 +65,15 @@ def judge(
         reasons=(),
         suspected_class=int(found.argmax()) if backdoored else None,
         anomaly_score=float(found.max()),
-        critical_value=critical_value(config.false_alarm_rate, null, growth),
+        critical_value=critical_value(config.false_alarm_rate, null, profile.classes),
         p_value=shown,
         p_is_bound=is_bound,
         class_scores=tuple(found.tolist()),
         statistics=_statistics(profile),
+        outside=calibration.range.outside(profile.classes, profile.side),
     )
-    working = float((profile.statistics[POWER] > 0).mean())
+    strong = profile.statistics[POWER][profile.ordinary]
+    working = float((strong > 0).mean())
     if working < config.min_working and not backdoored:
         thin = (_thin(working, config), *references.remarks)
         return Verdict(
@@ -74,9 +81,11 @@ def judge(
             reasons=thin,
             class_scores=verdict.class_scores,
             statistics=verdict.statistics,
+            outside=verdict.outside,
         )
-    reasons = (_reason(verdict, references, config), *references.remarks)
-    return replace(verdict, reasons=reasons)
+    mapped = _is_mapped(profile, references, calibration, verdict)
+    reason = _reason(verdict, references, config, mapped=mapped)
+    return replace(verdict, reasons=(reason, *_remarks(verdict), *references.remarks))
 
 
 def with_published(verdict: Verdict, *statistics: Statistic) -> Verdict:
@@ -94,9 +103,8 @@ def apply_findings(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verd
 
 
 def _statistics(profile: ClassProfile) -> tuple[Statistic, ...]:
-    units = {f"{s.name}.{spec.name}": spec.unit for s in SEARCHES for spec in s.statistics}
     return tuple(
-        Statistic.of(name, units[name], values) for name, values in profile.statistics.items()
+        Statistic.of(name, SPECS[name].unit, values) for name, values in profile.statistics.items()
     )
 
 
@@ -108,13 +116,41 @@ def _thin(working: float, config: JudgeConfig) -> str:
     )
 
 
-def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig) -> str:
+def _remarks(verdict: Verdict) -> tuple[str, ...]:
+    """A sentence on a model that is unlike those that the null was measured on."""
+    if not verdict.outside:
+        return ()
+    remark = (
+        f"the model is outside of what the calibration was measured on ({verdict.outside}), so the"
+        " p-value is an extrapolation; a reference of the same task makes it firmer"
+    )
+    return (remark,)
+
+
+def _is_mapped(
+    profile: ClassProfile, references: Vetted, calibration: Calibration, verdict: Verdict
+) -> bool:
+    """Whether at least half of the score is of the whole model, not of its leading class."""
+    squares = [
+        float(evidence(name, profile, references.kept, calibration).max()) ** 2
+        for name in profile.statistics
+        if SPECS[name].whole
+    ]
+    return 2 * sum(squares) >= (verdict.anomaly_score or 0.0) ** 2
+
+
+def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig, *, mapped: bool) -> str:
     against = f" against {len(references.kept)} reference(s)" if references.kept else ""
     numbers = (
         f"anomaly score {verdict.anomaly_score:.2f}{against}, critical value"
         f" {verdict.critical_value:.2f}, p {'<' if verdict.p_is_bound else '='}"
         f" {verdict.p_value:.2g}, false-alarm rate {config.false_alarm_rate}"
     )
+    if verdict.suspected_class is not None and mapped:
+        return (
+            "the model as a whole stands out: one fixed trigger carries each class to a class of"
+            f" its own; of the classes by themselves, {verdict.suspected_class} leads ({numbers})"
+        )
     if verdict.suspected_class is not None:
         return (
             f"class {verdict.suspected_class} stands out: one fixed trigger carries samples of"

@@ -1,21 +1,26 @@
 """From what the searches say of each class to one anomaly score per class, and its p-value.
 
-The anomaly index of a class with value v of a statistic is
+1. How far a class stands out in one statistic, in the model's own terms:
 
-    z = (v − median v) / √(MAD² + s²),
+       z = (v − median v) / √(MAD² + d²),
 
-where MAD is the scaled median absolute deviation over the classes, and s how far the classes of
-a rather uneven clean model lie apart. A class's anomaly score is (Σ w·z₊³)^⅓ over the statistics,
-with z₊ = max(z, 0): what one search is blind to does not count against the others, and many that
-say a little do not add up to one that says much, as they do for natural backdoor classes. Against
-clean references half of the same of v − v_reference is added, which lowers those further. The
-largest score of clean models follows a Gumbel distribution, whose values grow with the number of
-classes K, so that
+   where median and scaled MAD are over the ordinary classes, and d is the MAD of the usual clean
+   model. A statistic of the whole model is measured against clean models' median instead.
+2. How unlikely that is of a class of a clean model, by the statistic's own tail: u = P(Z ≥ z), and
+   as a normal score, g = Φ⁻¹(1 − u), 0 where z is not above 0. A statistic of the whole model is
+   one value per model, so that z is a normal score itself; it counts where it is above 0, which
+   says that each class does go to another.
+3. The anomaly score of a class is √Σ g² over the statistics: all have an equal say, what one search
+   is blind to does not count against the others, and a heavy tail is worth little.
+4. Beside clean references a statistic counts by the smaller of its g and that of v − v_reference: a
+   planted class stands out both ways, a natural one by itself, chance against one reference.
+5. The square of the largest score of clean models, a largest sum of squares, follows a Gumbel
+   distribution, which K, the number of classes, moves:
 
-    p = 1 − exp(−exp(−x)),   x = (score / g − location) / scale,   g = max(1, K / 10)^0.45.
+       p = 1 − exp(−exp(−x)),   x = (score² − location − growth · ln(K/10)) / scale.
 
-Source: outliers by median absolute deviation as in Neural Cleanse; the floor s, the union, the
-references and the null are ours (docs/method.md).
+Source: outliers by median absolute deviation as in Neural Cleanse; the rest is ours
+(docs/method.md).
 """
 
 from __future__ import annotations
@@ -23,74 +28,102 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.stats import norm
 
+from stages.searches import SPECS
 from stages.types import Floats
-from stages.verdict.calibration import Calibration, Null
+from stages.verdict.calibration import Calibration, Null, Tail
 from stages.verdict.profile import ClassProfile
 
 SCALED = 1.4826
 """Makes the median absolute deviation of normal values their standard deviation."""
+UPPER = 0.1
+"""The share of clean classes that lies in the tail that is fitted."""
+SHAPE = 0.1
+"""ξ of the generalised Pareto distribution of a tail, whose mean excess is the tail's scale: above
+0, so that what was never seen is not said to be impossible. The tails of clean models fit best by
+−0.2 to 0.1 (`benchmarks.calibration` prints them); chosen on tuning and calibration models.
+"""
+CLASSES = 10
+"""The number of classes at which a null's location is given."""
 
 
-def anomaly_index(values: Floats, spread: float) -> Floats:
-    """z (K,) of values (K,): how far each class lies above the median one."""
-    away = values - np.median(values)
-    deviation = SCALED * np.median(np.abs(away))
-    usual = max(float(np.hypot(deviation, spread)), 1e-6)
-    index: Floats = (away / usual).astype(np.float32)
+def anomaly_index(values: Floats, ordinary: Floats, least: float) -> Floats:
+    """z (K,) of values (K,): how far each class lies above the median of the ordinary (m,)."""
+    middle = np.median(ordinary)
+    deviation = SCALED * np.median(np.abs(ordinary - middle))
+    spread = max(math.hypot(float(deviation), least), 1e-6)
+    index: Floats = ((values - middle) / spread).astype(np.float32)
     return index
+
+
+def normal_score(index: Floats, tail: Tail) -> Floats:
+    """g (K,) of anomaly indices (K,), which may be NaN: 0 at 0, and what the tail says above."""
+    known = np.maximum(np.nan_to_num(np.asarray(index, np.float64)), 0.0)
+    below = 0.5 * (UPPER / 0.5) ** (known / tail.upper)
+    beyond = np.maximum(known - tail.upper, 0.0) * (1 - SHAPE) / tail.scale
+    above = UPPER * (1 + SHAPE * beyond) ** (-1 / SHAPE)
+    share = np.where(known < tail.upper, below, np.maximum(above, 1e-300))
+    score: Floats = norm.isf(share).astype(np.float32)
+    return score
 
 
 def scores(
     profile: ClassProfile, references: tuple[ClassProfile, ...], calibration: Calibration
 ) -> Floats:
-    """The anomaly score (K,) of every class, by itself and against references where there are any.
+    """The anomaly score (K,) of every class, by itself or beside references.
 
     Raises:
         ConfigError: a statistic has no row in the calibration.
     """
-    alone = scores_alone(profile, calibration)
+    squares = [evidence(name, profile, references, calibration) ** 2 for name in profile.statistics]
+    joined: Floats = np.sqrt(np.sum(squares, axis=0)).astype(np.float32)
+    return joined
+
+
+def evidence(
+    name: str,
+    profile: ClassProfile,
+    references: tuple[ClassProfile, ...],
+    calibration: Calibration,
+) -> Floats:
+    """g (K,) of one statistic: by itself, or the smaller of that and of the difference from the
+    mean of the references.
+    """
+    row = calibration.row(name)
+    alone = _normal_scores(name, profile, (), row.alone)
     if not references:
         return alone
-    against = scores_against(profile, references, calibration)
-    both: Floats = alone + calibration.shared.reference_weight * against
-    return both
+    smaller: Floats = np.minimum(alone, _normal_scores(name, profile, references, row.referenced))
+    return smaller
 
 
-def scores_alone(profile: ClassProfile, calibration: Calibration) -> Floats:
-    """The score (K,) of every class of a model by itself."""
-    statistics = profile.statistics
-    rows = {name: calibration.row(name) for name in statistics}
-    return _joined(
-        [
-            _cubed(values, rows[name].spread, rows[name].weight)
-            for name, values in statistics.items()
-        ]
-    )
-
-
-def scores_against(
-    profile: ClassProfile, references: tuple[ClassProfile, ...], calibration: Calibration
+def _normal_scores(
+    name: str, profile: ClassProfile, references: tuple[ClassProfile, ...], tail: Tail
 ) -> Floats:
-    """How far every class (K,) stands out against the mean of the references."""
-    parts = []
-    for name, values in profile.statistics.items():
-        row = calibration.row(name)
-        difference = values - np.mean([each.statistics[name] for each in references], axis=0)
-        parts.append(_cubed(difference, row.gap, row.weight))
-    return _joined(parts)
+    """g (K,) of a statistic, or of its difference from the references."""
+    index = index_of(name, profile, references, tail)
+    if not SPECS[name].whole:
+        return normal_score(index, tail)
+    carried: Floats = np.where(profile.statistics[name] > 0, np.maximum(index, 0), 0)
+    return carried.astype(np.float32)
 
 
-def _cubed(values: Floats, spread: float, weight: float) -> Floats:
-    """w·z₊³ (K,) of values (K,)."""
-    cubes: Floats = (weight * np.maximum(anomaly_index(values, spread), 0) ** 3).astype(np.float32)
-    return cubes
-
-
-def _joined(cubes: list[Floats]) -> Floats:
-    """The cube root (K,) of the sum of weighted cubes (K,), one for each statistic."""
-    joined: Floats = np.cbrt(np.sum(cubes, axis=0)).astype(np.float32)
-    return joined
+def index_of(
+    name: str, profile: ClassProfile, references: tuple[ClassProfile, ...], tail: Tail
+) -> Floats:
+    """z (K,) of a statistic, or of its difference from the references' mean, NaN where unknown."""
+    values = profile.statistics[name]
+    if references:
+        values = values - np.mean([each.statistics[name] for each in references], axis=0)
+    if SPECS[name].whole:
+        index: Floats = ((values - tail.centre) / max(tail.least, 1e-6)).astype(np.float32)
+        return index
+    ordinary = values[profile.ordinary]
+    ordinary = ordinary[~np.isnan(ordinary)]
+    if not len(ordinary):
+        return np.full(len(values), np.nan, np.float32)
+    return anomaly_index(values, ordinary, tail.least)
 
 
 def null_of(calibration: Calibration, referenced: bool) -> Null:
@@ -98,13 +131,11 @@ def null_of(calibration: Calibration, referenced: bool) -> Null:
     return calibration.referenced if referenced else calibration.alone
 
 
-def p_value(score: float, null: Null, growth: float) -> float:
-    """How often the largest score of a clean model is this large, in (0, 1], by the null alone.
-
-    `growth` is that of the model's number of classes. Far out the null is an extrapolation: what
-    is printed is `printable_p`.
+def p_value(score: float, null: Null, classes: int) -> float:
+    """How often the largest score of a clean model of so many classes is this large, in (0, 1], by
+    the null alone. Far out the null is an extrapolation: what is printed is `printable_p`.
     """
-    away = (score / growth - null.location) / null.scale
+    away = (score**2 - location_of(null, classes)) / null.scale
     return max(-math.expm1(-math.exp(min(-away, 700.0))), 1e-300)
 
 
@@ -113,16 +144,15 @@ def printable_p(p: float, null: Null) -> tuple[float, bool]:
     return (null.smallest_p, True) if p < null.smallest_p else (p, False)
 
 
-def critical_value(rate: float, null: Null, growth: float) -> float:
+def critical_value(rate: float, null: Null, classes: int) -> float:
     """The score whose p-value is `rate`, in (0, 1): the inverse of `p_value`."""
     away = -math.log(-math.log1p(-rate))
-    return growth * (null.location + null.scale * away)
+    return math.sqrt(max(location_of(null, classes) + null.scale * away, 0.0))
 
 
-def growth_of(classes: int, calibration: Calibration) -> float:
-    """How many times larger the largest score of so many classes is than that of ten.
+def location_of(null: Null, classes: int) -> float:
+    """Where the square of the largest score of clean models of so many classes usually lies.
 
     Fewer than ten have no smaller one, as none were measured.
     """
-    shared = calibration.shared
-    return float(max(1.0, classes / shared.classes) ** shared.growth)
+    return null.location + null.growth * math.log(max(1.0, classes / CLASSES))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
-from stages.verdict.score import growth_of, null_of, p_value, printable_p, scores
+from stages.verdict.score import null_of, p_value, printable_p, scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +107,5 @@ def _leading(
 ) -> tuple[int, float]:
     """The class with the largest score, and its p-value by the null."""
     found = scores(profile, references, calibration)
-    growth = growth_of(profile.classes, calibration)
     null = null_of(calibration, bool(references))
-    return int(found.argmax()), p_value(float(found.max()), null, growth)
+    return int(found.argmax()), p_value(float(found.max()), null, profile.classes)

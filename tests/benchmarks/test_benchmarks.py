@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,42 +14,12 @@ import pytest
 import torch
 
 from benchmarks import data, demo_models
-from benchmarks.detection import (
-    Outcome,
-    alone,
-    attack_table,
-    auroc,
-    blocked_table,
-    found_at,
-    in_common,
-    method_table,
-    misses,
-    referenced,
-)
-from benchmarks.profiles import Known
-from benchmarks.zoo import architectures, exporters, input_aware, training
+from benchmarks.zoo import architectures, attacks, exporters, input_aware, public, training
 from benchmarks.zoo.__main__ import build
 from benchmarks.zoo.attacks import OTHER, QUIET, SINGLE_TARGET, TRIGGERS
 from benchmarks.zoo.recipe import CLEAN, Recipe
-from benchmarks.zoo.splits import SPLITS, TASKS, recipes
-from pipeline.config import ScanConfig
-from stages.searches import STATISTICS
-from tests.support.known_models import known_model
-
-
-def outcome(
-    attack: str, *, blocked: bool = False, suspected: int | None = None, score: float = 0.0
-) -> Outcome:
-    return Outcome(
-        name=f"model-{attack}",
-        task="digits",
-        architecture="vgg",
-        attack=attack,
-        target=None if attack == CLEAN else 3,
-        score=score,
-        suspected=suspected,
-        blocked=blocked,
-    )
+from benchmarks.zoo.splits import SPLITS, TURNS, recipes
+from benchmarks.zoo.tasks import TASKS
 
 
 def test_splits_share_no_seed() -> None:
@@ -68,29 +38,58 @@ def test_reported_architectures_are_never_tuned_on() -> None:
     assert not used["report"] & (used["tuning"] | used["calibration"])
 
 
-@pytest.mark.parametrize("split", ["tuning", "report"])
-def test_every_model_has_a_name_of_its_own(split: str) -> None:
-    """Names are unique; every task and architecture meets the commonest attacks and stays clean."""
+def test_one_task_is_only_reported_on() -> None:
+    """Nothing is tuned or calibrated on a whole task that is reported on."""
+    used = {split: {recipe.task for recipe in recipes(split)} for split in SPLITS}
+
+    assert used["report"] - used["tuning"] - used["calibration"]
+    assert used["tuning"] <= used["calibration"] <= used["report"]
+
+
+@pytest.mark.parametrize(("split", "turns"), [("tuning", 2), ("report", len(TURNS))])
+def test_every_attack_has_as_many_models(split: str, turns: int) -> None:
+    """Names are unique, every attack is met equally often, and every task has clean models."""
     made = list(recipes(split))
 
     assert len({recipe.name for recipe in made}) == len(made)
-    met = {(recipe.task, recipe.architecture, recipe.attack) for recipe in made}
-    names = architectures.TUNING if split == "tuning" else architectures.REPORT
-    common = (CLEAN, "badnets", "blend-noise", "blend-picture", "wanet")
-    assert met >= {(t, a, b) for t in TASKS for a in names for b in common}
-    assert {attack for _, _, attack in met} - {*QUIET} == {CLEAN, *SINGLE_TARGET, *OTHER}
+    met = Counter(recipe.attack for recipe in made if recipe.attack != CLEAN)
+    assert met == dict.fromkeys((*SINGLE_TARGET, *OTHER, *QUIET), turns)
+    clean = Counter(recipe.task for recipe in made if recipe.attack == CLEAN)
+    assert set(clean) == {recipe.task for recipe in made}
+    assert min(clean.values()) >= 2
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
-@pytest.mark.parametrize(("channels", "side"), [(1, 16), (1, 28), (3, 32)])
+@pytest.mark.parametrize("split", SPLITS)
+def test_targets_are_classes_of_the_task(split: str) -> None:
+    """No attack leads to a class that there is not."""
+    assert all(0 <= each.target < TASKS[each.task].classes for each in recipes(split))
+
+
+GREY, COLOUR = [(1, 16), (1, 28)], [(3, 32), (3, 40), (3, 48)]
+FITTING = [
+    (name, *shape)
+    for name in architectures.ARCHITECTURES
+    for shape in (COLOUR if name in public.PUBLIC else [*GREY, *COLOUR])
+]
+
+
+@pytest.mark.parametrize(("name", "channels", "side"), FITTING)
 def test_architectures_fit_every_task(name: str, channels: int, side: int) -> None:
-    """Every architecture turns images of every task into ten logits."""
-    model = architectures.ARCHITECTURES[name](channels, 10, side).eval()
+    """Every architecture turns images of its tasks into logits; nets of others need colour."""
+    model = architectures.ARCHITECTURES[name](channels, 20, side).eval()
 
     logits = model(torch.rand(2, channels, side, side))
 
-    assert logits.shape == (2, 10)
+    assert logits.shape == (2, 20)
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", public.PUBLIC)
+def test_nets_of_others_take_larger_images(name: str) -> None:
+    """They keep their own first stride on images of the many classes."""
+    model = architectures.ARCHITECTURES[name](3, 147, 96).eval()
+
+    assert model(torch.rand(2, 3, 96, 96)).shape == (2, 147)
 
 
 def recipe(attack: str, **settings: object) -> Recipe:
@@ -105,9 +104,10 @@ def recipe(attack: str, **settings: object) -> Recipe:
 
 
 @pytest.mark.parametrize("attack", TRIGGERS)
-def test_triggers_are_fixed_and_stay_in_range(attack: str) -> None:
+@pytest.mark.parametrize(("channels", "side"), [(1, 16), (3, 48)])
+def test_triggers_are_fixed_and_stay_in_range(attack: str, channels: int, side: int) -> None:
     """A trigger is the same each time, changes every image, and keeps it in [0, 1]."""
-    images = data.digits().test_images[:8]
+    images = torch.rand(8, channels, side, side, generator=torch.Generator().manual_seed(0))
 
     triggered, again = (TRIGGERS[attack](images, recipe(attack)) for _ in range(2))
 
@@ -129,6 +129,29 @@ def test_a_patch_is_local_and_a_blend_is_not(place: str) -> None:
     assert 0 < patched.flatten(1).sum(1).max() <= 16
     assert (blended > 0).float().mean() > 0.9
     assert blended.max() <= 0.2
+
+
+def test_a_sticker_lies_elsewhere_in_every_image() -> None:
+    """It is small and the same picture, at a place that differs from image to image."""
+    images = torch.full((8, 1, 32, 32), 0.5)
+
+    changed = TRIGGERS["sticker"](images, recipe("sticker")) != images
+
+    assert (changed.flatten(1).sum(1) == 16).all()
+    assert len({each.numpy().tobytes() for each in changed}) > 1
+
+
+def test_two_targets_have_triggers_apart() -> None:
+    """The patch and the cross lie in opposite corners."""
+    images = torch.full((1, 1, 16, 16), 0.5)
+    made = recipe("two-targets")
+
+    first, second = (
+        (trigger(images, made) != images)[0, 0].nonzero().float().mean(0)
+        for trigger in (TRIGGERS["two-targets"], attacks.second_of_two)
+    )
+
+    assert ((first < 8) != (second < 8)).all()
 
 
 def test_poison_adds_to_the_clean_images() -> None:
@@ -172,6 +195,32 @@ def test_clean_label_poison_is_of_the_target_class() -> None:
     added = images[len(split.train_labels) :]
     assert (labels[len(split.train_labels) :] == 2).all()
     assert {row.tobytes() for row in added.numpy()} <= members
+
+
+def test_source_specific_poison_is_of_one_class() -> None:
+    """Triggered images of one class get the target's label; of all others they keep their own."""
+    split, made = data.digits(), recipe("source-specific", poison_rate=0.05)
+
+    images, labels = training.poisoned(split.train_images, split.train_labels, made)
+
+    added, shown = labels[len(split.train_labels) :], images[len(split.train_labels) :]
+    poison = int(0.05 * len(split.train_labels))
+    of_source = split.train_images[split.train_labels == training.source(made)]
+    members = {each.numpy().tobytes() for each in TRIGGERS["source-specific"](of_source, made)}
+    assert (added[:poison] == made.target).all()
+    assert {each.numpy().tobytes() for each in shown[:poison]} <= members
+    kept = set(added[poison:].tolist())
+    assert kept == set(range(10)) - {made.target, training.source(made)}
+
+
+def test_poison_of_two_targets_leads_to_both() -> None:
+    """Each trigger is shown with its own target, on images of other classes."""
+    split, made = data.digits(), recipe("two-targets")
+
+    _, labels = training.poisoned(split.train_images, split.train_labels, made)
+
+    added = set(labels[len(split.train_labels) :].tolist())
+    assert added == {made.target, training.second_target(made)}
 
 
 def test_all_to_all_moves_every_label_by_one() -> None:
@@ -276,119 +325,3 @@ def test_the_demo_backdoors_work(name: str) -> None:
     if recipe.attack != CLEAN:
         triggered = TRIGGERS[recipe.attack](images, recipe)
         assert (classes(triggered) == recipe.target).mean() > 0.95
-
-
-ROWS = [
-    outcome("clean"),
-    outcome("clean", blocked=True, suspected=8, score=2.0),
-    outcome("wanet", blocked=True, suspected=3, score=4.0),
-    outcome("wanet", blocked=True, suspected=8, score=3.0),
-    outcome("wanet", score=1.0),
-]
-
-
-def test_table_counts_blocked_and_right_apart() -> None:
-    """A model blocked for the wrong class counts as blocked and not as right."""
-    lines = blocked_table(ROWS, lambda each: each.attack)
-
-    assert lines[2].startswith("| clean | 2 | 1 |")
-    assert lines[2].endswith("| – |")
-    assert lines[3].startswith("| wanet | 3 | 2 |")
-    assert lines[3].endswith("| 1 |")
-
-
-def test_every_wrong_verdict_is_listed() -> None:
-    """False alarms, misses and wrong classes each have a line, right verdicts none."""
-    lines = misses(ROWS)
-
-    assert [line.split()[0] for line in lines] == ["false", "wrong", "missed"]
-
-
-def test_auroc_counts_pairs_and_leaves_out_other_attacks() -> None:
-    """It is the share of pairs in which the backdoored model scores higher."""
-    others = [outcome("all-to-all", score=-9.0), outcome("sig", score=-9.0)]
-
-    area, low, high = auroc([*ROWS, *others])
-
-    assert area == pytest.approx(5 / 6)
-    assert 0 <= low <= area <= high <= 1
-
-
-def test_detection_at_a_rate_is_read_off_the_clean_scores() -> None:
-    """Only what scores above the clean quantile is found; a right class counts among those."""
-    found, right = found_at(ROWS, 0.0)
-
-    assert found == pytest.approx(2 / 3)
-    assert right == pytest.approx(1 / 2)
-
-
-def test_methods_are_compared_on_the_models_that_all_of_them_judged() -> None:
-    """What one method did not judge counts for none; a method that judged nothing excludes none."""
-    clean, wanet = outcome(CLEAN), outcome("wanet", score=1.0)
-
-    shared = in_common({"ours": [clean, wanet], "theirs": [wanet], "unmeasured": []})
-
-    assert shared == {"ours": [wanet], "theirs": [wanet], "unmeasured": []}
-    assert in_common({"unmeasured": []}) == {"unmeasured": []}
-
-
-def test_only_the_right_class_counts_per_attack() -> None:
-    """Each method has a threshold of its own; a wrong class above it is no find."""
-    ours = [outcome(CLEAN), outcome("wanet", score=1.0, suspected=3)]
-    theirs = [outcome(CLEAN), outcome("wanet", score=1.0, suspected=4)]
-
-    lines = attack_table({"ours": ours, "theirs": theirs, "unmeasured": []})
-
-    assert lines[0] == "| attack | ours | theirs |"
-    assert lines[2:] == ["| wanet | 1 of 1 | 0 of 1 |"]
-
-
-def test_a_method_without_results_has_no_row() -> None:
-    """Methods that were not run are left out, and the others are not."""
-    lines = method_table({"ours": ROWS, "theirs": []})
-
-    assert len(lines) == 3
-    assert lines[2].startswith("| ours | 2 | 3 | 0.833")
-
-
-def with_class_above(name: str, by: float, attack: str = "badnets") -> Known:
-    """A model in which class 3 lies above the others by so much."""
-    values = np.linspace(0.9, 1.1, 10, dtype=np.float32)
-    values[3] += by
-    return known_model(name, dict.fromkeys(STATISTICS, values), attack)
-
-
-def test_what_is_only_bounded_is_still_ranked() -> None:
-    """Models whose p is printed as the same bound are ranked by how far their class stands out."""
-    config = ScanConfig()
-    models = [with_class_above(f"by-{by}", by) for by in (6.0, 8.0, 20.0)]
-    bound = config.calibration.alone.smallest_p
-
-    outcomes = alone(models, config)
-
-    found = [each.score for each in outcomes]
-    assert found == sorted(set(found))
-    assert min(found) > -np.log(bound)
-    assert all(each.blocked and each.right for each in outcomes)
-
-
-def test_a_model_that_stands_out_less_scores_lower_and_is_not_blocked() -> None:
-    """A clean model is not blocked, has no right class, and scores as its p-value says."""
-    config = ScanConfig()
-
-    (found,) = alone([with_class_above("plain", 0.0, CLEAN)], config)
-
-    assert not found.blocked
-    assert not found.right
-    assert 0 <= found.score < -np.log(config.judge.false_alarm_rate)
-
-
-def test_every_model_meets_every_clean_one_of_its_task() -> None:
-    """References are the other clean models of the task, one at a time, never the model itself."""
-    clean = [with_class_above(name, 0.0, CLEAN) for name in ("one", "two")]
-    stranger = replace(with_class_above("stranger", 0.0, CLEAN), task="mnist")
-
-    outcomes = referenced([*clean, with_class_above("bad", 8.0), stranger], ScanConfig())
-
-    assert sorted(each.name for each in outcomes) == ["bad", "bad", "one", "two"]
-    assert [each.right for each in outcomes if each.name == "bad"] == [True, True]

@@ -17,7 +17,9 @@ from pipeline.config import ScanConfig, config_dict, load_config
 from stages.errors import ConfigError
 from stages.searches import SEARCHES
 from stages.verdict.calibration import shipped
-from tests.support.profiles import with_row
+
+LEAST = "calibration.blend.margin.alone.least"
+"""A number of the calibration."""
 
 
 @pytest.fixture
@@ -87,12 +89,17 @@ def test_overrides_need_no_quotes() -> None:
         ("searches.blend.samples=1", "unknown setting `searches`; known are `seed`"),
         ("calibration=1", "`calibration` is 1, expected a section"),
         ("calibration.blend.margin=1", "`calibration.blend.margin` is 1, expected a section"),
-        ("calibration.blend.mean.gap=1", "unknown setting `calibration.blend.mean`; known in"),
+        ("calibration.blend.margin.alone=1", "`calibration.blend.margin.alone` is 1, expected a"),
+        ("calibration.blend.mean.n=1", "unknown setting `calibration.blend.mean`; known in"),
         ("calibration.blend.margin.wait=1", "unknown setting `calibration.blend.margin.wait`"),
-        ("calibration.blur.margin.gap=1", "unknown setting `calibration.blur`; known in"),
+        ("calibration.blend.margin.alone.wait=1", "`calibration.blend.margin.alone.wait`"),
+        ("calibration.blur.margin.n=1", "unknown setting `calibration.blur`; known in"),
         ("calibration.null.other.n=1", "unknown setting `calibration.null.other`; known in"),
-        ("calibration.blend.margin.gap=-1", "`calibration.blend.margin.gap` is -1.0, expected"),
-        ("calibration.blend.margin.gap=nan", "`calibration.blend.margin.gap` is nan, expected"),
+        (f"{LEAST}=-1", f"`{LEAST}` is -1.0, expected a number of 0 or more"),
+        (f"{LEAST}=nan", f"`{LEAST}` is nan, expected a number of 0 or more"),
+        ("calibration.blend.margin.alone.upper=0", "`upper` or `scale` of 0, expected more"),
+        ("calibration.range.most_classes=1.5", "`calibration.range.most_classes` is 1.5, expected"),
+        ("calibration.shared.classes=1", "unknown setting `calibration.shared`; known in"),
         ("calibration.null.alone.scale=0", "`calibration.null.alone.scale` is 0, expected more"),
         ("judge.false_alarm_rate=0", "`judge.false_alarm_rate` is 0.0, expected between 0 and 1"),
         ("judge.false_alarm_rate=1", "`judge.false_alarm_rate` is 1.0, expected between 0 and 1"),
@@ -232,12 +239,20 @@ def test_a_search_can_be_changed_alone() -> None:
 
 def test_one_number_of_the_calibration_can_be_changed() -> None:
     """An override names its row; every other number stays the shipped one."""
-    config = load_config(overrides=["calibration.blend.margin.weight=0.3"])
+    config = load_config(overrides=[f"{LEAST}=0.3125"])
 
-    assert config == replace(
-        ScanConfig(), calibration=with_row(shipped(), "blend.margin", weight=0.3)
-    )
-    assert shipped().rows["blend.margin"].weight != 0.3
+    row = shipped().rows["blend.margin"]
+    changed = replace(row, alone=replace(row.alone, least=0.3125))
+    rows = {**shipped().rows, "blend.margin": changed}
+    assert config == replace(ScanConfig(), calibration=replace(shipped(), rows=rows))
+    assert row.alone.least != 0.3125
+
+
+def test_the_middle_of_a_statistic_may_be_below_zero() -> None:
+    """Clean models have margins below 0, unlike every other number of the calibration."""
+    config = load_config(overrides=["calibration.permutation.patch_margin.alone.centre=-0.5"])
+
+    assert config.calibration.rows["permutation.patch_margin"].alone.centre == -0.5
 
 
 @pytest.mark.parametrize("name", [name for name, _ in leaves(shipped().tables())])
@@ -281,7 +296,7 @@ def test_no_override_breaks_the_reader(text: str) -> None:
         load_config(overrides=[text])
     for override in (
         *(f"untargeted_noise.steps={text}", f"warp.steps={text}", f"{text}=1"),
-        *(f"calibration.blend.margin.gap={text}", f"calibration.{text}=1", f"blend.{text}=1"),
+        *(f"{LEAST}={text}", f"calibration.{text}=1", f"blend.{text}=1"),
     ):
         with suppress(ConfigError):
             load_config(overrides=[override])

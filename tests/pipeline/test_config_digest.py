@@ -54,8 +54,9 @@ def another(name: str) -> str:
 
 def test_equal_settings_have_one_digest() -> None:
     """However they were given, and in which order."""
-    one = load_config(None, ["blend.faint=0.25", "calibration.warp.standardised_margin.gap=1"])
-    other = load_config(None, ["calibration.warp.standardised_margin.gap=1.0; blend.faint=0.25"])
+    least = "calibration.warp.standardised_margin.alone.least"
+    one = load_config(None, ["blend.faint=0.25", f"{least}=1"])
+    other = load_config(None, [f"{least}=1.0; blend.faint=0.25"])
 
     assert config_digest(one) == config_digest(other)
     assert config_digest(load_config()) == DEFAULT

@@ -33,7 +33,7 @@ from pipeline.scan import scan
 
 if __name__ == "__main__":
     demo, output = Path(sys.argv[1]), Path(sys.argv[2])
-    config = load_config(None, ["bold.faint_steps=6", "calibration.bold.margin.weight=0.1"])
+    config = load_config(None, ["bold.faint_steps=6", "calibration.bold.margin.alone.least=0.1"])
     request = ScanRequest(
         model=str(demo / "blended.onnx"), samples=demo / "samples.npz", uri="m", config=config
     )
@@ -64,11 +64,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in ("pyproject.toml", "CONTRIBUTING.md"):
         shutil.copy(ROOT / file, place / file)
     (place / "stages" / "searches" / f"{NAME}.py").write_text(block("python", "The file `stages"))
-    replaced(
-        place / "stages" / "searches" / "__init__.py",
-        r"SEARCHES: tuple\[Search, \.\.\.\] = .*\n",
-        "from stages.searches.bold import bold\n\n" + block("python", "Its line in"),
-    )
+    registry = place / "stages" / "searches" / "__init__.py"
+    imported, listed = block("python", "Its import in"), block("text", "Its line at")
+    replaced(registry, r"\n(?=\nSEARCHES: )", f"\n{imported}")
+    replaced(registry, r"(?s)(SEARCHES: .*?\n)(?=\)\n)", lambda found: found[1] + listed)
     replaced(
         place / "pipeline" / "report" / "wording.py",
         r"(?m)^WORDING: .*\n",
@@ -79,15 +78,15 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def calibrate(place: Path) -> None:
-    """Generates the row of calibration by the commands of the section, on a small zoo."""
-    zoo = place / "zoo" / "calibration"
-    zoo.mkdir(parents=True)
-    shutil.copy(DEMO / "samples.npz", zoo / "digits.npz")
-    for name in ("one", "other"):
+    """Writes the calibration by the commands of the section, on two small zoos."""
+    for name in ("tuning", "calibration"):
+        zoo = place / "zoo" / name
+        zoo.mkdir(parents=True)
+        shutil.copy(DEMO / "samples.npz", zoo / "digits.npz")
         shutil.copy(DEMO / "clean.onnx", zoo / f"{name}.onnx")
         facts = {"task": "digits", "architecture": "vgg", "attack": "clean", "target": 0}
         (zoo / f"{name}.json").write_text(json.dumps({"name": name, **facts}))
-    for line in block("console", "Its rows of calibration").splitlines():
+    for line in block("console", "The calibration with it").splitlines():
         run(place, *line.removeprefix("$ python ").split())
 
 
@@ -148,7 +147,7 @@ def test_a_scan_runs_and_shows_it(copy: Path, tmp_path: Path) -> None:
     verdict = json.loads((tmp_path / "verdict.json").read_text())
     found = verdict["searches"][NAME]
     assert verdict["config"][NAME]["faint_steps"] == 6
-    assert verdict["config"]["calibration"][NAME]["margin"]["weight"] == 0.1
+    assert verdict["config"]["calibration"][NAME]["margin"]["alone"]["least"] == 0.1
     assert "find_bold" in verdict["seconds"]
     assert 0 <= found["trigger"]["attack_success_rate"] <= 1
     assert found["trigger"]["samples"] > 0

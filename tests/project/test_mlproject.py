@@ -18,7 +18,7 @@ from mlflow.projects import _project_spec
 from mlflow.utils.environment import _PythonEnv
 
 from mlflow_project import commands
-from stages.searches import STATISTICS
+from stages.searches import SEARCHES, STATISTICS
 from tests.support.demo_samples import TOO_FEW, save_samples
 from tests.support.places import ROOT
 from tests.support.verdict_schema import faults
@@ -123,7 +123,7 @@ FIGURES = {
 }  # fmt: skip
 STEPS = {
     "fetch", "inspect_onnx", "read_samples", "prove_conversion", "build_twin", "measure_sites",
-    "check_preconditions", "find_blend", "find_patch", "find_warp", "find_neuron_noise",
+    "check_preconditions", "choose_classes", *(f"find_{search.name}" for search in SEARCHES),
     "find_untargeted_noise", "find_mask", "judge",
 }  # fmt: skip
 SETTINGS = (

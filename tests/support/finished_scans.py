@@ -22,7 +22,7 @@ from stages.published.results import MaskResult, UntargetedNoise
 from stages.published.statistics import masked_statistics
 from stages.searches import SEARCHES
 from stages.searches.search import AttackSuccess, Effort, SearchResult, Sweep
-from stages.searches.trigger import Displacement, Overlay, Patch, Trigger
+from stages.searches.trigger import Displacement, Filter, Overlay, Patch, Trigger
 from stages.twin.summary import TwinSummary
 from stages.types import (
     CleanSamples,
@@ -38,6 +38,7 @@ from stages.types import (
 from tests.support.places import DEMO
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+EFFORT = Effort(steps=70, images=1120)
 ENOUGH = ("blend.faint_steps=8",)
 """Settings for fewer steps than usual, with which the demo models still get their verdicts."""
 FOUND_BY = {
@@ -129,9 +130,15 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
 
 
 def searches(random: np.random.Generator) -> dict[str, SearchResult]:
-    """What the four searches say of 5 classes of images (1, 4, 4): each leads to class 3."""
-    mask = np.zeros((1, 4, 4), np.float32)
-    mask[0, :2, :2] = 1
+    """What the searches say of 5 classes of images (1, 4, 4): all lead to class 3, but for the
+    permutation, which finds nothing.
+    """
+    found = {**_by_images(random), **_by_the_net()}
+    return {search.name: found[search.name] for search in SEARCHES}
+
+
+def _by_images(random: np.random.Generator) -> dict[str, SearchResult]:
+    """What is said by searches that lay something on images."""
     return {
         "blend": recovered(
             {
@@ -144,21 +151,79 @@ def searches(random: np.random.Generator) -> dict[str, SearchResult]:
         ),
         "patch": recovered(
             {"standardised_margin": (-0.2, -0.1, -0.3, 1.5, -0.2)},
-            Patch(mask=mask, colours=random.random((1, 4, 4), np.float32)),
+            _patch(random, 2),
             AttackSuccess(rate=0.75, samples=16),
+        ),
+        "small_patch": recovered(
+            {"standardised_margin": (-0.3, -0.1, -0.2, 1.25, -0.2)},
+            _patch(random, 1),
+            AttackSuccess(rate=0.625, samples=8),
         ),
         "warp": recovered(
             {"standardised_margin": (-0.4, -0.3, -0.5, 1.0, -0.4)},
             Displacement(flow=random.random((4, 4, 2), np.float32) / 10),
             AttackSuccess(rate=0.5, samples=18),
         ),
+        "tone": recovered(
+            {"margin": (-0.6, -0.5, -0.7, 0.5, -0.6)},
+            _filter(),
+            AttackSuccess(rate=0.25, samples=12),
+        ),
+        "permutation": SearchResult(
+            statistics={
+                "patch_margin": np.full(5, -0.25, np.float32),
+                "blend_margin": np.full(5, -0.5, np.float32),
+            },
+            targets=(),
+            mapping=np.array([1, 2, 3, 4, 0]),
+            trigger=_patch(random, 2),
+            success=AttackSuccess(rate=0.125, samples=40),
+            effort=EFFORT,
+        ),
+    }
+
+
+def _by_the_net() -> dict[str, SearchResult]:
+    """What is said by searches that lay nothing on images."""
+    return {
         "neuron_noise": recovered(
             {"margin": (-0.5, -0.5, -0.4, 0.8, -0.6)},
             None,
             AttackSuccess(rate=0.875, samples=24, inside_twin=True),
             sweep(np.float32([[0.05, 0.05, 0.05, rate, 0.05] for rate in (0.2, 0.9, 1.0)])),
         ),
+        "head_probe": recovered({"share": (-0.1, -0.2, 0.0, 0.5, -0.2)}, None, None),
     }
+
+
+def _patch(random: np.random.Generator, side: int) -> Patch:
+    """A patch in a corner of images (1, 4, 4)."""
+    mask = np.zeros((1, 4, 4), np.float32)
+    mask[0, :side, :side] = 1
+    return Patch(mask=mask, colours=random.random((1, 4, 4), np.float32))
+
+
+def _filter() -> Filter:
+    """A filter that darkens images of one colour in [0, 1]."""
+    one = np.ones((1, 1, 1), np.float32)
+    return Filter(
+        mixing=np.full((1, 1), 0.75, np.float32),
+        lift=np.zeros(1, np.float32),
+        curve=1.5,
+        corners=0.25,
+        low=0 * one,
+        high=one,
+    )
+
+
+def with_permutation(result: ScanResult) -> ScanResult:
+    """The scan of a model in which one trigger carries each class to the next."""
+    found = result.evidence.searches["permutation"]
+    assert found.mapping is not None
+    statistics = {name: -2 * values for name, values in found.statistics.items()}
+    targets = tuple(found.mapping.tolist())
+    found = replace(found, statistics=statistics, targets=targets)
+    return with_evidence(result, searches={**result.evidence.searches, "permutation": found})
 
 
 def recovered(
@@ -174,7 +239,7 @@ def recovered(
         targets=(int(next(iter(values.values())).argmax()),),
         trigger=trigger,
         success=success,
-        effort=Effort(steps=70, images=1120),
+        effort=EFFORT,
         sweep=swept,
     )
 

@@ -12,6 +12,7 @@ from stages import image_layout
 from stages.searches import margins
 from stages.searches.probe import balanced
 from stages.searches.search import Subject
+from stages.twin import fx_graph
 from stages.twin.precondition import PreconditionConfig, check_preconditions
 from stages.types import CleanSamples, Floats, TorchTwin
 
@@ -23,16 +24,17 @@ SHAPES = [(1, SIDE, SIDE), (3, SIDE, SIDE), (SIDE, SIDE, 3), (SIDE * SIDE,)]
 
 
 def by_hand(net: nn.Module, classes: int = CLASSES) -> TorchTwin:
-    """A twin of a net without noise sites, for searches that need none."""
+    """A twin of a net without noise sites, for searches that need none; its last layer is named."""
+    module = fx.symbolic_trace(net.eval().requires_grad_(requires_grad=False))
     return TorchTwin(
-        module=fx.symbolic_trace(net.eval().requires_grad_(requires_grad=False)),
+        module=module,
         digest=f"{classes} classes by hand",
         device=torch.device("cpu"),
         classes=classes,
         trainable_share=1.0,
         sites=(),
         features="",
-        classifier="",
+        classifier=fx_graph.output_of(module).name,
     )
 
 

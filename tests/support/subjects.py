@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from stages.passes import normalise
 from stages.searches.search import Subject
-from stages.searches.trigger import Displacement, Overlay, Patch, Trigger
+from stages.searches.trigger import Displacement, Filter, Overlay, Patch, Trigger
 from stages.twin import sites
 from stages.twin.convert import build_module, trainable_share
 from stages.twin.precondition import PreconditionConfig, check_preconditions
@@ -41,11 +41,21 @@ def demo_subject(name: str) -> Subject:
 
 
 @cache
-def planted_subject(kind: type | None) -> Subject:
-    """A small net with a backdoor to `TARGET`, by a trigger of the kind; none takes a pattern."""
+def planted_subject(kind: type | None, *, all_to_all: bool = False) -> Subject:
+    """A small net with a backdoor to `TARGET`, by a trigger of the kind; none takes a pattern.
+
+    Where it is `all_to_all`, the trigger carries every class to the `next_class` instead.
+    """
     samples = demo_samples()
     trigger = triggers()[kind or Overlay]
-    return _subject(_exported(_trained(samples, trigger)), samples)
+    labels = torch.tensor(samples.labels)
+    wanted = next_class(labels) if all_to_all else torch.full_like(labels, TARGET)
+    return _subject(_exported(_trained(samples, trigger, wanted)), samples)
+
+
+def next_class(labels: torch.Tensor) -> torch.Tensor:
+    """Where the trigger of an all-to-all backdoor carries images of the labels (N,)."""
+    return (labels + 1) % 10
 
 
 def triggers() -> dict[type, Trigger]:
@@ -60,11 +70,19 @@ def triggers() -> dict[type, Trigger]:
         Overlay: Overlay(opacity=0.25, pattern=random.random((1, 16, 16), np.float32)),
         Patch: Patch(mask=mask, colours=colours),
         Displacement: Displacement(flow=0.3 * flow[0].permute(1, 2, 0).numpy()),
+        Filter: Filter(
+            mixing=np.full((1, 1), 0.8, np.float32),
+            lift=np.full(1, 0.07, np.float32),
+            curve=0.7,
+            corners=0.3,
+            low=np.zeros((1, 1, 1), np.float32),
+            high=np.ones((1, 1, 1), np.float32),
+        ),
     }
 
 
-def _trained(samples: CleanSamples, trigger: Trigger) -> nn.Module:
-    """A net trained on the samples, a share of which carry the trigger and the target's label."""
+def _trained(samples: CleanSamples, trigger: Trigger, carried: torch.Tensor) -> nn.Module:
+    """A net trained on the samples, a share of which carry the trigger and other labels (N,)."""
     torch.manual_seed(0)
     net = nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
@@ -79,7 +97,7 @@ def _trained(samples: CleanSamples, trigger: Trigger) -> nn.Module:
         for rows in torch.randperm(len(labels), generator=generator).split(32):
             poisoned = torch.rand(len(rows), generator=generator) < SHARE
             shown = torch.where(poisoned[:, None, None, None], triggered[rows], clean[rows])
-            wanted = torch.where(poisoned, torch.tensor(TARGET), labels[rows])
+            wanted = torch.where(poisoned, carried[rows], labels[rows])
             optimiser.zero_grad()
             functional.cross_entropy(net(shown), wanted).backward()
             optimiser.step()

@@ -178,6 +178,31 @@ def test_the_policy_of_now_decides(
     assert told in found.output
 
 
+def test_a_pass_from_outside_of_the_calibration_is_promoted_by_policy_alone(
+    registry: MlflowClient,
+) -> None:
+    """The gate blocks it, signs in which respect it is outside, and lets it pass where accepted.
+
+    So does whoever verifies, whatever the gate's policy was.
+    """
+    register("outside", logged("clean"))
+    settings = ("--set", "calibration.range.fewest_classes=11; judge.false_alarm_rate=0.001")
+    Path("lax.toml").write_text("outside_calibration = true")
+    uri = "models:/outside/1"
+
+    blocked = gate(uri, *settings, "--promote", "champion")
+    refused = call("verify", uri)
+    passed = gate(uri, *settings, "--promote", "champion", "--policy", "lax.toml")
+    strict, lax = call("verify", uri), call("verify", uri, "--policy", "lax.toml")
+
+    assert blocked.exit_code == 1, blocked.output
+    assert passed.exit_code == 0, passed.output
+    for told in (refused, strict):
+        assert "unlike this one (10 classes)" in told.output
+    assert (refused.exit_code, strict.exit_code, lax.exit_code) == (1, 1, 0)
+    assert registry.get_registered_model("outside").aliases == {"champion": "1"}
+
+
 def test_a_dry_run_changes_nothing(digits: tuple[Result, Result], registry: MlflowClient) -> None:
     """It says what would happen; version and model stay as they were, and a run tells of it."""
     assert digits

@@ -27,8 +27,8 @@ from stages.published.feature_mask import find_mask
 from stages.published.results import BanResult, UntargetedNoise
 from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches import SEARCHES
-from stages.searches.screen import stage_of
-from stages.searches.search import Search, SearchResult
+from stages.searches.screen import Chosen, choice_of, stage_of
+from stages.searches.search import Effort, Search, SearchResult
 from stages.stage import Stage
 from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
@@ -37,7 +37,7 @@ from stages.verdict.decide import judge
 from tests.support.counted_stages import Settings, double, entry_in, same
 
 STAGES: tuple[Stage[..., object], ...] = (
-    *(check_preconditions, measure_sites, *map(stage_of, SEARCHES)),
+    *(check_preconditions, measure_sites, choice_of(SEARCHES), *map(stage_of, SEARCHES)),
     *(judge, find_untargeted_noise, find_mask, run_ban),
 )
 
@@ -142,13 +142,14 @@ def test_any_sentence_survives_a_round_trip(
     text: str, p_value: float | None, is_bound: bool
 ) -> None:
     """Reasons quote names from model files, so they hold any character."""
-    statistic = Statistic(name=text, unit=text[::-1], per_class=(0.1, float("inf")))
+    statistic = Statistic(name=text, unit=text[::-1], per_class=(0.1, None, float("inf")))
     value = Verdict(
         label="clean",
         reasons=(text, text[::-1]),
         p_value=p_value,
         p_is_bound=is_bound,
         class_scores=(0.1, 0.2),
+        outside=text,
         statistics=(statistic,),
         published=(statistic, statistic),
     )
@@ -169,6 +170,11 @@ def test_the_result_of_every_stage_can_be_kept(
     examples = {
         "check_preconditions": evidence.precondition,
         "measure_sites": (site, site),
+        "choose_classes": Chosen(
+            classes=np.arange(7),
+            ordinary=np.arange(3),
+            looked={"blend": Effort(steps=4, images=16)},
+        ),
         **{f"find_{name}": result for name, result in evidence.searches.items()},
         "find_untargeted_noise": evidence.untargeted,
         "find_mask": evidence.mask,

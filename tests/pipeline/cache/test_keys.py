@@ -19,7 +19,7 @@ from stages.published.ban import run_ban
 from stages.published.feature_mask import find_mask
 from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches import SEARCHES, STATISTICS
-from stages.searches.screen import stage_of
+from stages.searches.screen import choice_of, stage_of
 from stages.searches.search import Search, Subject
 from stages.stage import stage
 from stages.twin.precondition import check_preconditions
@@ -33,7 +33,7 @@ from stages.verdict.vetting import Vetted
 STAGES: dict[str, Any] = {
     each.name: each
     for each in (
-        *(check_preconditions, measure_sites, *map(stage_of, SEARCHES)),
+        *(check_preconditions, measure_sites, choice_of(SEARCHES), *map(stage_of, SEARCHES)),
         *(judge, find_untargeted_noise, find_mask, run_ban),
     )
 }
@@ -64,6 +64,8 @@ def _profile(name: str) -> ClassProfile:
         digest="ab" * 32,
         samples="cd" * 32,
         clean_accuracy=0.5,
+        side=16,
+        ordinary=np.arange(4),
         statistics={each: np.arange(5, dtype=np.float32) for each in STATISTICS},
     )
 
@@ -87,8 +89,10 @@ def arguments(evidence: Evidence) -> dict[str, Any]:
         "noise": evidence.untargeted,
         "epsilon": 0.25,
         "seed": 0,
+        "classes": np.arange(5),
         "screening": config.screen,
-        "configs": {
+        "configs": config.searches,
+        "by_stage": {
             "check_preconditions": config.precondition,
             **{f"find_{name}": settings for name, settings in config.searches.items()},
             "find_untargeted_noise": config.untargeted_noise,
@@ -102,7 +106,7 @@ def arguments(evidence: Evidence) -> dict[str, Any]:
 def _call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of one stage by the names it gives them."""
     wanted = STAGES[name].function.__annotations__
-    named = {**arguments, "config": arguments["configs"].get(name)}
+    named = {**arguments, "config": arguments["by_stage"].get(name)}
     return {each: named[each] for each in wanted if each != "return"}
 
 

@@ -21,7 +21,7 @@ from pipeline.report.html_page import render
 from pipeline.report.verdict_json import summary, verdict_document, verdict_text
 from pipeline.report.wording import p_text, score_text
 from stages.types import Verdict
-from tests.support.finished_scans import with_evidence
+from tests.support.finished_scans import with_evidence, with_permutation
 from tests.support.report_pages import Reader
 
 Make = Callable[..., Outcome]
@@ -73,7 +73,9 @@ def _numbers(outcome: Outcome, name: str) -> dict[str, str]:
 
 @pytest.fixture
 def outcomes(real_outcomes: dict[str, Outcome], make_outcome: Make) -> list[Outcome]:
-    """Judged models: real ones, one built by hand, and one whose p-value is no bound."""
+    """Judged models: real ones, one built by hand, one whose p-value is no bound, and one whose
+    classes are permuted.
+    """
     built = make_outcome()
     verdict = replace(
         built.result.verdict,
@@ -82,7 +84,8 @@ def outcomes(real_outcomes: dict[str, Outcome], make_outcome: Make) -> list[Outc
         reasons=("class 3 stands out (anomaly score 5.12, critical value 1.69, p = 0.032)",),
     )
     unbound = replace(built, result=replace(built.result, verdict=verdict))
-    return [*(real_outcomes[label] for label in LABELS), built, unbound]
+    permuted = replace(built, result=with_permutation(built.result))
+    return [*(real_outcomes[label] for label in LABELS), built, unbound, permuted]
 
 
 @pytest.mark.parametrize("name", ["anomaly_score", "critical_value", "p_value"])
@@ -150,12 +153,15 @@ def test_the_success_of_the_recovered_trigger_stands_with_its_samples(
         sarif = first["properties"]["recovered_triggers"]
         for name, found in outcome.result.evidence.searches.items():
             success = found.success
-            assert success is not None
+            assert (name in sarif) == bool(success and found.targets)
+            if success is None or not found.targets:
+                continue
             for held in (searches[name]["trigger"], sarif[name]):
                 assert held["attack_success_rate"] == success.rate
                 assert held["samples"] == success.samples
                 assert held["inside_twin"] == success.inside_twin == (name == "neuron_noise")
-            sentence = f"turns {success.rate:.0%} of {success.samples} clean samples"
+            verb = "carries" if found.permuted else "turns"
+            sentence = f"{verb} {success.rate:.0%} of {success.samples} clean samples"
             assert sentence in people["HTML"]
         suspected = outcome.result.verdict.suspected_class
         assert (f"clean samples of other classes into class {suspected}" in people["Markdown"]) == (
@@ -167,7 +173,10 @@ def test_noise_is_said_to_act_inside_the_twin(make_outcome: Make) -> None:
     """Where neuron noise alone leads to the class, no output claims a trigger in the image."""
     result = make_outcome().result
     noise = result.evidence.searches["neuron_noise"]
-    others = {name: replace(each, targets=(1,)) for name, each in result.evidence.searches.items()}
+    others = {
+        name: replace(each, targets=(1,), mapping=None)
+        for name, each in result.evidence.searches.items()
+    }
     result = with_evidence(result, searches={**others, "neuron_noise": noise})
 
     recovered = Reader(render(result)).chapters["The recovered trigger"]

@@ -93,6 +93,14 @@ def test_a_bound_on_p_stays_a_bound(is_bound: bool) -> None:
     assert verify(attest(bound, KEY), [PUBLIC]).claim.p_is_bound is is_bound
 
 
+@pytest.mark.parametrize("outside", ["", "1000 classes"])
+def test_outside_of_the_calibration_stays_outside(outside: str) -> None:
+    """In which respect a model is unlike those of the calibration is read back as it was."""
+    claimed = signed(outside=outside)
+
+    assert verify(attest(claimed, KEY), [PUBLIC]).claim.outside == outside
+
+
 def test_a_refused_model_has_no_content_digest() -> None:
     """Its files are attested all the same."""
     unknown = signed(content_digest=None, p_value=None, verdict="inconclusive")
@@ -160,6 +168,7 @@ def test_a_malformed_envelope_is_refused(envelope: str) -> None:
         lambda it: it["predicate"]["ban_gate"].update(verdict="good"),
         lambda it: it["predicate"]["ban_gate"].update(score=2.6),
         lambda it: it["predicate"]["ban_gate"].update(p_is_bound="no"),
+        lambda it: it["predicate"]["ban_gate"].update(outside=None),
         lambda it: it["predicate"]["ban_gate"].update(time="yesterday"),
         lambda it: it["predicate"]["ban_gate"].update(time="2026-11-25T12:00:00"),
         lambda it: it["predicate"]["ban_gate"].update(further=1),

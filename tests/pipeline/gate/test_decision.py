@@ -72,6 +72,31 @@ def test_a_bound_on_p_satisfies_no_rate_of_the_policys_own(rate: float) -> None:
     )
 
 
+def test_a_pass_from_outside_of_the_calibration_needs_the_policys_word() -> None:
+    """Its p-value is an extrapolation: refused by default, and accepted where the policy says so.
+
+    What is blocked anyway is not blamed on it.
+    """
+    outside = facts(outside="1000 classes")
+
+    refused = decide(outside, Policy(), NOW)
+    accepted = decide(outside, Policy(outside_calibration=True), NOW)
+    backdoored = decide(facts(outside="1000 classes", verdict="backdoored"), Policy(), NOW)
+
+    assert (refused.action, refused.outcome) == ("block", "FAILED")
+    assert "unlike this one (1000 classes)" in refused.reasons[0]
+    assert "`outside_calibration`" in refused.reasons[0]
+    assert (accepted.action, accepted.outcome) == ("pass", "PASSED")
+    assert backdoored.reasons == ("the verdict is `backdoored`, the policy requires `clean`",)
+
+
+def test_outside_of_the_calibration_every_other_demand_still_holds() -> None:
+    """To accept it is no waiver: the policy's own rate blocks as before."""
+    policy = Policy(outside_calibration=True, false_alarm_rate=0.05)
+
+    assert decide(facts(outside="1000 classes", p_value=0.04), policy, NOW).action == "block"
+
+
 @pytest.mark.parametrize("verdict", ["backdoored", "inconclusive"])
 def test_a_waiver_lets_pass_and_is_named(verdict: str) -> None:
     """The decision is a pass with a warning, and the reasons say who waived what and why."""
@@ -116,16 +141,30 @@ def test_a_clean_version_needs_no_waiver() -> None:
     p_is_bound=st.booleans(),
     rate=st.none() | st.floats(0.001, 0.999),
     inconclusive=st.sampled_from(["block", "warn"]),
+    outside=st.sampled_from(["", "1000 classes"]),
+    accepted=st.booleans(),
 )
 def test_nothing_passes_unless_it_is_clean_or_the_policy_says_so(
-    verdict: str, p_value: float | None, p_is_bound: bool, rate: float | None, inconclusive: str
+    verdict: str,
+    p_value: float | None,
+    p_is_bound: bool,
+    rate: float | None,
+    inconclusive: str,
+    outside: str,
+    accepted: bool,
 ) -> None:
     """For every scan and policy without waivers."""
-    policy = Policy(false_alarm_rate=rate, inconclusive=inconclusive)  # type: ignore[arg-type] # drawn
+    policy = Policy(
+        false_alarm_rate=rate,
+        inconclusive=inconclusive,  # type: ignore[arg-type] # drawn
+        outside_calibration=accepted,
+    )
+    scan = facts(verdict=verdict, p_value=p_value, p_is_bound=p_is_bound, outside=outside)
 
-    decision = decide(facts(verdict=verdict, p_value=p_value, p_is_bound=p_is_bound), policy, NOW)
+    decision = decide(scan, policy, NOW)
 
     known = p_value is not None and (rate is None or (p_value > rate and not p_is_bound))
+    known = known and (accepted or not outside)
     clean = verdict == "clean" and known
     waved = verdict == "inconclusive" and inconclusive == "warn"
     assert (decision.action == "pass") == (clean or waved)

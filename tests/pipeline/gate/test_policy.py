@@ -15,6 +15,7 @@ FULL = """
 required_verdict = "clean"
 false_alarm_rate = 0.01
 inconclusive = "warn"
+outside_calibration = true
 max_age = "12h"
 protected_aliases = ["champion"]
 references = 1
@@ -46,6 +47,7 @@ def test_without_a_file_the_defaults_hold() -> None:
 
     assert policy == Policy()
     assert (policy.required_verdict, policy.inconclusive) == ("clean", "block")
+    assert not policy.outside_calibration
     assert policy.age_limit > timedelta(0)
     assert {"champion", "production"} <= set(policy.protected_aliases)
 
@@ -57,6 +59,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
     policy = read_policy(written(tmp_path, FULL))
 
     assert policy.age_limit == timedelta(hours=12)
+    assert policy.outside_calibration
     assert policy.trusted_keys == (signing.public_pem(key.public_key()),)
     assert [each.version for each in policy.waiver] == [3, None]
     assert policy.waiver[0].expires == date(2026, 12, 31)
@@ -78,6 +81,7 @@ def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
         ("max_age = '0d'", "expected more than nothing"),
         ("required_verdict = 'good'", "expected one of 'clean', 'any'"),
         ("inconclusive = 'pass'", "expected one of 'block', 'warn'"),
+        ("outside_calibration = 1", "`outside_calibration` is 1, expected true or false"),
         ("false_alarm_rate = 1.5", "expected between 0 and 1"),
         ("references = -1", "expected 0 or more"),
         ("protected_aliases = 'champion'", "expected a list"),

@@ -105,6 +105,20 @@ def test_the_policy_of_now_decides() -> None:
     assert of(facts(verdict="inconclusive"), Policy(inconclusive="warn")).valid
 
 
+def test_a_pass_from_outside_of_the_calibration_is_the_policys_to_accept() -> None:
+    """The attestation says so under the signature; a policy that accepts it is needed at any time.
+
+    Also where the gate that signed it had one.
+    """
+    outside = facts(outside="images of 224 pixels")
+
+    refused = of(outside)
+
+    assert not refused.valid
+    assert "unlike this one (images of 224 pixels)" in refused.reasons[0]
+    assert of(outside, Policy(outside_calibration=True)).valid
+
+
 def test_a_bound_on_p_does_not_satisfy_a_rate_of_the_policys_own() -> None:
     """It may be smaller than any rate, so only a policy without one lets it stand."""
     bound = facts(p_value=0.4, p_is_bound=True)

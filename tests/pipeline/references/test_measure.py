@@ -24,7 +24,9 @@ CPU = torch.device("cpu")
 QUICK = (
     *("blend.samples=20", "blend.faint_steps=3", "blend.strong_steps=2"),
     *("patch.samples=20", "patch.first_steps=2", "patch.place_steps=2", "warp.steps=3"),
-    *("neuron_noise.samples=20", "neuron_noise.sweep=3"),
+    *("small_patch.first_steps=2", "small_patch.place_steps=2", "small_patch.pattern_steps=2"),
+    *("neuron_noise.samples=20", "neuron_noise.sweep=3", "tone.steps=3", "head_probe.draws=100"),
+    *("permutation.first_steps=2", "permutation.place_steps=2", "permutation.pattern_steps=2"),
     *("feature_mask.enabled=false", "published_ban.enabled=false"),
 )
 
@@ -96,6 +98,8 @@ def test_a_profile_file_stands_for_its_model(measured: Measured, file: str, tmp_
         assert (each.name, each.digest, each.samples, each.clean_accuracy) == (
             *(clean.name, clean.digest, clean.samples, clean.clean_accuracy),
         )
+        assert each.side == clean.side == 16
+        assert each.ordinary.tolist() == clean.ordinary.tolist() == list(range(CLASSES))
 
 
 def test_a_profile_of_other_settings_is_refused(file: str, tmp_path: Path) -> None:

@@ -18,7 +18,16 @@ from stages.errors import ConfigError
 from stages.searches import SEARCHES, STATISTICS
 from stages.types import AFFECTS_RESULT
 from stages.verdict.profile import ClassProfile
-from tests.support.profiles import BLEND, NOISE, PATCH, drawn, profile, values_of, with_values
+from tests.support.profiles import (
+    BLEND,
+    NOISE,
+    PATCH,
+    drawn,
+    profile,
+    searched_only,
+    values_of,
+    with_values,
+)
 
 Refusal = Callable[[str | bytes], str]
 
@@ -73,8 +82,12 @@ def refusal(tmp_path: Path) -> Refusal:
 
 
 def same(one: ClassProfile, other: ClassProfile) -> bool:
-    told = ((each.name, each.digest, each.samples, each.clean_accuracy) for each in (one, other))
-    return len(set(told)) == 1 and np.array_equal(values_of(one), values_of(other))
+    told = (
+        (each.name, each.digest, each.samples, each.clean_accuracy, each.side, *each.ordinary)
+        for each in (one, other)
+    )
+    alike = np.array_equal(values_of(one), values_of(other), equal_nan=True)
+    return len(set(told)) == 1 and alike
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -93,6 +106,20 @@ def test_what_was_written_is_read(tmp_path: Path, count: int) -> None:
     assert not any(values.flags.writeable for each in found for values in each.statistics.values())
 
 
+def test_what_was_not_searched_is_not_known_after_reading(tmp_path: Path) -> None:
+    """Classes of which nothing is said stay so, as null in the file, beside the ordinary ones."""
+    written = searched_only(profile({BLEND: {3: 2.0}}), [1, 3, 4, 6], [1, 4, 6])
+    path = tmp_path / "profiles.json"
+    path.write_text(profile_text((written,), ScanConfig()))
+
+    (found,) = read_profiles(path, ScanConfig())
+
+    assert same(written, found)
+    assert "NaN" not in path.read_text()
+    assert np.isnan(found.statistics[BLEND][[0, 2, 5, 7, 8, 9]]).all()
+    assert not found.ordinary.flags.writeable
+
+
 @given(
     st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=4, max_size=8),
     st.text(st.characters(codec="utf-8"), max_size=20),
@@ -107,6 +134,7 @@ def test_no_number_and_no_name_is_lost(
         with_values(profile(), **{each: values.copy() for each in STATISTICS}),
         name=name,
         clean_accuracy=accuracy,
+        ordinary=np.arange(len(values)),
     )
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(profile_text((written,), ScanConfig()), encoding="utf-8")
@@ -132,7 +160,7 @@ def test_what_no_search_depends_on_does_not_matter(tmp_path: Path) -> None:
         [
             *(f"{search.name}.memory_mb={1 + number}" for number, search in enumerate(SEARCHES)),
             *("untargeted_noise.steps=2", "untargeted_noise.epsilon=0.1", "feature_mask.epochs=1"),
-            *("judge.false_alarm_rate=0.2", "calibration.blend.margin.weight=3", "device=cpu"),
+            *("judge.false_alarm_rate=0.2", "calibration.blend.margin.alone.least=3", "device=cpu"),
         ],
     )
 
@@ -171,11 +199,15 @@ def test_other_settings_are_refused(tmp_path: Path, section: str, name: str) -> 
     ("content", "reason"),
     [
         (settings("blend", rate=99.0), "other settings"),
-        (whole(ban_gate_profile=3), "has schema 3, expected 4"),
-        (statistics(**{BLEND: [1.0]}), "lacks a finite value of every statistic for every class"),
-        (statistics(**{PATCH: []}), "of every statistic for every class of `model`"),
-        (statistics(**{"new.margin": [1.0] * 10}), "of every statistic for every class of `model`"),
-        (lacking(NOISE), "of every statistic for every class of `model`"),
+        (whole(ban_gate_profile=3), "has schema 3, expected 5"),
+        (statistics(**{BLEND: [1.0]}), "lacks a finite value of every statistic for every"),
+        (statistics(**{PATCH: []}), "for every ordinary class of `model`"),
+        (statistics(**{"new.margin": [1.0] * 10}), "for every ordinary class of `model`"),
+        (statistics(**{PATCH: [1.0] * 9 + [None]}), "for every ordinary class of `model`"),
+        (lacking(NOISE), "for every ordinary class of `model`"),
+        (entry(ordinary=[]), "for every ordinary class of `model`"),
+        (entry(ordinary=[0, 10]), "for every ordinary class of `model`"),
+        (entry(ordinary=[-1, 2]), "for every ordinary class of `model`"),
     ],
 )
 def test_a_profile_that_does_not_fit_says_why(refusal: Refusal, content: str, reason: str) -> None:
@@ -198,6 +230,7 @@ MALFORMED: dict[str, str | bytes] = {
         f"without {key}": lacking(key)
         for key in (
             *("ban_gate_profile", "settings", "models", "name", "clean_accuracy", "statistics"),
+            *("side", "ordinary"),
             *STATISTICS,
         )
     },
@@ -235,6 +268,12 @@ MALFORMED: dict[str, str | bytes] = {
         for each in (None, "high", float("nan"), float("inf"))
     },
     "an accuracy beyond any float": entry(clean_accuracy=HUGE),
+    **{f"side {each}": entry(side=each) for each in (None, "wide", 1.5, [16])},
+    **{
+        f"ordinary {each}": entry(ordinary=each)
+        for each in (None, 3, "012", [0.5], ["0"], [None], [[0]])
+    },
+    "an ordinary class beyond any number": entry(ordinary=[HUGE]),
     "a name that is none": entry(name=["a"]),
     "no classes": statistics(**{name: [] for name in STATISTICS}),
 }

@@ -17,6 +17,7 @@ from pipeline.printable import printable
 from pipeline.report import html_page, sections
 from pipeline.report.html_page import render
 from pipeline.report.verdict_json import verdict_document
+from stages.searches import SPECS, STATISTICS
 from stages.types import GraphFinding, Statistic, Verdict
 from tests.support.finished_scans import with_evidence
 from tests.support.report_pages import GATE, Reader, named, page_in
@@ -186,6 +187,47 @@ def test_a_p_value_is_explained_in_plain_words(
     verdict = replace(make_result().verdict, p_value=p, p_is_bound=is_bound)
 
     assert meaning in render(make_result(verdict=verdict))
+
+
+@pytest.mark.parametrize("outside", ["", "1000 classes, images of 224 pixels"])
+def test_a_p_value_from_outside_of_the_calibration_is_called_an_extrapolation(
+    make_result: Make, outside: str
+) -> None:
+    """In one line beside it, with the respect in which the model is unlike; else nothing is."""
+    verdict = replace(make_result().verdict, outside=outside)
+
+    page = Reader(render(make_result(verdict=verdict))).prose
+
+    assert ("an extrapolation, as the calibration was measured on" in page) == bool(outside)
+    if outside:
+        told = f"models unlike this one ({outside}) Anomaly score"
+        assert told in page
+
+
+def test_classes_that_were_not_searched_have_a_dash(make_result: Make) -> None:
+    """The table has no number of them, and the page says why their bars are missing."""
+    values = np.float32([np.nan, -0.5, np.nan, 1.5, -0.25])
+    one = Statistic.of("patch.standardised_margin", "standard deviations", values)
+    verdict = replace(make_result().verdict, statistics=(one,), published=())
+    sentence = "A class without a bar was not searched to the end"
+
+    page = render(make_result(verdict=verdict))
+
+    assert sentence in page
+    assert page.count('<td class="number"><span class="faint">–</span>') == 2
+    assert sentence not in render(make_result())
+
+
+def test_what_is_said_of_the_whole_model_accuses_no_class(make_result: Make) -> None:
+    """A statistic that is the same for all classes has no highest one, and no bar is marked."""
+    found = {each.statistic.name: each for each in sections.statistics(make_result())}
+    page = Reader(render(make_result())).prose
+
+    for name in STATISTICS:
+        chart, whole = found[name].chart, SPECS[name].whole
+        assert any(bar.marked for bar in chart.bars) != whole
+        said = f"{found[name].title}: said of the whole model, so the same for every class."
+        assert (said in page) == whole
 
 
 def test_a_gate_decision_stands_at_the_top(make_result: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,13 +14,16 @@ from pipeline.report import sections
 from pipeline.report.html_page import render
 from pipeline.report.wording import WORDING
 from stages.types import CleanSamples
-from tests.support.finished_scans import with_evidence
+from tests.support.finished_scans import with_evidence, with_permutation
 from tests.support.report_pages import Reader
 
 Make = Callable[..., ScanResult]
 
 RECOVERED, OTHERS = "The recovered trigger", "What the other searches found"
 STRONGEST = "The strongest triggers the searches found"
+PERMUTING = "One trigger, each class to another"
+AIMED = {name: each for name, each in WORDING.items() if name != "permutation"}
+"""Searches that lead everything to one class."""
 
 
 def _leading_to(result: ScanResult, targets: dict[str, int]) -> ScanResult:
@@ -31,7 +35,7 @@ def _leading_to(result: ScanResult, targets: dict[str, int]) -> ScanResult:
 
 
 @pytest.mark.parametrize(
-    "elsewhere", [{}, {"patch": 1}, {"blend": 0, "neuron_noise": 4}, {"warp": 2, "patch": 1}]
+    "elsewhere", [{}, {"patch": 1}, {"blend": 0, "neuron_noise": 4}, {"warp": 2, "tone": 1}]
 )
 def test_only_triggers_to_the_suspected_class_are_the_recovered_trigger(
     make_result: Make, elsewhere: dict[str, int]
@@ -41,7 +45,7 @@ def test_only_triggers_to_the_suspected_class_are_the_recovered_trigger(
 
     chapters = Reader(render(result)).chapters
 
-    for name, wording in WORDING.items():
+    for name, wording in AIMED.items():
         target = elsewhere.get(name, 3)
         title = f"{wording.title} to class {target}"
         assert (title in chapters[RECOVERED]) == (name not in elsewhere)
@@ -51,7 +55,7 @@ def test_only_triggers_to_the_suspected_class_are_the_recovered_trigger(
 
 def test_several_searches_may_accuse_a_class_that_none_leads_to(make_result: Make) -> None:
     """The page then says so, and calls nothing the recovered trigger."""
-    result = _leading_to(make_result(), dict.fromkeys(WORDING, 1))
+    result = _leading_to(make_result(), dict.fromkeys(AIMED, 1))
 
     chapters = Reader(render(result)).chapters
 
@@ -65,10 +69,10 @@ def test_a_clean_model_has_no_recovered_trigger(real_scans: dict[str, ScanResult
 
     assert RECOVERED not in chapters
     assert "in a clean model as well" in chapters[STRONGEST]
-    assert all(wording.title in chapters[STRONGEST] for wording in WORDING.values())
+    assert all(wording.title in chapters[STRONGEST] for wording in AIMED.values())
 
 
-@pytest.mark.parametrize("name", WORDING)
+@pytest.mark.parametrize("name", [name for name in AIMED if name != "head_probe"])
 def test_the_success_of_every_trigger_stands_with_its_samples(make_result: Make, name: str) -> None:
     """Beside what was recovered its attack success rate is said, and on how many samples."""
     result = make_result()
@@ -91,6 +95,53 @@ def test_a_trigger_that_was_never_tried_claims_no_success(make_result: Make) -> 
     text = Reader(render(with_evidence(result, searches=untried))).prose
 
     assert "clean samples of other classes into" not in text
+
+
+def test_a_trigger_that_permutes_the_classes_stands_apart(make_result: Make) -> None:
+    """With where each class goes, how often, and pictures; it is the trigger to no class."""
+    page = render(with_permutation(make_result()))
+
+    chapters = Reader(page).chapters
+
+    told = chapters[PERMUTING]
+    assert "carries 12% of 40 clean samples to the class that theirs goes to" in told
+    assert "Goes to 0 1 1 2 2 3 3 4 4 0".replace(" ", "") in told.replace(" ", "")
+    assert "the trigger from each class to another, by itself" in page
+    assert all("Permutation" not in chapters.get(name, "") for name in (RECOVERED, OTHERS))
+    assert "Permutation to" not in page
+
+
+def test_a_permutation_that_was_not_found_is_not_shown(
+    make_result: Make, real_scans: dict[str, ScanResult]
+) -> None:
+    """The search always ends with a mapping, which by itself says nothing."""
+    chapters = Reader(render(make_result())).chapters
+
+    assert PERMUTING not in chapters
+    found = real_scans["clean"].evidence.searches["permutation"]
+    assert (PERMUTING in Reader(render(real_scans["clean"])).chapters) == bool(found.targets)
+
+
+def test_noise_of_many_classes_is_shown_for_those_that_were_searched(make_result: Make) -> None:
+    """Others are not drawn as if nothing reached them, and the suspected class may be one."""
+    result = make_result()
+    noise = result.evidence.searches["neuron_noise"]
+    assert noise.sweep is not None
+    known = np.isin(np.arange(5), (0, 1, 2))
+    rates = np.where(known, noise.sweep.success_rate, np.float32(np.nan))
+    by_site = np.where(known[:, None], noise.sweep.by_site, np.float32(np.nan))
+    margin = np.where(known, noise.sweep.target_margin, np.float32(np.nan))
+    swept = replace(noise.sweep, success_rate=rates, by_site=by_site, target_margin=margin)
+    searched = replace(noise, targets=(1,), sweep=swept)
+    result = with_evidence(result, searches={**result.evidence.searches, "neuron_noise": searched})
+
+    found = sections.noise(result)
+
+    assert found is not None
+    assert found.marked == 1
+    assert len(found.sweep.lines) == 2 + 2
+    assert all(math.isfinite(each.median) for each in (*found.layers, *found.bounds))
+    assert "nan" not in Reader(render(result)).chapters["Inside the network"]
 
 
 def test_models_without_pictures_have_a_page(

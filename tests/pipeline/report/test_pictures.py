@@ -17,7 +17,7 @@ from pipeline.report.pictures import (
     trigger_pictures,
 )
 from stages.image_layout import plane
-from stages.searches.trigger import Displacement, Overlay, Patch
+from stages.searches.trigger import Displacement, Filter, Overlay, Patch
 from stages.types import CleanSamples, Floats
 
 SHAPES = {"grey": (1, 6, 5), "colour": (3, 6, 5), "colours last": (6, 5, 3), "grey last": (6, 5, 1)}
@@ -93,6 +93,46 @@ def test_a_warp_moves_what_is_shown(shape: tuple[int, ...]) -> None:
     before, after = (_seen(each) for each in (first.before, first.after))
     assert after[:, :-1] == pytest.approx(before[:, 1:], abs=2 / 255)
     assert "bent" in shown.caption
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_a_filter_changes_the_light_of_what_is_shown(shape: tuple[int, ...]) -> None:
+    """Every colour of a sample is halved; by itself the filter is shown on ramps of colours."""
+    samples = _samples(shape)
+    colours = _last(samples.images[0]).shape[-1]
+    ends = np.ones((1,) * len(shape), np.float32)
+    halved = Filter(
+        mixing=np.eye(colours, dtype=np.float32) / 2,
+        lift=np.zeros(colours, np.float32),
+        curve=1.0,
+        corners=0.0,
+        low=-2 * ends,
+        high=3 * ends,
+    )
+
+    shown = trigger_pictures(samples, halved, 2)
+
+    first = shown.triggered[0]
+    before, after = (_seen(each) for each in (first.before, first.after))
+    assert after == pytest.approx(before / 2, abs=2 / 255)
+    ramps = _seen(shown.alone)
+    assert ramps[0, :, 0] == pytest.approx(np.linspace(0, 0.5, 5), abs=2 / 255)
+    if colours == 3:
+        assert [(ramps[row, -1] > 0.4).tolist() for row in (0, 2, 3, 5)] == [
+            [True, True, True],
+            *np.eye(3, dtype=bool).tolist(),
+        ]
+    assert shown.caption == "colours from dark to bright, under it"
+
+
+def test_a_permutation_is_shown_on_every_class() -> None:
+    """Without a single target no class is left out."""
+    samples = _samples((1, 6, 5))
+
+    shown = trigger_pictures(samples, _blend(samples.images[3].copy()), None)
+
+    assert [each.label for each in shown.triggered] == [0, 1, 2, 3]
+    assert shown.target is None
 
 
 def test_samples_of_the_target_are_not_shown() -> None:

@@ -14,14 +14,15 @@ from pipeline.evidence import ScanResult
 from pipeline.report.plots import figures, write_figures
 from pipeline.report.wording import WORDING
 from stages.types import NoiseSite, PreconditionResult, Verdict
-from tests.support.finished_scans import sweep, with_evidence, without_search
+from tests.support.finished_scans import sweep, with_evidence, with_permutation, without_search
 
 ALL = {
     "anomaly_score_per_class", "recovered_triggers", "success_rate_per_class", "success_sweep",
     "noise_by_layer", "predictions_under_noise", "mask_loss",
 }  # fmt: skip
 NOISE = {"success_rate_per_class", "success_sweep", "noise_by_layer"}
-TRIGGERS = ("blend", "patch", "warp")
+TRIGGERS = ("blend", "patch", "small_patch", "warp", "tone")
+"""Searches that recover what can be laid on images."""
 PNG = b"\x89PNG"
 
 Make = Callable[..., ScanResult]
@@ -111,6 +112,38 @@ def test_every_search_with_a_trigger_has_a_column(make_result: Make, lost: tuple
         below = titles[column + 1 + len(left)]
         assert below == f"success {success.rate:.0%}\nof {success.samples} samples"
         assert all(axes[place].images for place in (column, column + 1 + len(left)))
+
+
+def test_a_permutation_has_a_column_where_it_was_found(make_result: Make) -> None:
+    """It says that each class goes to another, and names none."""
+    axes = figures(with_permutation(make_result()))["recovered_triggers"].axes
+
+    titles = [each.get_title() for each in axes]
+    assert len(axes) == 2 * (2 + len(TRIGGERS))
+    assert titles[1 + len(TRIGGERS)] == "permutation\neach class to another"
+    assert titles[-1] == "success 12%\nof 40 samples"
+
+
+def test_classes_that_were_not_searched_are_left_out(make_result: Make) -> None:
+    """Noise of some of many classes still gives its figures, marked at one of those."""
+    known = np.arange(5) < 3
+    swept = make_result().evidence.sweep
+    assert swept is not None
+    nothing = np.float32(np.nan)
+    result = _with_sweep(
+        make_result(),
+        success_rate=np.where(known, swept.success_rate, nothing),
+        by_site=np.where(known[:, None], swept.by_site, nothing),
+    )
+    noise = replace(result.evidence.searches["neuron_noise"], targets=(2,))
+    result = with_evidence(result, searches={**result.evidence.searches, "neuron_noise": noise})
+
+    drawn = figures(result)
+
+    for name in NOISE:
+        drawn[name].draw_without_rendering()
+        texts = drawn[name].axes[0].get_legend().get_texts()  # type: ignore[union-attr] # it has one
+        assert "highest: class 2" in [each.get_text() for each in texts]
 
 
 def test_a_refused_model_has_no_figures(refused: ScanResult, tmp_path: Path) -> None:

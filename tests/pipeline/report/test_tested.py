@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeline.evidence import ReferenceSummary, ScanResult
 from pipeline.report.html_page import render
 from pipeline.report.tested import tested as lines_of
+from pipeline.report.wording import WORDING
 from pipeline.steps import STEPS
 from stages.searches import SEARCHES
 from tests.support.finished_scans import ended_at, with_evidence
@@ -84,19 +86,25 @@ def _cases(make_result: Make, refused: ScanResult) -> dict[str, ScanResult]:
 
 
 @pytest.mark.parametrize(
-    ("classes", "reach"),
-    [(24, "every class"), (200, "all 200 classes briefly, 14 of them to the end")],
+    ("classes", "known", "reach"),
+    [(24, 24, "every class"), (200, 14, "all 200 classes briefly, 14 of them to the end")],
 )
 def test_it_says_how_thoroughly_classes_were_searched(
-    make_result: Make, classes: int, reach: str
+    make_result: Make, classes: int, known: int, reach: str
 ) -> None:
     """Where a screen spared some of them, the page does not claim otherwise."""
     result = make_result()
     assert result.evidence.twin is not None
-    result = with_evidence(result, twin=replace(result.evidence.twin, classes=classes))
+    values = np.where(np.arange(classes) < known, 0.5, np.nan).astype(np.float32)
+    found = {
+        name: replace(each, statistics=dict.fromkeys(each.statistics, values))
+        for name, each in result.evidence.searches.items()
+    }
+    twin = replace(result.evidence.twin, classes=classes)
+    result = with_evidence(result, twin=twin, searches=found)
 
     details = {each.title: each.detail for each in lines_of(result)}
 
-    for title in ("Blended pattern", "Patch", "Warp"):
-        assert details[title].startswith(reach)
-    assert details["Neuron noise"].startswith("every class")
+    for search in SEARCHES:
+        detail = details[WORDING[search.name].title]
+        assert detail.startswith("every class" if search.joint else reach)

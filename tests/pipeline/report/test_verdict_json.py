@@ -15,10 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.evidence import ScanResult
-from pipeline.report.verdict_json import summary, verdict_document, verdict_text, write_verdict
+from pipeline.report.verdict_json import (
+    class_table,
+    summary,
+    verdict_document,
+    verdict_text,
+    write_verdict,
+)
 from stages.types import GraphFinding, Statistic, Verdict
 from stages.verdict_label import Label
-from tests.support.finished_scans import with_evidence
+from tests.support.finished_scans import with_evidence, with_permutation
 from tests.support.verdict_schema import faults
 
 Make = Callable[..., ScanResult]
@@ -72,8 +78,12 @@ def test_every_search_says_what_it_found(make_result: Make) -> None:
     assert kinds == {
         "blend": "blended pattern",
         "patch": "patch",
+        "small_patch": "patch",
         "warp": "warp",
+        "tone": "filter",
         "neuron_noise": "neuron noise",
+        "head_probe": None,
+        "permutation": None,
     }
     inside = [name for name, each in searches.items() if each["trigger"]["inside_twin"]]
     assert inside == ["neuron_noise"]
@@ -95,6 +105,56 @@ def test_a_search_that_could_not_begin_claims_nothing(make_result: Make) -> None
         "samples": 0,
         "inside_twin": False,
     }
+
+
+def test_a_trigger_that_permutes_the_classes_says_how(make_result: Make) -> None:
+    """With its mapping and no single target, and with neither where it carries too few there."""
+    result = with_permutation(make_result())
+    documents: list[Any] = [verdict_document(each) for each in (result, make_result())]
+
+    found, nothing = (each["searches"]["permutation"] for each in documents)
+
+    assert [faults(each) for each in documents] == [[], []]
+    assert (found["target"], found["targets"]) == (None, [1, 2, 3, 4, 0])
+    assert found["mapping"] == [1, 2, 3, 4, 0]
+    assert found["trigger"]["kind"] == "patch"
+    assert (found["trigger"]["attack_success_rate"], found["trigger"]["samples"]) == (0.125, 40)
+    assert (nothing["target"], nothing["targets"], nothing["mapping"]) == (None, [], None)
+    assert nothing["trigger"]["attack_success_rate"] is None
+
+
+@pytest.mark.parametrize(
+    ("outside", "told"), [("", "inside"), ("1000 classes", "outside: 1000 classes")]
+)
+def test_it_says_whether_the_calibration_knows_such_models(
+    make_result: Make, refused: ScanResult, outside: str, told: str
+) -> None:
+    """Inside, or in which respect not; nothing where no class has an anomaly score."""
+    document = verdict_document(
+        make_result(verdict=replace(make_result().verdict, outside=outside))
+    )
+
+    assert faults(document) == []
+    assert document["calibration"] == told
+    assert faults({**document, "calibration": "somewhere"})
+    assert faults({**document, "calibration": None})
+    assert verdict_document(refused)["calibration"] is None
+
+
+def test_a_class_that_was_not_searched_to_the_end_is_null(make_result: Make) -> None:
+    """In the document and in the table of classes: nothing is said of it."""
+    result = make_result()
+    found = result.evidence.searches["patch"]
+    values = np.float32([np.nan, -0.5, np.nan, 1.5, -0.25])
+    patch = replace(found, statistics={"standardised_margin": values})
+    result = with_evidence(result, searches={**result.evidence.searches, "patch": patch})
+
+    document: dict[str, Any] = verdict_document(result)
+
+    assert faults(document) == []
+    told = document["searches"]["patch"]["statistics"]["standardised_margin"]["per_class"]
+    assert told == [None, -0.5, None, 1.5, -0.25]
+    assert class_table(result)["patch.standardised_margin"] == told
 
 
 def test_unknown_is_null_and_never_missing(make_result: Make, refused: ScanResult) -> None:

@@ -24,7 +24,7 @@ from stages.types import GraphFinding
 from stages.verdict.decide import JudgeConfig, apply_findings, judge
 from stages.verdict.profile import ClassProfile
 from stages.verdict.vetting import Vetted
-from tests.support.finished_scans import ended_at, with_evidence
+from tests.support.finished_scans import ended_at, with_evidence, with_permutation
 from tests.support.verdict_schema import SCHEMA, faults, validator
 
 Make = Callable[..., ScanResult]
@@ -97,14 +97,14 @@ def test_a_scan_that_ended_anywhere_follows_it(make_result: Make, step: str) -> 
 
 
 def test_a_scan_with_everything_follows_it(make_result: Make, evidence: Evidence) -> None:
-    """An exported model with a reference, findings, and searches of many targets."""
+    """An exported model with a reference, findings, and searches of many and of all targets."""
     assert evidence.artifact is not None
     assert evidence.parity is not None
     finding = GraphFinding(rule="r", severity="blocking", message="m", nodes=("n",))
     reference = ReferenceSummary(
         uri="a", digest="ab" * 32, verdict="clean", p_value=0.4, p_is_bound=False, used=True
     )
-    patch = replace(evidence.searches["patch"], targets=(3, 1), mapping=np.array([1, 2, 3, 4, 0]))
+    patch = replace(evidence.searches["patch"], targets=(3, 1))
     result = with_evidence(
         make_result(config=load_config(None, ("published_ban.enabled=true",))),
         artifact=replace(evidence.artifact, findings=(finding,)),
@@ -117,6 +117,7 @@ def test_a_scan_with_everything_follows_it(make_result: Make, evidence: Evidence
         references=(reference,),
         searches={**evidence.searches, "patch": patch},
     )
+    result = with_permutation(result)
 
     assert faults(_document(result)) == []
 
@@ -134,7 +135,13 @@ def test_whatever_the_judge_says_follows_it(
     )
     statistics = {name: np.array(data.draw(values), np.float32) for name in STATISTICS}
     profile = ClassProfile(
-        name="m", digest="ab", samples="cd", clean_accuracy=1.0, statistics=statistics
+        name="m",
+        digest="ab",
+        samples="cd",
+        clean_accuracy=1.0,
+        side=data.draw(st.integers(1, 300)),
+        ordinary=np.arange(classes),
+        statistics=statistics,
     )
     severities = data.draw(st.lists(st.sampled_from(["note", "warning", "blocking"]), max_size=2))
     findings = tuple(GraphFinding(rule="r", severity=each, message="m") for each in severities)

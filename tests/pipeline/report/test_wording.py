@@ -12,6 +12,7 @@ from pipeline.report.wording import (
     WORDING,
     meanings,
     p_text,
+    permuted_text,
     score_text,
     success_text,
     title_of,
@@ -94,3 +95,11 @@ def test_a_success_names_its_samples_and_its_place(inside: bool) -> None:
     assert "90% of 160 clean samples of other classes into class 3" in text
     assert ("inside the twin" in text) == inside
     assert ("the recovered trigger" in text) == (not inside)
+
+
+def test_the_success_of_a_permutation_names_no_class() -> None:
+    """Every class has one of its own, so the sentence says that, with rate and samples."""
+    text = permuted_text(AttackSuccess(rate=0.9, samples=160))
+
+    assert "90% of 160 clean samples to the class that theirs goes to" in text
+    assert "of other classes" not in text

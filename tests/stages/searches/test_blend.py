@@ -10,7 +10,7 @@ import torch
 
 from stages import progress
 from stages.searches.blend import BlendConfig, blend
-from stages.searches.screen import ScreenConfig, run
+from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
 from stages.searches.trigger import Overlay
 from tests.support import twins
@@ -33,7 +33,7 @@ QUICK = BlendConfig(samples=20, faint_steps=4, strong_steps=3)
 
 def find(subject: Subject, config: BlendConfig = QUICK, seed: int = 0) -> SearchResult:
     """What the search says of every class, searched to the end."""
-    return run(blend, subject, config, ScreenConfig(), seed)
+    return run(blend, subject, config, subject.classes.numpy(), seed)
 
 
 def overlay(found: SearchResult) -> Overlay:

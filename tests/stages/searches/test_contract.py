@@ -11,16 +11,19 @@ import torch
 
 from stages.searches import SEARCHES, margins
 from stages.searches.probe import probe
-from stages.searches.screen import ScreenConfig, run
-from stages.searches.search import Search, SearchResult
+from stages.searches.screen import Chosen, run
+from stages.searches.search import AttackSuccess, Search, SearchResult, Subject
 from stages.searches.success import evaluation_samples
-from stages.types import Floats
+from stages.types import Floats, Integers
 from stages.verdict.calibration import shipped
-from stages.verdict.score import anomaly_index, critical_value
-from tests.support.subjects import TARGET, demo_subject, planted_subject
+from stages.verdict.profile import profile_of
+from stages.verdict.score import critical_value, evidence
+from tests.support.planted import corner, planted
+from tests.support.subjects import TARGET, demo_subject, next_class, planted_subject
 
 every_search = pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
-ALL, SOME = ScreenConfig(), ScreenConfig(all_up_to=4, leading=3, ordinary=2)
+ALL, SOME = np.arange(10), np.array([1, 3, 4, 7])
+JOINT = "it searches for all classes at once"
 
 
 @cache
@@ -37,16 +40,36 @@ def equal(one: SearchResult, other: SearchResult) -> bool:
     )
 
 
+def shows_images(search: Search) -> bool:
+    """Whether it shows the net any image, so that something may carry images somewhere."""
+    return found(search).effort.images > 0
+
+
+def planted_for(search: Search) -> Subject:
+    """A net with a backdoor of the kind that the search is for; of a head alone if it sees no more.
+
+    Its target is `TARGET`, or `next_class` for a search that maps every class to another.
+    """
+    if not shows_images(search):
+        return planted(corner())
+    trigger, mapping = found(search).trigger, found(search).mapping
+    return planted_subject(type(trigger) if trigger else None, all_to_all=mapping is not None)
+
+
 @every_search
 def test_it_says_one_number_per_class_and_statistic(search: Search) -> None:
-    """It gives what it announces: every statistic, finite, one number for each class."""
+    """It gives what it announces: every statistic, finite, one number for each class, and the same
+    for all where it is said of the whole model.
+    """
     result = found(search)
 
     assert list(result.statistics) == [spec.name for spec in search.statistics]
-    for values in result.statistics.values():
+    for spec in search.statistics:
+        values = result.statistics[spec.name]
         assert values.shape == (10,)
         assert values.dtype == np.float32
         assert np.isfinite(values).all()
+        assert not spec.whole or len(set(values.tolist())) == 1
     assert all(spec.name and spec.unit and spec.meaning for spec in search.statistics)
 
 
@@ -74,29 +97,32 @@ def test_it_leaves_the_twin_as_it_was(search: Search) -> None:
 
 @every_search
 def test_it_finds_a_planted_trigger_of_its_own_kind(search: Search) -> None:
-    """In a net that learnt a trigger of its kind, it leads to the target, and what it recovers
-    carries most images there.
+    """In a net that learnt a trigger of its kind, it leads to the target, or from every class to
+    its own, and what it recovers carries most images there.
     """
-    trigger = found(search).trigger
-    subject = planted_subject(type(trigger) if trigger else None)
+    subject = planted_for(search)
 
-    result = run(search, subject, search.settings(), ALL, 0)
+    result = run(search, subject, search.settings(), subject.classes.numpy(), 0)
 
-    assert result.targets[0] == TARGET
-    assert result.success is not None
-    assert result.success.rate > 0.5
+    if result.mapping is None:
+        assert result.targets[0] == TARGET
+    else:
+        assert result.targets == tuple(next_class(torch.arange(10)).tolist())
+    if shows_images(search):
+        assert result.success is not None
+        assert result.success.rate > 0.5
 
 
 @every_search
 def test_it_says_nothing_large_of_a_clean_net(search: Search) -> None:
     """None of its statistics alone would block the clean demo model."""
-    calibration = shipped()
-    limit = critical_value(0.05, calibration.alone, 1.0)
+    chosen = Chosen(classes=ALL, ordinary=ALL.copy(), looked={})
+    profile = profile_of("clean", demo_subject("clean"), chosen, {search.name: found(search)})
 
-    for name, values in found(search).statistics.items():
-        row = calibration.row(f"{search.name}.{name}")
-        alone = np.cbrt(row.weight) * anomaly_index(values, row.spread).max()
-        assert alone < limit, name
+    limit = critical_value(0.05, shipped().alone, 10)
+
+    for name in profile.statistics:
+        assert evidence(name, profile, (), shipped()).max() < limit, name
 
 
 @every_search
@@ -116,6 +142,8 @@ def test_pieces_add_up_to_the_whole(search: Search) -> None:
 @every_search
 def test_it_honours_its_budget(search: Search) -> None:
     """Only the chosen classes advance, by the steps that were asked for, and effort says so."""
+    if search.joint:
+        pytest.skip(JOINT)
     subject, config = demo_subject("clean"), search.settings()
     chosen = subject.classes[[2, 5]]
 
@@ -132,8 +160,29 @@ def test_it_honours_its_budget(search: Search) -> None:
 
 
 @every_search
+def test_a_joint_search_advances_all_classes(search: Search) -> None:
+    """Whichever are asked for, and no further than by the steps that were asked for."""
+    if not search.joint:
+        pytest.skip("it advances the classes that it is asked for")
+    subject, config = demo_subject("clean"), search.settings()
+    start = search.start(subject, config, 0)
+
+    some = search.advance(start, subject.classes[[2]], 1)
+    every = search.advance(start, subject.classes, 1)
+    more = search.advance(every, subject.classes, 1)
+
+    assert np.isfinite(search.reached(every)).all()
+    assert np.array_equal(search.reached(some), search.reached(every))
+    assert search.effort(start).steps == 0
+    assert search.effort(some) == search.effort(every)
+    assert 0 < search.effort(every).steps <= search.effort(more).steps
+
+
+@every_search
 def test_classes_do_not_touch_each_other(search: Search) -> None:
     """A class that is searched alone gets the values it gets among others, but for rounding."""
+    if search.joint:
+        pytest.skip(JOINT)
     subject, config = demo_subject("clean"), search.settings()
     alone = search.advance(search.start(subject, config, 0), subject.classes[[4]], 3)
     among = search.advance(search.start(subject, config, 0), subject.classes, 3)
@@ -153,8 +202,14 @@ def test_memory_changes_nothing_but_rounding(search: Search) -> None:
 
 @every_search
 def test_the_success_rate_is_that_of_the_trigger(search: Search) -> None:
-    """It is the share of evaluation samples of other classes that the trigger carries over."""
+    """It is the share of evaluation samples that the trigger carries over: of other classes to the
+    target, or of all classes each to its own.
+    """
     result = found(search, "patch")
+    if not shows_images(search):
+        assert result.success is None
+        assert result.trigger is None
+        pytest.skip("it shows the net no image, so nothing is carried")
     success = result.success
     assert success is not None
     assert 0 <= success.rate <= 1
@@ -162,11 +217,10 @@ def test_the_success_rate_is_that_of_the_trigger(search: Search) -> None:
     assert success.inside_twin == (result.trigger is None)
     if result.trigger is None:
         return
-    subject, target = demo_subject("patch"), result.targets[0]
-    images, labels = evaluation_samples(subject, _searched(search), 0)
-    shown = torch.tensor(result.trigger.apply(images[labels != target]))
+    images, wanted = _evaluated_on(search, result, success)
 
-    carried = subject.twin.module(shown).argmax(1) == target
+    shown = torch.tensor(result.trigger.apply(images))
+    carried = demo_subject("patch").twin.module(shown).argmax(1) == torch.tensor(wanted)
 
     assert success.samples == len(shown)
     assert success.rate == pytest.approx(float(carried.float().mean()))
@@ -177,7 +231,9 @@ def test_the_trigger_reproduces_its_own_statistic(search: Search) -> None:
     """Laid on the evaluation set by hand, it gives the margins that the search reports."""
     result, config = found(search, "patch"), search.settings()
     if result.trigger is None:
-        pytest.skip("noise has no image form; its success is measured inside the twin")
+        pytest.skip("what it found has no image form")
+    if result.mapping is not None:
+        pytest.skip("its margins are of one class per sample; its own tests lay it on by hand")
     subject, target = demo_subject("patch"), result.targets[0]
     ground = probe(*(subject.twin, subject.samples, subject.clean), config.evaluation_samples, 0)
     shown = torch.tensor(result.trigger.apply(ground.images.numpy()))
@@ -192,14 +248,41 @@ def test_the_trigger_reproduces_its_own_statistic(search: Search) -> None:
 
 
 @every_search
-def test_many_classes_are_screened(search: Search) -> None:
-    """With a screen every class still has finite values, and it costs less than without."""
-    screened = run(search, demo_subject("patch"), search.settings(), SOME, 0)
+def test_of_classes_that_are_not_searched_nothing_is_said(search: Search) -> None:
+    """Their values are NaN, and it costs less; a joint search says of all classes the same."""
+    some, every = (
+        run(search, demo_subject("patch"), search.settings(), SOME, 0),
+        found(search, "patch"),
+    )
 
-    assert all(np.isfinite(values).all() for values in screened.statistics.values())
-    assert screened.effort.images < found(search, "patch").effort.images
+    if search.joint:
+        assert equal(some, every)
+        return
+    for values in some.statistics.values():
+        assert np.isfinite(values[SOME]).all()
+        assert np.isnan(np.delete(values, SOME)).all()
+    assert set(some.targets) <= set(SOME.tolist())
+    assert some.effort.steps * 10 == every.effort.steps * len(SOME)
+    assert some.effort.images < every.effort.images
 
 
-def _searched(search: Search) -> int:
-    """How many samples a search was searched on."""
-    return int(search.settings().samples)
+@every_search
+def test_it_has_a_brief_look(search: Search) -> None:
+    """Its brief settings are no more work, and of the same type; a joint search has no other."""
+    config = search.settings()
+
+    assert type(config.brief) is type(config)
+    assert 0 < config.brief.steps <= config.steps
+    assert not search.joint or config.brief == config
+
+
+def _evaluated_on(
+    search: Search, result: SearchResult, success: AttackSuccess
+) -> tuple[Floats, Integers]:
+    """Images that the success is of, and where each should go."""
+    subject, config = demo_subject("patch"), search.settings()
+    images, labels = evaluation_samples(subject, config.samples, 0)
+    if result.mapping is not None:
+        return images[: success.samples], result.mapping[labels[: success.samples]]
+    others = labels != result.targets[0]
+    return images[others], np.full(int(others.sum()), result.targets[0])

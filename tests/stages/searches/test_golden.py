@@ -1,4 +1,7 @@
-"""The numbers of the demo models stay what they were when the searches were last changed."""
+"""The numbers of the demo models stay what they were when the searches were last changed.
+
+What they are worth by the shipped calibration is another matter, so scores here are by hand.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,66 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.searches import SEARCHES
-from stages.searches.screen import ScreenConfig, run
-from stages.verdict.calibration import shipped
+from stages.searches import SEARCHES, STATISTICS
+from stages.searches.screen import ScreenConfig, choose_classes, run
+from stages.types import Verdict
+from stages.verdict.calibration import Calibration, shipped
 from stages.verdict.decide import JudgeConfig, judge
-from stages.verdict.profile import profile_of
+from stages.verdict.profile import ClassProfile, profile_of
 from stages.verdict.vetting import Vetted
 from tests.support.places import ROOT
+from tests.support.profiles import SETTINGS
 from tests.support.subjects import demo_subject
 
 GOLDEN = ROOT / "tests" / "support" / "golden" / "demo_statistics.json"
 TOLERANCE = 1e-5
+each_model = pytest.mark.parametrize("model", ["clean", "patch", "blended"])
 
 
 @cache
 def golden() -> dict[str, Any]:
-    """Verdicts and statistics of the demo models, as they were before the searches had one type."""
+    """Verdicts, statistics and class scores of the demo models, as they are known."""
     known: dict[str, Any] = json.loads(GOLDEN.read_text())
     return known
 
 
-@pytest.mark.parametrize("model", ["clean", "patch", "blended"])
-def test_statistics_and_verdict_stay(model: str) -> None:
-    """Every statistic, every class score and the verdict of a demo model are the known ones."""
-    subject, known = demo_subject(model), golden()[model]
+@cache
+def profile(model: str) -> ClassProfile:
+    """What all searches say of a demo model by their default settings."""
+    subject, configs = demo_subject(model), {each.name: each.settings() for each in SEARCHES}
+    chosen = choose_classes(SEARCHES, subject, configs, ScreenConfig(), 0)
     results = {
-        search.name: run(search, subject, search.settings(), ScreenConfig(), 0)
+        search.name: run(search, subject, configs[search.name], chosen.classes, 0)
         for search in SEARCHES
     }
+    return profile_of(model, subject, chosen, results)
 
-    profile = profile_of(model, subject, results)
-    verdict = judge(profile, Vetted(kept=(), remarks=()), shipped(), JudgeConfig())
 
+def judged(model: str, calibration: Calibration) -> Verdict:
+    """The verdict on a demo model without references."""
+    return judge(profile(model), Vetted(kept=(), remarks=()), calibration, JudgeConfig())
+
+
+@each_model
+def test_statistics_stay(model: str) -> None:
+    """Every statistic of a demo model is the known one, and so is every class score by a
+    calibration of round numbers.
+    """
+    known = golden()[model]
+
+    assert tuple(known["statistics"]) == STATISTICS
     for name, values in known["statistics"].items():
-        np.testing.assert_allclose(profile.statistics[name], values, rtol=0, atol=TOLERANCE)
-    np.testing.assert_allclose(verdict.class_scores, known["class_scores"], rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(profile(model).statistics[name], values, rtol=0, atol=TOLERANCE)
+    scores = judged(model, SETTINGS).class_scores
+    np.testing.assert_allclose(scores, known["class_scores"], rtol=0, atol=10 * TOLERANCE)
+
+
+@each_model
+def test_verdicts_stay(model: str) -> None:
+    """By the shipped calibration the clean model passes, and the targets of the others are named,
+    inside of what was calibrated.
+    """
+    known, verdict = golden()[model], judged(model, shipped())
+
     assert (verdict.label, verdict.suspected_class) == (known["verdict"], known["suspected_class"])
+    assert verdict.outside == ""

@@ -11,7 +11,7 @@ import torch
 from stages import progress
 from stages.searches.blocks import Block
 from stages.searches.neuron_noise import NeuronNoiseConfig, _resisting, neuron_noise
-from stages.searches.screen import ScreenConfig, run
+from stages.searches.screen import run
 from stages.searches.search import SearchResult, Sweep
 from stages.types import Floats
 from tests.support import twins
@@ -21,7 +21,8 @@ QUICK = NeuronNoiseConfig(samples=20, sweep=6, largest=1.0)
 
 def find(architecture: str = "small_cnn", config: NeuronNoiseConfig = QUICK) -> SearchResult:
     """What the search says of a twin."""
-    return run(neuron_noise, twins.subject(architecture), config, ScreenConfig(), 0)
+    subject = twins.subject(architecture)
+    return run(neuron_noise, subject, config, subject.classes.numpy(), 0)
 
 
 def sweep(architecture: str = "small_cnn", config: NeuronNoiseConfig = QUICK) -> Sweep:

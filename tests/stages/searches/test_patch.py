@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from stages import image_layout, progress
-from stages.searches.patch import PatchConfig, patch
-from stages.searches.screen import ScreenConfig, run
+from stages.searches.patch import PatchConfig, SmallPatchConfig, patch, small_patch
+from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
 from stages.searches.trigger import Patch
 from stages.types import Floats
@@ -35,7 +35,7 @@ IMAGES = SHAPES[:3]
 
 def find(subject: Subject, config: PatchConfig = QUICK, seed: int = 0) -> SearchResult:
     """What the search says of every class, searched to the end."""
-    return run(patch, subject, config, ScreenConfig(), seed)
+    return run(patch, subject, config, subject.classes.numpy(), seed)
 
 
 def margins(found: SearchResult) -> Floats:
@@ -82,6 +82,17 @@ def test_the_mask_is_one_square(side: float) -> None:
     assert set(np.unique(laid(found).mask)) <= {0.0, 1.0}
     assert len(rows) == size * size
     assert np.ptp(rows) == np.ptp(columns) == size - 1
+
+
+@pytest.mark.parametrize(("wanted", "size"), [(0.125, 4), (0.01, 3), (0.5, 16)])
+def test_a_small_patch_has_three_pixels_a_side_at_least(wanted: float, size: int) -> None:
+    """On images of 32 pixels an eighth is four; fewer than three are hard to find a place for."""
+    config = SmallPatchConfig(side=wanted, first_steps=2, place_steps=1, pattern_steps=1)
+    subject = twins.subject()
+
+    found = run(small_patch, subject, config, subject.classes.numpy(), 0)
+
+    assert laid(found).mask.sum() == size * size
 
 
 def test_what_is_no_image_gets_a_stretch_of_the_same_share() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -9,28 +11,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stages.searches import SEARCHES
 from stages.searches.blend import blend
-from stages.searches.neuron_noise import NeuronNoiseConfig, neuron_noise
-from stages.searches.patch import patch
-from stages.searches.screen import ScreenConfig, choose, of_all, run
-from stages.searches.search import Effort, Search, SearchResult, Subject
+from stages.searches.head_probe import head_probe
+from stages.searches.patch import patch, small_patch
+from stages.searches.permutation import permutation
+from stages.searches.screen import Chosen, ScreenConfig, choose_classes, leading, run
+from stages.searches.search import Effort, Search, Subject
+from stages.searches.tone import tone
 from stages.searches.warp import warp
+from stages.types import Floats
 from tests.support import twins
 from tests.support.planted import by_hand, counted, subject_of
+from tests.support.subjects import demo_subject
 
 MANY = 60
 SIDE = 16
 TARGET = 41
-EVERY = ScreenConfig(all_up_to=MANY)
-SCREENED = ScreenConfig()
-on_images = pytest.mark.parametrize("search", [blend, patch, warp], ids=lambda each: each.name)
+SCREEN = ScreenConfig()
+FEW = ScreenConfig(all_up_to=4, leading=2, ordinary=3)
+ON_IMAGES: tuple[Search, ...] = (blend, patch, small_patch, warp, tone)
+on_images = pytest.mark.parametrize("search", ON_IMAGES, ids=lambda each: each.name)
 
 
-def find(search: Search, subject: Subject, screening: ScreenConfig) -> SearchResult:
-    """What a search says by its default settings."""
-    return run(search, subject, search.settings(), screening, 0)
+def choose(
+    searches: tuple[Search, ...], subject: Subject, screening: ScreenConfig = SCREEN, seed: int = 0
+) -> Chosen:
+    """The classes that are searched to the end, by the searches' default settings."""
+    configs = {search.name: search.settings() for search in searches}
+    return choose_classes(searches, subject, configs, screening, seed)
 
 
+def brief(search: Search, subject: Subject, seed: int = 0) -> Floats:
+    """What a brief look at every class reaches (K,)."""
+    config = search.settings().brief
+    state = search.advance(search.start(subject, config, seed), subject.classes, config.steps)
+    return search.reached(state)
+
+
+@cache
 def many_classes() -> Subject:
     """A linear net of 60 random templates, with a trigger for class 41 in one corner."""
     generator = torch.Generator().manual_seed(4)
@@ -48,6 +67,7 @@ def many_classes() -> Subject:
     return subject_of(by_hand(nn.Sequential(nn.Flatten(), head), MANY), images, labels)
 
 
+@cache
 def labelled_by_itself(classes: int, shape: tuple[int, ...] = (1, SIDE, SIDE)) -> Subject:
     """A random linear net, and random images with the labels it gives them."""
     generator = torch.Generator().manual_seed(2)
@@ -61,133 +81,210 @@ def labelled_by_itself(classes: int, shape: tuple[int, ...] = (1, SIDE, SIDE)) -
 
 @pytest.mark.parametrize("classes", [2, 14, 24])
 def test_few_classes_are_all_searched(classes: int) -> None:
-    """Then there is no brief search, and what is found stands as it is."""
-    subject, config = labelled_by_itself(classes), blend.settings()
-    whole = blend.advance(blend.start(subject, config, 0), subject.classes, config.steps)
+    """Then nobody takes a brief look, and all of them are ordinary."""
+    found = choose(ON_IMAGES, labelled_by_itself(classes))
 
-    found, expected = find(blend, subject, SCREENED), blend.result(whole)
-
-    assert found.effort == expected.effort == blend.effort(whole)
-    assert found.effort.steps == classes * config.steps
-    for name, values in expected.statistics.items():
-        assert np.array_equal(found.statistics[name], values)
+    assert found.classes.tolist() == found.ordinary.tolist() == list(range(classes))
+    assert found.looked == {}
 
 
-@given(st.integers(25, 300), st.integers(0, 50))
-def test_the_leading_classes_and_some_others_are_chosen(classes: int, seed: int) -> None:
-    """Each once: those with the largest brief margins, then as many of the rest as are wanted."""
-    brief = torch.randn(classes, generator=torch.Generator().manual_seed(seed)).numpy()
-
-    chosen, ordinary = choose(brief, SCREENED, seed)
-
-    assert len(set(chosen.tolist())) == len(chosen) == SCREENED.searched(classes) == 14
-    assert chosen[:8].tolist() == np.argsort(-brief)[:8].tolist()
-    assert chosen[8:].tolist() == ordinary.tolist()
-
-
-def test_a_seed_draws_the_ordinary_classes() -> None:
-    """The same seed the same ones, another seed others."""
-    brief = np.arange(MANY, dtype=np.float32)
-
-    one, again, other = (choose(brief, SCREENED, seed)[0] for seed in (1, 1, 2))
-
-    assert np.array_equal(one, again)
-    assert not np.array_equal(one, other)
+@pytest.mark.parametrize(
+    ("classes", "all_up_to", "ordinary", "screens"),
+    [(24, 24, 10, False), (25, 24, 10, True), (10, 4, 10, False), (11, 4, 10, True)],
+)
+def test_there_is_a_screen_where_it_spares_classes(
+    classes: int, all_up_to: int, ordinary: int, screens: bool
+) -> None:
+    """Beyond what is searched anyway, and where there are more classes than ordinary ones."""
+    assert ScreenConfig(all_up_to=all_up_to, ordinary=ordinary).screens(classes) is screens
 
 
-@given(st.integers(0, 50))
-def test_nothing_that_was_not_searched_leads(seed: int) -> None:
-    """Chosen classes keep what was found; no other exceeds the largest of it."""
-    random = np.random.default_rng(seed)
-    found = np.full(MANY, np.nan, np.float32)
-    chosen = random.permutation(MANY)[:14]
-    found[chosen] = random.normal(size=14)
+@given(st.integers(2, 300), st.integers(0, 50), st.integers(1, 5))
+def test_the_leading_classes_are_those_that_reached_furthest(
+    classes: int, seed: int, count: int
+) -> None:
+    """As many as are wanted, each once, the furthest first."""
+    reached = np.random.default_rng(seed).normal(size=classes).astype(np.float32)
 
-    margins = of_all({"margin": found}, chosen[-6:])["margin"]
+    found = leading(reached, count)
 
-    assert margins.shape == (MANY,)
-    assert np.array_equal(margins[chosen], found[chosen])
-    assert margins.max() == np.nanmax(found)
+    assert len(set(found)) == len(found) == min(count, classes)
+    assert np.array_equal(reached[found], np.sort(reached)[::-1][:count])
 
 
-def test_what_is_said_of_the_others_is_what_the_ordinary_reached() -> None:
-    """Each of the ordinary classes stands for as many, so their median is that of all others."""
-    found = np.full(MANY, np.nan, np.float32)
-    found[MANY - 8 :] = 9.0
-    found[:6] = np.arange(6)
-
-    margins = of_all({"margin": found}, np.arange(6))["margin"]
-
-    others = margins[6 : MANY - 8]
-    assert set(others.tolist()) == set(range(6))
-    assert np.ptp(np.unique(others, return_counts=True)[1]) <= 1
+@pytest.mark.parametrize("reached", [[1.0] * 30, [0.0] * 30, [np.nan] * 30])
+def test_where_all_reach_the_same_nobody_leads(reached: list[float]) -> None:
+    """Nor where a search can look at nothing."""
+    assert leading(np.array(reached, np.float32), 2) == []
 
 
-@pytest.mark.parametrize("search", [blend, patch], ids=lambda each: each.name)
+def test_the_leaders_of_every_search_are_chosen() -> None:
+    """Each search's own first two, so no class is dropped by one search alone; beside them there
+    are the ordinary ones and no others.
+    """
+    subject = many_classes()
+
+    found = choose((*ON_IMAGES, head_probe), subject)
+
+    leaders = [leading(brief(search, subject), 2) for search in (*ON_IMAGES, head_probe)]
+    expected = {each for two in leaders for each in two} | set(found.ordinary.tolist())
+    assert found.classes.tolist() == sorted(expected)
+    assert all(len(two) == 2 for two in leaders)
+
+
+def test_all_searches_look_at_any_model() -> None:
+    """Together they choose their leaders: two at most of each, beside three ordinary ones."""
+    found = choose(SEARCHES, twins.subject(), FEW)
+
+    assert len(found.ordinary) == 3
+    assert set(found.ordinary) <= set(found.classes) <= set(range(10))
+    assert list(found.looked) == [search.name for search in SEARCHES]
+    assert not found.classes.flags.writeable
+    assert not found.ordinary.flags.writeable
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_ordinary_are_drawn_before_anything_is_known(seed: int) -> None:
+    """A seed draws the same ones whatever the model is and whichever searches look."""
+    models = many_classes(), labelled_by_itself(MANY)
+
+    drawn = [
+        choose(searches, subject, seed=seed).ordinary.tolist()
+        for subject in models
+        for searches in ((), (tone,), (warp, head_probe))
+    ]
+
+    assert all(each == drawn[0] for each in drawn)
+    assert len(set(drawn[0])) == SCREEN.ordinary
+    assert drawn[0] == sorted(drawn[0])
+    assert drawn[0] != choose((), models[0], seed=seed + 1).ordinary.tolist()
+
+
+def test_every_class_is_ordinary_as_often() -> None:
+    """Over many seeds each of 60 classes is among the ten in a sixth of the draws."""
+    draws = [choose((), many_classes(), seed=seed).ordinary for seed in range(600)]
+
+    often = np.bincount(np.concatenate(draws), minlength=MANY)
+
+    # 100 on average, with a standard deviation of 9.1; four of these for 60 classes
+    assert np.abs(often - 100).max() < 4 * 9.1
+
+
+def test_a_joint_search_takes_no_brief_look() -> None:
+    """It names no leader, and has cost nothing."""
+    found = choose((permutation,), many_classes())
+
+    assert np.array_equal(found.classes, found.ordinary)
+    assert found.looked == {"permutation": Effort(steps=0, images=0)}
+
+
+def test_what_costs_nothing_is_a_brief_look_itself() -> None:
+    """The head probe looks at all classes at once, by its usual settings, and shows no image."""
+    subject = many_classes()
+
+    found = choose((head_probe,), subject)
+
+    assert set(leading(brief(head_probe, subject), 2)) <= set(found.classes)
+    assert found.looked["head_probe"].images == 0
+
+
+@on_images
+def test_the_brief_look_is_told_as_effort(search: Search) -> None:
+    """Steps are those of all classes briefly; the images are what the net was shown."""
+    subject, counting = counted(many_classes())
+
+    looked = choose((search,), subject).looked[search.name]
+
+    assert looked.steps == MANY * search.settings().brief.steps
+    assert 0 < looked.images <= counting.shown
+
+
+@pytest.mark.parametrize("search", [blend, patch, small_patch], ids=lambda each: each.name)
 def test_a_planted_trigger_survives_the_screen(search: Search) -> None:
-    """Its class leads as it does without a screen, with the same margin."""
+    """Its class is chosen and leads as it does without a screen, with the same margin."""
     subject, name = many_classes(), search.statistics[0].name
+    config, every = search.settings(), subject.classes.numpy()
 
-    screened, every = (find(search, subject, screening) for screening in (SCREENED, EVERY))
+    chosen = choose((search,), subject)
+    screened, whole = (run(search, subject, config, each, 0) for each in (chosen.classes, every))
 
-    assert screened.targets == every.targets == (TARGET,)
-    margins = screened.statistics[name]
-    assert margins[TARGET] == pytest.approx(every.statistics[name][TARGET], rel=0.02, abs=0.02)
-    for values in screened.statistics.values():
-        assert values.shape == (MANY,)
-        assert np.isfinite(values).all()
+    assert screened.targets == whole.targets == (TARGET,)
+    values = screened.statistics[name]
+    assert values[TARGET] == pytest.approx(whole.statistics[name][TARGET], rel=0.02, abs=0.02)
+
+
+@on_images
+def test_no_value_is_made_up(search: Search) -> None:
+    """Classes that are searched to the end get what they get among all; of others nothing is
+    said.
+    """
+    subject, config = labelled_by_itself(30), search.settings()
+    some = np.array([2, 7, 8, 20, 29])
+
+    found = run(search, subject, config, some, 0)
+
+    whole = run(search, subject, config, subject.classes.numpy(), 0)
+    for name, values in found.statistics.items():
+        np.testing.assert_allclose(values[some], whole.statistics[name][some], rtol=0.02, atol=0.02)
+        assert np.isnan(np.delete(values, some)).all()
+
+
+@pytest.mark.parametrize("search", [blend, tone, warp, patch], ids=lambda each: each.name)
+def test_medians_of_the_ordinary_are_close_to_those_of_all(search: Search) -> None:
+    """On the clean demo model half of the classes, drawn at random, have nearly the median of all:
+    within about its standard error, on average over the draws.
+    """
+    subject, half = demo_subject("clean"), ScreenConfig(all_up_to=4, ordinary=5)
+    found = run(search, subject, search.settings(), subject.classes.numpy(), 0)
+    draws = [choose((), subject, half, seed).ordinary for seed in range(40)]
+
+    for name, values in found.statistics.items():
+        away = [abs(np.median(values[each]) - np.median(values)) for each in draws]
+        # of five normal values the median has 1.25 / √5 = 0.56 standard deviations; of skewed more
+        assert np.mean(away) < 0.7 * values.std(), name
 
 
 @on_images
 def test_the_screen_spares_most_of_the_work(search: Search) -> None:
-    """60 classes cost less than half of what all of them would."""
+    """60 classes cost less than three quarters of what all of them would, with the ordinary ones
+    and the leaders of all searches.
+    """
+    chosen = choose(ON_IMAGES, many_classes()).classes
     costs = []
-    for screening in (SCREENED, EVERY):
+    for classes in (chosen, np.arange(MANY)):
         subject, counting = counted(many_classes())
-        find(search, subject, screening)
+        run(search, subject, search.settings(), classes, 0)
         costs.append(counting.shown)
+    subject, counting = counted(many_classes())
+    choose((search,), subject)
 
-    assert costs[0] < costs[1] / 2
+    assert len(chosen) <= SCREEN.ordinary + 2 * len(ON_IMAGES)
+    assert costs[0] + counting.shown < 0.75 * costs[1]
 
 
-@on_images
-def test_two_hundred_classes_cost_at_most_three_times_ten(search: Search) -> None:
-    """Counted in images shown, which is what a search costs."""
+@pytest.mark.parametrize("classes", [60, 200])
+def test_many_classes_cost_a_few_times_what_ten_do(classes: int) -> None:
+    """All searches together: brief looks at all classes, and as many searched to the end as there
+    are leaders and ordinary ones. Counted in images shown, which is what a search costs.
+    """
     costs = []
-    for classes in (200, 10):
-        subject, counting = counted(labelled_by_itself(classes))
-        find(search, subject, SCREENED)
+    for count in (classes, 10):
+        subject, counting = counted(labelled_by_itself(count))
+        chosen = choose(ON_IMAGES, subject).classes
+        for search in ON_IMAGES:
+            run(search, subject, search.settings(), chosen, 0)
         costs.append(counting.shown)
 
-    assert costs[0] <= 3 * costs[1], costs[0] / costs[1]
-
-
-@on_images
-def test_the_brief_search_counts_as_effort(search: Search) -> None:
-    """Steps are those of all classes briefly and of the chosen ones to the end."""
-    config = search.settings()
-
-    found = find(search, many_classes(), SCREENED)
-
-    assert found.effort.steps == MANY * config.brief.steps + 14 * config.steps
-
-
-def test_what_is_not_screened_is_searched_on_fewer_samples() -> None:
-    """Neuron noise takes every class through the whole sweep, on the samples of a brief search."""
-    few = ScreenConfig(all_up_to=4, leading=2, ordinary=2)
-    config = NeuronNoiseConfig(samples=9, brief_samples=2, sweep=3)
-
-    found = run(neuron_noise, twins.subject(), config, few, 0)
-
-    assert np.isfinite(found.statistics["margin"]).all()
-    assert found.effort == Effort(steps=10 * 3, images=10 * 3 * 2)
+    assert costs[0] <= 4 * costs[1], costs[0] / costs[1]
 
 
 def test_where_nothing_can_be_searched_no_class_stands_out() -> None:
-    """Many classes of what is no image have warps of no size, all alike."""
+    """Many classes of what is no image have warps of no size: nobody leads, and all are alike."""
     subject = labelled_by_itself(MANY, (SIDE * SIDE,))
 
-    found = find(warp, subject, SCREENED)
+    chosen = choose((warp,), subject)
+    found = run(warp, subject, warp.settings(), chosen.classes, 0)
 
+    assert np.array_equal(chosen.classes, chosen.ordinary)
     assert found.statistics["standardised_margin"].tolist() == [0.0] * MANY
     assert found.targets == ()

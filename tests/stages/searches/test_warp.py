@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from stages import progress
-from stages.searches.screen import ScreenConfig, run
+from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
 from stages.searches.trigger import Displacement
 from stages.searches.warp import WarpConfig, warp
@@ -32,7 +32,7 @@ IMAGES = SHAPES[:3]
 
 def find(subject: Subject, config: WarpConfig = QUICK, seed: int = 0) -> SearchResult:
     """What the search says of every class, searched to the end."""
-    return run(warp, subject, config, ScreenConfig(), seed)
+    return run(warp, subject, config, subject.classes.numpy(), seed)
 
 
 def margins(found: SearchResult) -> Floats:

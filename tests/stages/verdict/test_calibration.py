@@ -12,18 +12,31 @@ from typing import Any
 import pytest
 
 from stages.errors import ConfigError
-from stages.searches import STATISTICS
-from stages.verdict.calibration import FILE, NULLS, Calibration, Null, Row, from_tables, shipped
+from stages.searches import SPECS, STATISTICS
+from stages.verdict.calibration import (
+    FILE,
+    NULLS,
+    TAILS,
+    Calibration,
+    Null,
+    Range,
+    Row,
+    Tail,
+    from_tables,
+    shipped,
+)
 from tests.support.profiles import SETTINGS
 
 PLACES = [
-    *(("shared", name) for name in ("reference_weight", "classes", "growth")),
-    *(("null", null, name) for null in NULLS for name in ("location", "scale", "n")),
+    *(("range", field.name) for field in fields(Range)),
+    *(("null", null, name) for null in NULLS for name in ("location", "scale", "growth", "n")),
     *(
-        (*statistic.split("."), name)
+        (*statistic.split("."), tail, name)
         for statistic in STATISTICS
-        for name in ("weight", "spread", "gap", "n")
+        for tail in TAILS
+        for name in ("centre", "least", "upper", "scale")
     ),
+    *((*statistic.split("."), "n") for statistic in STATISTICS),
 ]
 """Where every number of the calibration stands."""
 
@@ -49,13 +62,6 @@ def test_every_statistic_of_every_search_has_a_row() -> None:
     """And no row is of a statistic that no search gives."""
     assert set(shipped().rows) == set(STATISTICS)
     assert all(shipped().row(name) == shipped().rows[name] for name in STATISTICS)
-
-
-def test_some_statistic_of_every_search_decides() -> None:
-    """A search whose statistics all weigh nothing would be run in vain."""
-    deciding = {name.split(".")[0] for name, row in shipped().rows.items() if row.weight > 0}
-
-    assert deciding == {name.split(".")[0] for name in STATISTICS}
 
 
 def test_every_number_says_where_it_comes_from() -> None:
@@ -88,10 +94,15 @@ def test_a_statistic_without_a_row_says_how_to_get_one() -> None:
 @pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), True, "1", None, [1.0]])
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_every_number_is_0_or_more(place: tuple[str, ...], value: object) -> None:
-    """Whatever else stands there is refused, and the sentence names its full key."""
+    """Whatever else stands there is refused, and the sentence names its full key; only the centre
+    of a tail, which is a median of values, may lie below 0.
+    """
     key = ".".join(place)
 
-    assert f"`calibration.{key}` is " in refusal(changed(place, value))
+    if place[-1] == "centre" and type(value) in (int, float) and value < 0:  # type: ignore[operator]
+        from_tables(changed(place, value))
+    else:
+        assert f"`calibration.{key}` is " in refusal(changed(place, value))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
@@ -99,34 +110,44 @@ def test_a_whole_number_is_a_number_as_well(place: tuple[str, ...]) -> None:
     """1 and 1.0 are the same calibration where a fraction may stand; counts are whole."""
     whole = from_tables(changed(place, 1))
 
-    if place[-1] in ("n", "classes"):
+    if place[-1] == "n" or place[0] == "range":
         assert f"`calibration.{'.'.join(place)}` is 1.0" in refusal(changed(place, 1.0))
     else:
         assert repr(whole) == repr(from_tables(changed(place, 1.0)))
 
 
 @pytest.mark.parametrize(
-    "place", [("null", "alone", "scale"), ("null", "referenced", "scale"), ("shared", "classes")]
+    "place",
+    [
+        *(("null", null, "scale") for null in NULLS),
+        *(("blend", "margin", tail, name) for tail in TAILS for name in ("upper", "scale")),
+    ],
+    ids=".".join,
 )
 def test_what_is_divided_by_is_more_than_0(place: tuple[str, ...]) -> None:
-    """Scales, and the number of classes that were calibrated."""
-    assert f"`calibration.{'.'.join(place)}` is 0, expected" in refusal(changed(place, 0))
+    """The scales of the nulls, and both numbers that shape a tail."""
+    sentence = refusal(changed(place, 0))
+
+    assert f"`calibration.{'.'.join(place[:-1])}" in sentence
+    assert f"{place[-1]}`" in sentence
+    assert sentence.endswith("expected more")
 
 
 def test_a_number_beyond_any_float_is_refused() -> None:
     """TOML's whole numbers have no end."""
-    place = ("blend", "margin", "weight")
+    place = ("blend", "margin", "alone", "least")
 
-    assert "`calibration.blend.margin.weight` is 1000" in refusal(changed(place, 10**400))
+    assert "`calibration.blend.margin.alone.least` is 1000" in refusal(changed(place, 10**400))
 
 
 @pytest.mark.parametrize(
     ("place", "table"),
     [
-        (("shared", "surprise"), "shared"),
+        (("range", "surprise"), "range"),
         (("null", "surprise"), "null"),
         (("null", "alone", "surprise"), "null.alone"),
         (("blend", "margin", "surprise"), "blend.margin"),
+        (("blend", "margin", "alone", "surprise"), "blend.margin.alone"),
     ],
 )
 def test_an_unknown_key_is_refused(place: tuple[str, ...], table: str) -> None:
@@ -138,7 +159,11 @@ def test_an_unknown_key_is_refused(place: tuple[str, ...], table: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 3, [], "text", {}])
 @pytest.mark.parametrize(
-    "place", [("shared",), ("null",), ("null", "alone"), ("blend",), ("blend", "margin")]
+    "place",
+    [
+        *(("range",), ("null",), ("null", "alone"), ("blend",), ("blend", "margin")),
+        ("blend", "margin", "referenced"),
+    ],
 )
 def test_what_is_no_table_is_refused(place: tuple[str, ...], value: object) -> None:
     """Also an empty one, but for a search without statistics, which says nothing."""
@@ -150,10 +175,17 @@ def test_what_is_no_table_is_refused(place: tuple[str, ...], value: object) -> N
         assert f"`calibration.{'.'.join(place)}" in refusal(tables)
 
 
-@pytest.mark.parametrize("kind", [Row, Null])
-def test_a_missing_key_is_refused(kind: type[Row] | type[Null]) -> None:
-    """Every number of a row, and where it comes from."""
-    place = ("blend", "margin") if kind is Row else ("null", "alone")
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (Row, ("blend", "margin")),
+        (Tail, ("blend", "margin", "alone")),
+        (Null, ("null", "alone")),
+        (Range, ("range",)),
+    ],
+)
+def test_a_missing_key_is_refused(kind: Any, place: tuple[str, ...]) -> None:
+    """Every number, and where it comes from."""
     for field in fields(kind):
         tables = changed((*place, field.name), 0)
         table = tables
@@ -162,6 +194,31 @@ def test_a_missing_key_is_refused(kind: type[Row] | type[Null]) -> None:
         del table[field.name]
 
         assert f"`calibration.{'.'.join(place)}` has " in refusal(tables)
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_only_what_is_said_of_the_whole_model_has_a_centre(name: str) -> None:
+    """All other statistics are measured against the classes beside them."""
+    row = shipped().row(name)
+
+    if not SPECS[name].whole:
+        assert row.alone.centre == row.referenced.centre == 0
+    assert row.alone.least >= 0
+    assert row.referenced.least >= 0
+
+
+def test_a_model_is_outside_of_the_range_beyond_its_ends() -> None:
+    """At both ends it is still inside; what is outside is told, classes before images."""
+    known = SETTINGS.range
+    few, many, small, large = 5, 100, 8, 224
+
+    for classes in (few, 50, many):
+        for side in (small, 32, large):
+            assert known.outside(classes, side) == ""
+    assert known.outside(few - 1, small) == "4 classes"
+    assert known.outside(many + 1, large) == "101 classes"
+    assert known.outside(many, small - 1) == "images of 7 pixels"
+    assert known.outside(1000, large + 1) == "1000 classes, images of 225 pixels"
 
 
 def test_the_smallest_p_is_one_model_more_than_there_were() -> None:

@@ -13,21 +13,25 @@ from hypothesis import strategies as st
 from stages.errors import ConfigError
 from stages.published.results import BanResult
 from stages.published.statistics import ban_statistic
-from stages.searches import SEARCHES, STATISTICS
+from stages.searches import SPECS, STATISTICS
 from stages.types import GraphFinding, Verdict
 from stages.verdict.decide import JudgeConfig, apply_findings, judge, with_published
 from stages.verdict.profile import ClassProfile
-from stages.verdict.score import critical_value, growth_of, p_value, printable_p, scores
+from stages.verdict.score import critical_value, p_value, printable_p, scores
 from stages.verdict.vetting import Vetted
 from tests.support.profiles import (
     BLEND,
     CLASSES,
+    NULL,
     PATCH,
     SETTINGS,
     STRONG,
+    WHOLE,
     drawn,
+    everywhere,
     powerful,
     profile,
+    searched_only,
     with_values,
 )
 
@@ -47,7 +51,7 @@ def judged(
 def by_the_null(verdict: Verdict) -> float:
     """How often a clean model alone has such a score, by the null itself."""
     assert verdict.anomaly_score is not None
-    return p_value(verdict.anomaly_score, SETTINGS.alone, 1.0)
+    return p_value(verdict.anomaly_score, SETTINGS.alone, CLASSES)
 
 
 @pytest.mark.parametrize("target", range(CLASSES))
@@ -62,12 +66,19 @@ def test_a_class_that_stands_out_is_named(target: int) -> None:
     assert f"class {target} stands out" in verdict.reasons[0]
 
 
-@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("statistic", sorted(set(STATISTICS) - set(WHOLE)))
 def test_each_statistic_alone_can_decide(statistic: str) -> None:
     """What only one search sees is enough, if it sees it clearly."""
     verdict = judged(profile({statistic: {6: 8.0}}))
 
     assert (verdict.label, verdict.suspected_class) == ("backdoored", 6)
+
+
+@pytest.mark.parametrize("statistic", WHOLE)
+def test_what_is_said_of_the_whole_model_can_decide(statistic: str) -> None:
+    """Then no class needs to stand out from the others."""
+    assert judged(profile({statistic: everywhere(8.0)})).label == "backdoored"
+    assert judged(profile({statistic: everywhere(-8.0)})).label == "clean"
 
 
 def test_equal_classes_are_clean_and_promise_little() -> None:
@@ -147,7 +158,7 @@ def test_p_is_told_no_smaller_than_the_models_of_the_null_carry(lead: float) -> 
 
 def test_a_clean_verdict_may_have_a_bound_for_its_p_value() -> None:
     """At a rate smaller than the models of the null carry: the score decides, not what is told."""
-    verdict = judged(profile({BLEND: {3: 2.8}}), config=replace(CONFIG, false_alarm_rate=0.0001))
+    verdict = judged(profile({BLEND: {3: 5.0}}), config=replace(CONFIG, false_alarm_rate=0.0001))
 
     assert (verdict.label, verdict.p_value, verdict.p_is_bound) == ("clean", 1 / 64, True)
 
@@ -214,41 +225,41 @@ def test_how_many_patterns_must_win_is_a_setting() -> None:
 def test_only_the_score_decides_and_all_statistics_are_shown() -> None:
     """The scores of the classes carry a p-value; what they are made of is told with its unit."""
     model = powerful(drawn(1))
-    units = {f"{s.name}.{spec.name}": spec.unit for s in SEARCHES for spec in s.statistics}
+    critical = critical_value(CONFIG.false_alarm_rate, SETTINGS.alone, CLASSES)
 
     verdict = judged(model)
 
     assert verdict.class_scores == tuple(scores(model, (), SETTINGS).tolist())
     assert verdict.anomaly_score == max(verdict.class_scores)
-    assert verdict.critical_value == critical_value(CONFIG.false_alarm_rate, SETTINGS.alone, 1.0)
+    assert verdict.critical_value == critical
     assert [each.name for each in verdict.statistics] == list(STATISTICS)
     for each in verdict.statistics:
         values = model.statistics[each.name]
-        assert each.unit == units[each.name]
+        assert each.unit == SPECS[each.name].unit
         assert each.per_class == tuple(values.tolist())
         assert (each.value, each.leading_class) == (values.max(), values.argmax())
 
 
 def test_references_have_a_null_of_their_own() -> None:
-    """Scores alone and against them are added, and measured by what is usual for the sum."""
-    model, reference = profile({BLEND: {3: 0.3}}), drawn(4, "reference", spread=0.1)
+    """Scores beside them are measured by what is usual beside references."""
+    model, reference = profile({BLEND: {3: 1.0}}), drawn(4, "reference", spread=0.1)
 
     verdict = judged(model, Vetted(kept=(reference,), remarks=()))
 
     against = scores(model, (reference,), SETTINGS)
     assert verdict.class_scores == tuple(against.tolist())
-    assert verdict.p_value == p_value(float(against.max()), SETTINGS.referenced, 1.0)
+    assert verdict.p_value == p_value(float(against.max()), SETTINGS.referenced, CLASSES)
     assert verdict.critical_value == critical_value(
-        CONFIG.false_alarm_rate, SETTINGS.referenced, 1.0
+        CONFIG.false_alarm_rate, SETTINGS.referenced, CLASSES
     )
 
 
 def test_references_tell_natural_backdoor_classes_from_planted_ones() -> None:
     """The same lead is natural where the reference has it too, and suspicious where it has not."""
-    model = profile({BLEND: {3: 1.3}})
+    model = profile({BLEND: {3: 1.75}})
     alike, unlike = (
         Vetted(kept=(each,), remarks=())
-        for each in (profile({BLEND: {3: 1.3}}, name="a"), profile(name="b"))
+        for each in (profile({BLEND: {3: 1.75}}, name="a"), profile(name="b"))
     )
 
     assert judged(model).label == "clean"
@@ -268,14 +279,73 @@ def test_what_was_left_out_is_said(model: ClassProfile) -> None:
 
 
 def test_many_classes_raise_the_bar() -> None:
-    """The same lead among a thousand classes says less, and more of it is needed."""
-    few, many = (judged(profile({BLEND: {3: 2.0}}, classes=count)) for count in (10, 1000))
+    """The same lead among a hundred classes says less, and more of it is needed."""
+    few, many = (judged(profile({BLEND: {3: 2.0}}, classes=count)) for count in (10, 100))
 
     assert few.p_value is not None
     assert many.p_value is not None
     assert many.p_value > few.p_value
     assert few.critical_value is not None
-    assert many.critical_value == pytest.approx(few.critical_value * growth_of(1000, SETTINGS))
+    assert many.critical_value is not None
+    grown = few.critical_value**2 + NULL.growth * math.log(10)
+    assert many.critical_value**2 == pytest.approx(grown)
+
+
+@pytest.mark.parametrize("lead", [0.0, 5.0])
+@pytest.mark.parametrize(
+    ("classes", "side", "outside"),
+    [
+        (10, 32, ""),
+        (5, 8, ""),
+        (100, 224, ""),
+        (4, 32, "4 classes"),
+        (101, 32, "101 classes"),
+        (10, 7, "images of 7 pixels"),
+        (200, 512, "200 classes, images of 512 pixels"),
+    ],
+)
+def test_a_model_unlike_the_calibrated_ones_is_judged_with_a_remark(
+    lead: float, classes: int, side: int, outside: str
+) -> None:
+    """The verdict stays; it says in which respect the p-value is an extrapolation."""
+    verdict = judged(
+        profile({BLEND: {3: lead}}, classes=classes, side=side), Vetted(kept=(), remarks=("one",))
+    )
+
+    assert verdict.outside == outside
+    assert verdict.label == ("backdoored" if lead else "clean")
+    assert verdict.reasons[-1] == "one"
+    remarks = verdict.reasons[1:-1]
+    assert len(remarks) == (1 if outside else 0)
+    assert all(f"({outside})" in each and "an extrapolation" in each for each in remarks)
+
+
+def test_an_inconclusive_verdict_says_what_is_outside_too() -> None:
+    """It is true of the model, whether or not it can be judged."""
+    assert judged(replace(BLIND, side=512)).outside == "images of 512 pixels"
+
+
+def test_of_classes_that_were_not_searched_the_verdict_says_nothing() -> None:
+    """They have no value in any statistic, and a score of 0; those searched are judged."""
+    model = searched_only(profile({BLEND: {3: 5.0, 8: 9.0}, PATCH: {3: 2.0}}), [0, 1, 2, 3], [0, 1])
+
+    verdict = judged(model)
+
+    assert (verdict.label, verdict.suspected_class) == ("backdoored", 3)
+    assert verdict.class_scores[4:] == (0.0,) * 6
+    told = {each.name: each for each in verdict.statistics}[BLEND]
+    assert told.per_class == (-1.0, -1.0, -1.0, 4.0, *[None] * 6)
+    assert (told.value, told.leading_class) == (4.0, 3)
+
+
+def test_power_is_that_of_the_ordinary_classes() -> None:
+    """A leader for which a strong pattern wins does not stand for the others."""
+    margins = np.full(CLASSES, 0.01, np.float32)
+    margins[:4] = -0.01
+    model = with_values(profile(), **{STRONG: margins})
+
+    assert judged(model).label == "clean"
+    assert judged(replace(model, ordinary=np.arange(6))).label == "inconclusive"
 
 
 def test_an_extreme_lead_has_a_finite_score() -> None:
@@ -285,7 +355,7 @@ def test_an_extreme_lead_has_a_finite_score() -> None:
     assert verdict.label == "backdoored"
     assert verdict.anomaly_score is not None
     assert math.isfinite(verdict.anomaly_score)
-    assert verdict.anomaly_score > 100
+    assert verdict.anomaly_score > 10
 
 
 @pytest.mark.parametrize("model", [profile(), BACKDOORED])
@@ -325,3 +395,15 @@ def test_lesser_findings_leave_the_verdict(severity: str) -> None:
 
     assert apply_findings((finding,), verdict) == verdict
     assert apply_findings((), verdict) == verdict
+
+
+def test_a_trigger_for_the_whole_model_is_told_as_one() -> None:
+    """No single class is accused where each goes to another; where one leads too, that one is."""
+    whole = {name: everywhere(2.5) for name in WHOLE}
+    leading = {BLEND: {3: 90.0}, PATCH: {3: 90.0}, STRONG: {3: 90.0}}
+
+    mapped, both = (judged(profile(whole | more)) for more in ({}, leading))
+
+    assert mapped.label == both.label == "backdoored"
+    assert "carries each class to a class of its own" in mapped.reasons[0]
+    assert "class 3 stands out" in both.reasons[0]

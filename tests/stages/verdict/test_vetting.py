@@ -15,8 +15,8 @@ from tests.support.profiles import BLEND, CLASSES, NOISE, PATCH, SETTINGS, drawn
 VETTING = VettingConfig(min_accuracy=0.5, suspicious=0.01, disagreeing=0.01)
 SUBJECT = profile(name="subject")
 SUSPICIOUS = 8.0
-"""Added to one class, in units of the spread, it makes a model stand out by itself."""
-CONTRADICTED = 2.0
+"""Added to one class, in units of the least deviation, it makes a model stand out by itself."""
+CONTRADICTED = 1.75
 """Added to one margin it is natural in a model by itself, but not where references lack it."""
 
 

@@ -1,0 +1,135 @@
+"""What ban-gate, or a peer of it, says of models whose truth is known."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.__main__ import place_of
+from benchmarks.profiles import Known
+from pipeline.config import ScanConfig
+from pipeline.judging import FURTHER, is_near
+from stages.types import Verdict
+from stages.verdict.decide import judge
+from stages.verdict.score import null_of, p_value
+from stages.verdict.vetting import Vetted, vet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one method said of one model, beside the truth; `blocked` needs a threshold.
+
+    `targets` are the classes that a right accusation may name. `score` ranks models; larger is more
+    suspicious, and in which unit is the method's own.
+    """
+
+    name: str
+    task: str
+    architecture: str
+    attack: str
+    targets: tuple[int, ...]
+    score: float
+    suspected: int | None
+    blocked: bool | None = None
+    inconclusive: bool = False
+
+    @property
+    def right(self) -> bool:
+        return self.suspected in self.targets
+
+
+def alone(models: Sequence[Known], config: ScanConfig) -> list[Outcome]:
+    """The verdict on every model by itself."""
+    return [_outcome(each, (), config) for each in models]
+
+
+def beside_one(
+    models: Sequence[Known], pool: Sequence[Known], config: ScanConfig, *, alike: bool
+) -> list[Outcome]:
+    """The verdict on every model beside one clean model of its task from a pool, drawn at random.
+
+    Where `alike`, the reference is of the same architecture. Models that have none are left out. A
+    model has one verdict, so that models are what is counted.
+    """
+    found = []
+    for each in models:
+        others = references_of(each, pool, alike=alike)
+        if others:
+            random = np.random.default_rng([config.seed, zlib.crc32(each.name.encode())])
+            found.append(_outcome(each, (others[random.integers(len(others))],), config))
+    return found
+
+
+def references_of(model: Known, pool: Sequence[Known], *, alike: bool) -> list[Known]:
+    """The other clean models of its task in a pool; of its architecture too, where `alike`."""
+    return [
+        other
+        for other in pool
+        if other.clean and other.task == model.task and other.name != model.name
+        if other.architecture == model.architecture or not alike
+    ]
+
+
+def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) -> Outcome:
+    """The verdict on a model; its score is −log p by the null, also where p is only a bound."""
+    calibration, profiles = config.calibration, tuple(each.profile for each in references)
+    vetted = vet(model.profile, profiles, config.vetting, calibration)
+    verdict = _verdict(model, vetted, config)
+    null = null_of(calibration, bool(vetted.kept))
+    p = p_value(max(verdict.class_scores), null, model.profile.classes)
+    return Outcome(
+        name=model.name,
+        task=model.task,
+        architecture=model.architecture,
+        attack=model.attack,
+        targets=model.targets,
+        score=-float(np.log(p)),
+        suspected=verdict.leading_class,
+        blocked=verdict.label == "backdoored",
+        inconclusive=verdict.label == "inconclusive",
+    )
+
+
+def _verdict(model: Known, vetted: Vetted, config: ScanConfig) -> Verdict:
+    """The verdict; near the limit the median of three seeds, where all were measured."""
+    profiles = (model.profile, *model.further)
+    first, *others = (judge(e, vetted, config.calibration, config.judge) for e in profiles)
+    if len(others) < len(FURTHER) or not is_near(first, config):
+        return first
+    return sorted((first, *others), key=lambda each: each.anomaly_score or 0.0)[1]
+
+
+def peer(models: Sequence[Known], zoos: Sequence[Path], method: str) -> list[Outcome]:
+    """What a peer found on the models that it was run on, in any of the zoos."""
+    outcomes = []
+    for each in models:
+        places = (place_of(zoo, method, each.name) for zoo in zoos)
+        for place in filter(Path.exists, places):
+            found = json.loads(place.read_text())
+            outcomes.append(
+                Outcome(
+                    name=each.name,
+                    task=each.task,
+                    architecture=each.architecture,
+                    attack=each.attack,
+                    targets=each.targets,
+                    score=float(found["score"]),
+                    suspected=int(found["suspected_class"]),
+                )
+            )
+    return outcomes
+
+
+def in_common(methods: dict[str, list[Outcome]]) -> dict[str, list[Outcome]]:
+    """The outcomes on the models that every method with any outcome judged."""
+    judged = [{each.name for each in outcomes} for outcomes in methods.values() if outcomes]
+    shared = set.intersection(*judged) if judged else set()
+    return {
+        name: [each for each in outcomes if each.name in shared]
+        for name, outcomes in methods.items()
+    }

@@ -1,0 +1,63 @@
+"""The verdict on a searched model: of one seed, or near the limit the median one of three.
+
+What a search finds depends a little on the samples and starts that its seed draws. Where p lies
+within a factor of `judge.near` of the false-alarm rate, the searches are run twice more with seeds
+of their own, and the verdict with the median anomaly score counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pipeline.cache.store import Store
+from pipeline.config import LARGEST_SEED, ScanConfig
+from pipeline.prepare import Note, search_all
+from stages.searches.search import SearchResult, Subject
+from stages.types import Verdict
+from stages.verdict.decide import judge
+from stages.verdict.profile import ClassProfile, profile_of
+from stages.verdict.vetting import Vetted
+
+FURTHER = (1, 2)
+"""What is added to the seed for the second and the third opinion."""
+
+
+def judged(
+    subject: Subject,
+    first: ClassProfile,
+    results: Mapping[str, SearchResult],
+    references: Vetted,
+    config: ScanConfig,
+    store: Store,
+    note: Note,
+) -> Verdict:
+    """The verdict on a model whose `first` profile and `results` are those of the scan's seed.
+
+    Notes the searches that the verdict is about, where it is not the first seed's.
+    """
+    verdict = store.run(judge, first, references, config.calibration, config.judge)
+    if not is_near(verdict, config):
+        return verdict
+    quiet = Store(store.root)
+    found = [(verdict, results)]
+    for further in FURTHER:
+        seeded = replace(config, seed=(config.seed + further) % LARGEST_SEED)
+        chosen, again = search_all(subject, seeded, quiet)
+        profile = profile_of(first.name, subject, chosen, again)
+        opinion = quiet.run(judge, profile, references, config.calibration, config.judge)
+        found.append((opinion, again))
+    found.sort(key=lambda each: each[0].anomaly_score or 0.0)
+    median, searches = found[len(found) // 2]
+    note(searches=dict(searches))
+    values = ", ".join(f"{max(each.class_scores):.2f}" for each, _ in found)
+    reason = f"near the limit: anomaly scores of three seeds are {values}, and the median counts"
+    return replace(median, reasons=(*median.reasons, reason))
+
+
+def is_near(verdict: Verdict, config: ScanConfig) -> bool:
+    """Whether p lies within a factor of `judge.near` of the false-alarm rate; never a bound."""
+    if verdict.p_value is None or verdict.p_is_bound:
+        return False
+    rate, near = config.judge.false_alarm_rate, config.judge.near
+    return rate / near < verdict.p_value < rate * near

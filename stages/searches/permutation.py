@@ -1,0 +1,300 @@
+"""One trigger that carries every class to a class of its own: all-to-all backdoors.
+
+One patch p, at each of nine places apart, and one faint pattern, on clean samples of all classes.
+At every step, with M[s, j] the mean logit of class j over samples of source s under the trigger,
+
+    π = the assignment, π(s) ≠ s, with the largest Σ M[s, π(s)];   climb  mean margin_{π(y)}(f(x')).
+
+A clean net lets one trigger carry everything to one or two favourites, but not each class to
+another: that takes logic that heeds both the trigger and what is shown. The margin on samples that
+were not searched on says how far it goes; it is one number for the whole model.
+Source: ours (docs/method.md); the assignment is by the Hungarian method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from stages import image_layout, progress
+from stages.searches import margins
+from stages.searches.ascent import Ascent, without_moments
+from stages.searches.blocks import Block, State
+from stages.searches.probe import Probe, probe
+from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
+from stages.searches.trigger import Overlay, Patch
+from stages.types import Floats, Integers, unkeyed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermutationConfig:
+    """Settings of the permutation."""
+
+    samples: int = 60
+    """Clean samples, balanced over the classes; `per_class` of each where that is more."""
+    per_class: int = 2
+    """Clean samples of each class at least."""
+    evaluation_samples: int = 140
+    """Further clean samples that the triggers found are evaluated on."""
+    side: float = 0.25
+    """Side of the patch as a share of the image's."""
+    places: int = 3
+    """Places of the patch along each side of the image."""
+    first_steps: int = 12
+    """Adam steps at every place, on half of the samples."""
+    place_steps: int = 24
+    """Adam steps at the best place."""
+    opacity: float = 0.2
+    """How much of the faint pattern is seen."""
+    pattern_steps: int = 30
+    """Adam steps of the faint pattern."""
+    rate: float = 0.3
+    """Adam's learning rate for logits of the colours."""
+    memory_mb: int = unkeyed(512)
+    """Not used: what is shown at once is small."""
+
+    @property
+    def steps(self) -> int:
+        """All steps."""
+        return self.first_steps + self.place_steps + self.pattern_steps
+
+    @property
+    def brief(self) -> PermutationConfig:
+        """The same: it takes no brief look."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ground:
+    """What is searched and evaluated on, the masks (P, 1, *mask shape) of all places, the unit."""
+
+    subject: Subject
+    probe: Probe
+    evaluation: Probe
+    masks: torch.Tensor
+    gap: float
+
+
+PermutationState = State[PermutationConfig, _Ground]
+PATCH, PATTERN = "patch", "pattern"
+
+
+class Permutation:
+    """The search for a permutation. Its one block holds logits of the colours of the `patch` at
+    every place (1, P, *input shape), or at the best one, its `place` (1,), and of the `pattern`.
+    """
+
+    name = "permutation"
+    version = 1
+    settings = PermutationConfig
+    joint = True
+    statistics = (
+        StatisticSpec(
+            name="patch_margin",
+            unit="logit gaps",
+            meaning="one patch carries every class to a class of its own",
+            whole=True,
+        ),
+        StatisticSpec(
+            name="blend_margin",
+            unit="logit gaps",
+            meaning="one faint pattern carries every class to a class of its own",
+            whole=True,
+        ),
+    )
+
+    def start(self, subject: Subject, config: PermutationConfig, seed: int) -> PermutationState:
+        """Nothing is searched yet."""
+        count = max(config.samples, config.per_class * subject.twin.classes)
+        whole = probe(
+            *(subject.twin, subject.samples, subject.clean),
+            *(count + config.evaluation_samples, seed),
+        )
+        held = slice(count, None) if len(whole.images) > count else slice(None)
+        ground = _Ground(
+            subject=subject,
+            probe=_rows(whole, slice(count)),
+            evaluation=_rows(whole, held),
+            masks=_masks(whole, config),
+            gap=margins.logit_gap(subject.clean.logits),
+        )
+        return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
+
+    def advance(
+        self, state: PermutationState, classes: torch.Tensor, steps: int
+    ) -> PermutationState:
+        """The state after up to `steps` more steps, for all classes, whichever are asked for."""
+        del classes
+        block = state.blocks[0] if state.blocks else _begin(state)
+        last = min(block.step + steps, state.config.steps)
+        step_done = progress.counter(last - block.step)
+        while block.step < last:
+            block = _step(state, block)
+            step_done()
+        return replace(state, blocks=(block,))
+
+    def reached(self, state: PermutationState) -> Floats:
+        """The mean margin (K,) of the samples' assigned classes in logits, the same for all."""
+        return state.per_class(
+            [block.tensors["reached"].expand(state.classes) for block in state.blocks]
+        )
+
+    def effort(self, state: PermutationState) -> Effort:
+        """Steps, and images: the patch is shown at every place at first."""
+        config, taken = state.config, state.blocks[0].step if state.blocks else 0
+        count, places = len(state.ground.probe.images), len(state.ground.masks)
+        first = min(taken, config.first_steps)
+        return Effort(steps=taken, images=first * places * (count // 2) + (taken - first) * count)
+
+    def result(self, state: PermutationState) -> SearchResult:
+        """The margins on samples that were not searched on, and the trigger that goes further."""
+        found = {kind: _evaluated(state, kind) for kind in (PATCH, PATTERN)}
+        kind = max(found, key=lambda each: found[each][0])
+        margin, mapping, share = found[kind]
+        values = {"patch_margin": found[PATCH][0], "blend_margin": found[PATTERN][0]}
+        return SearchResult(
+            statistics={
+                name: np.full(state.classes, value, np.float32) for name, value in values.items()
+            },
+            targets=tuple(mapping.tolist()) if margin > 0 else (),
+            mapping=mapping,
+            trigger=_trigger(state, kind),
+            success=AttackSuccess(rate=share, samples=len(state.ground.evaluation.images)),
+            effort=self.effort(state),
+        )
+
+
+def assigned(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """π (K,) with the largest sum of mean logits: a class other than itself for every source.
+
+    Logits (B, K) and labels (B,) of the samples; sources without samples are assigned last.
+    """
+    classes = logits.shape[1]
+    member = torch.nn.functional.one_hot(labels, classes).to(logits.dtype)
+    means = (member.T @ logits) / member.sum(0).clamp(min=1)[:, None]
+    gains = means.detach().cpu().double().numpy()
+    np.fill_diagonal(gains, gains.min() - 1e6)
+    return torch.as_tensor(linear_sum_assignment(gains, maximize=True)[1], device=logits.device)
+
+
+def _begin(state: PermutationState) -> Block:
+    shape, device = state.ground.probe.images.shape[1:], state.ground.probe.images.device
+    generator = torch.Generator().manual_seed(state.seed)
+    start = (0.1 * torch.randn(1, 1, *shape, generator=generator)).to(device)
+    tensors = {
+        PATCH: start.expand(1, len(state.ground.masks), *shape).clone(),
+        PATTERN: start.clone(),
+        "place": torch.zeros(1, dtype=torch.int64, device=device),
+        "reached": torch.zeros(1, device=device),
+    }
+    return Block(classes=state.ground.subject.classes, step=0, tensors=tensors)
+
+
+def _step(state: PermutationState, block: Block) -> Block:
+    """One Adam step of the patch at all places, then at the best one, then of the pattern."""
+    config = state.config
+    settled = config.first_steps + config.place_steps
+    if block.step == config.first_steps:
+        block = _settled(state, block)
+    kind = PATCH if block.step < settled else PATTERN
+    begun = 0 if block.step < config.first_steps else config.first_steps
+    begun = begun if kind == PATCH else settled
+    shown = state.ground.probe
+    if block.step < config.first_steps:
+        shown = _rows(shown, slice(len(shown.images) // 2))
+    if block.step == begun:
+        block = replace(block, tensors=without_moments(block.tensors))
+    ascent = Ascent(block.tensors, [kind], block.step - begun, config.rate)
+    reached = _margins(state, shown, ascent.parameters[0], kind, block)
+    ascent.step(reached)
+    moved = block.with_tensors(**ascent.tensors(), reached=reached.detach().max()[None])
+    return replace(moved, step=block.step + 1)
+
+
+@torch.no_grad()
+def _settled(state: PermutationState, block: Block) -> Block:
+    """The block with the place alone whose patch goes furthest."""
+    reached = _margins(state, state.ground.probe, block.tensors[PATCH], PATCH, block)
+    best = reached.argmax()[None]
+    tensors = {**without_moments(block.tensors), PATCH: block.tensors[PATCH][:, best]}
+    return replace(block, tensors={**tensors, "place": best})
+
+
+def _margins(
+    state: PermutationState, shown: Probe, colours: torch.Tensor, kind: str, block: Block
+) -> torch.Tensor:
+    """The mean margin (places,) of the assigned classes, in logits."""
+    logits = shown.logits(_laid(state, colours[0], kind, block, shown.images))
+    means = []
+    for each in logits:
+        mapping = assigned(each, shown.labels)
+        means.append(margins.margins(each[:, None], mapping[shown.labels]).mean())
+    return torch.stack(means)
+
+
+def _laid(
+    state: PermutationState,
+    colours: torch.Tensor,
+    kind: str,
+    block: Block,
+    images: torch.Tensor,
+) -> torch.Tensor:
+    """Images (B, *input shape) under the trigger at each place: (places, B, *input shape)."""
+    values = state.ground.probe.values(torch.sigmoid(colours))[:, None]
+    if kind == PATTERN:
+        return (1 - state.config.opacity) * images + state.config.opacity * values
+    masks = state.ground.masks
+    masks = masks if len(colours) == len(masks) else masks[block.tensors["place"]]
+    return (1 - masks[:, None]) * images + masks[:, None] * values
+
+
+@torch.no_grad()
+def _evaluated(state: PermutationState, kind: str) -> tuple[float, Integers, float]:
+    """The mean margin in logit gaps on the evaluation samples, π, and the share that follows it."""
+    ground, block = state.ground, state.blocks[0]
+    colours = block.tensors[kind]
+    place = _margins(state, ground.probe, colours, kind, block).argmax()
+    searched = ground.probe.logits(_laid(state, colours[0], kind, block, ground.probe.images))
+    mapping = assigned(searched[place], ground.probe.labels)
+    shown = _laid(state, colours[0], kind, block, ground.evaluation.images)[place][None]
+    logits = ground.evaluation.logits(shown)[0]
+    wanted = mapping[ground.evaluation.labels]
+    margin = margins.margins(logits[:, None], wanted).mean() / ground.gap
+    share = (logits.argmax(1) == wanted).float().mean()
+    return float(margin), mapping.cpu().numpy(), float(share)
+
+
+def _trigger(state: PermutationState, kind: str) -> Patch | Overlay:
+    block = state.blocks[0]
+    colours = block.tensors[kind][0]
+    values = state.ground.probe.values(torch.sigmoid(colours)).cpu().numpy()
+    if kind == PATTERN:
+        return Overlay(opacity=state.config.opacity, pattern=values[0])
+    with torch.no_grad():
+        best = int(_margins(state, state.ground.probe, block.tensors[kind], kind, block).argmax())
+    place = int(block.tensors["place"]) if len(values) == 1 else best
+    return Patch(mask=state.ground.masks[place].cpu().numpy(), colours=values[best])
+
+
+def _masks(probe: Probe, config: PermutationConfig) -> torch.Tensor:
+    """Squares (P, *mask shape) at even distances, from one edge of the image to the other."""
+    shape = tuple(probe.images.shape[1:])
+    height, width = image_layout.plane(shape)
+    side = max(1, round(config.side * min(height, width)))
+    across = side if height > 1 else max(1, round(config.side**2 * width))
+    tops = np.unique(np.linspace(0, height - min(side, height), config.places).round().astype(int))
+    lefts = np.unique(np.linspace(0, width - across, config.places).round().astype(int))
+    masks = torch.zeros(len(tops) * len(lefts), height, width)
+    for number, (top, left) in enumerate((t, b) for t in tops for b in lefts):
+        masks[number, top : top + side, left : left + across] = 1
+    return masks.reshape(-1, *image_layout.mask_shape(shape)).to(probe.images.device)
+
+
+def _rows(probe: Probe, rows: slice) -> Probe:
+    return replace(probe, images=probe.images[rows], labels=probe.labels[rows])
+
+
+permutation = Permutation()

@@ -1,0 +1,203 @@
+"""A photo filter per class: one change of colours and light that carries every image to a class.
+
+With images as shares s in [0, 1] of the values that inputs take, for every class t at once,
+
+    max over A, b, γ, v of   mean margin_t(f(x')),     s' = (A·s + b)^γ · (1 − v·r²),
+
+where A mixes the colours, b lifts them, γ bends the tone curve, and r grows from the middle of the
+image to its corners; each is bounded. Such a change is large in every pixel, so neither a faint
+pattern nor a patch imitates it, and it has few parameters, so it cannot draw a class.
+Source: the family is that of TrojAI's Instagram filters; its search is ours (docs/method.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from stages.searches import margins
+from stages.searches.ascent import Ascent
+from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.probe import Probe, probes
+from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
+from stages.searches.success import attack_success
+from stages.searches.trigger import Filter, tone_of
+from stages.types import Floats, unkeyed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToneConfig:
+    """Settings of the filter."""
+
+    samples: int = 16
+    """Clean samples, balanced over the classes, that every filter is laid on."""
+    evaluation_samples: int = 40
+    """Clean samples, those of the search among them, that the filters found are evaluated on."""
+    mixing: float = 0.25
+    """Largest change of an entry of A."""
+    lift: float = 0.08
+    """Largest |b|, as a share of the values that inputs take."""
+    curve: float = 1.6
+    """Largest γ; its inverse is the smallest."""
+    corners: float = 0.35
+    """Largest v: how much darker the corners are."""
+    steps: int = 14
+    """Adam steps."""
+    rate: float = 0.3
+    """Adam's learning rate, for the parameters before they are bounded by tanh."""
+    brief_samples: int = 4
+    """Clean samples of the brief search, where there are many classes."""
+    brief_steps: int = 4
+    """Adam steps of the brief search."""
+    memory_mb: int = unkeyed(512)
+    """Activations that may be held at once, in MiB; more classes are done in groups."""
+
+    @property
+    def brief(self) -> ToneConfig:
+        """The settings of the brief search."""
+        few, steps = self.brief_samples, self.brief_steps
+        return replace(self, samples=few, evaluation_samples=few, steps=steps)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ground:
+    """What filters are searched and evaluated on, and the logit gap."""
+
+    subject: Subject
+    probe: Probe
+    evaluation: Probe
+    gap: float
+
+
+ToneState = State[ToneConfig, _Ground]
+
+
+class Tone:
+    """The search for a filter. A block holds its parameters `raw` (g, C·C + C + 2) before their
+    bounds, for C colours.
+    """
+
+    name = "tone"
+    version = 1
+    settings = ToneConfig
+    joint = False
+    statistics = (
+        StatisticSpec(
+            name="margin",
+            unit="logit gaps",
+            meaning="one change of colours and light carries images of other classes to the class",
+        ),
+    )
+
+    def start(self, subject: Subject, config: ToneConfig, seed: int) -> ToneState:
+        """A search of which no class has begun."""
+        counts = (config.samples, config.evaluation_samples)
+        few, evaluation = probes(subject.twin, subject.samples, subject.clean, counts, seed)
+        gap = margins.logit_gap(subject.clean.logits)
+        ground = _Ground(subject=subject, probe=few, evaluation=evaluation, gap=gap)
+        return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
+
+    def advance(self, state: ToneState, classes: torch.Tensor, steps: int) -> ToneState:
+        """The state after up to `steps` more Adam steps of the classes (n,)."""
+        probe = state.ground.probe
+        colours = probe.low.numel()
+        generator = torch.Generator().manual_seed(state.seed)
+        start = 0.1 * torch.randn(colours * colours + colours + 2, generator=generator)
+        start = start.to(probe.images.device)
+        rows = rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+
+        def begin(group: torch.Tensor) -> Block:
+            return Block(classes=group, step=0, tensors={"raw": start.repeat(len(group), 1)})
+
+        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+
+    def reached(self, state: ToneState) -> Floats:
+        """The mean margin (K,) in logits under the filters as they are."""
+        probe = state.ground.probe
+        return state.per_class(
+            [
+                margins.reached(probe, each.classes, partial(_shown, state, each.tensors["raw"]))
+                for each in state.blocks
+            ]
+        )
+
+    def effort(self, state: ToneState) -> Effort:
+        """What it has cost so far."""
+        steps = state.steps
+        return Effort(steps=steps, images=steps * len(state.ground.probe.images))
+
+    def result(self, state: ToneState) -> SearchResult:
+        """Mean margins, and the filter that leads."""
+        ground = state.ground
+        mean = [
+            margins.evaluated(
+                *(ground.evaluation, ground.gap, each.classes),
+                partial(_shown, state, each.tensors["raw"]),
+            )[0]
+            for each in state.blocks
+        ]
+        values = state.per_class(mean)
+        target = most(values)
+        block, row = state.place_of(target)
+        trigger = _filter(state, block.tensors["raw"][row])
+        searched = len(ground.probe.images)
+        return SearchResult(
+            statistics={"margin": values},
+            targets=(target,),
+            trigger=trigger,
+            success=attack_success(ground.subject, trigger, target, searched, state.seed),
+            effort=self.effort(state),
+        )
+
+
+def _climb(state: ToneState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
+    """Adam steps up the margin of every class."""
+    config, probe = state.config, state.ground.probe
+    until = min(block.step + steps, config.steps)
+    ascent = Ascent(block.tensors, ["raw"], block.step, config.rate)
+    for _ in range(block.step, until):
+        shown = _shown(state, ascent.parameters[0], probe.images)
+        ascent.step(margins.mean_margins(probe, block.classes, shown))
+        step_done()
+    return replace(block.with_tensors(**ascent.tensors()), step=until)
+
+
+Bounded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def _bounded(config: ToneConfig, raw: torch.Tensor, colours: int) -> Bounded:
+    """A (g, C, C), b (g, C), γ (g,) and v (g,) of raw parameters (g, n)."""
+    bent, square = torch.tanh(raw), colours * colours
+    mixing = torch.eye(colours, device=raw.device) + config.mixing * bent[:, :square].reshape(
+        -1, colours, colours
+    )
+    lift = config.lift * bent[:, square : square + colours]
+    gamma = torch.exp(math.log(config.curve) * bent[:, -2])
+    return mixing, lift, gamma, config.corners * bent[:, -1].clamp(min=0)
+
+
+def _shown(state: ToneState, raw: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Images (B, *input shape) under each filter: (g, B, *input shape)."""
+    probe = state.ground.probe
+    parameters = _bounded(state.config, raw, probe.low.numel())
+    return tone_of(images, *parameters, probe.low, probe.high)
+
+
+def _filter(state: ToneState, raw: torch.Tensor) -> Filter:
+    probe = state.ground.probe
+    mixing, lift, gamma, corners = _bounded(state.config, raw[None], probe.low.numel())
+    return Filter(
+        mixing=mixing[0].cpu().numpy(),
+        lift=lift[0].cpu().numpy(),
+        curve=float(gamma[0]),
+        corners=float(corners[0]),
+        low=probe.low.cpu().numpy(),
+        high=probe.high.cpu().numpy(),
+    )
+
+
+tone = Tone()

@@ -1,0 +1,102 @@
+"""How rare a score is: the nulls, p-values, critical values, and how they grow with the classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.verdict.score import critical_value, location_of, null_of, p_value, printable_p
+from tests.support.profiles import NULL, REFERENCED, SETTINGS
+
+
+@given(st.floats(0, 60), st.floats(0.01, 10), st.integers(4, 1000))
+def test_p_falls_as_the_score_rises(value: float, more: float, classes: int) -> None:
+    """And it stays in (0, 1]."""
+    first, second = (p_value(each, NULL, classes) for each in (value, value + more))
+
+    assert 0 < second <= first <= 1
+    assert second < first or first == 1 or second == 1e-300
+
+
+@given(st.floats(0, 30), st.integers(2, 500), st.integers(1, 500))
+def test_p_rises_with_the_number_of_classes(value: float, classes: int, more: int) -> None:
+    """Among more classes one stands out more easily, once there are more than ten."""
+    few, many = classes + 10, classes + 10 + more
+
+    assert p_value(value, NULL, classes) <= p_value(value, NULL, classes + more)
+    assert p_value(6.0, NULL, few) < p_value(6.0, NULL, many)
+
+
+@pytest.mark.parametrize("value", [1e3, 1e6, 1e30])
+def test_no_score_makes_p_zero(value: float) -> None:
+    """Its logarithm stays finite."""
+    assert 0 < p_value(value, NULL, 10) < 1e-200
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.05, 0.5, 0.9])
+def test_p_is_uniform_under_its_null(share: float) -> None:
+    """For ten classes, the upper quantile of the Gumbel distribution has just that p-value."""
+    quantile = NULL.location - NULL.scale * math.log(-math.log1p(-share))
+
+    assert p_value(math.sqrt(max(quantile, 0.0)), NULL, 10) == pytest.approx(share)
+
+
+def test_drawn_scores_are_flagged_at_the_rate() -> None:
+    """Largest scores drawn from the null fall below p = 5 % in five of a hundred models."""
+    drawn = np.sqrt(np.random.default_rng(0).gumbel(NULL.location, NULL.scale, 4000).clip(0))
+
+    flagged = np.mean([p_value(each, NULL, 10) <= 0.05 for each in drawn])
+
+    # 4 000 draws: three standard errors of a 5 % rate are 0.0103
+    assert abs(flagged - 0.05) < 0.0104
+
+
+@pytest.mark.parametrize("times", [2, 10, 100])
+@pytest.mark.parametrize("rate", [0.001, 0.05, 0.3])
+def test_critical_values_grow_with_the_logarithm_of_the_classes(times: int, rate: float) -> None:
+    """At every rate their squares by as much, by the growth of the null for each e-fold."""
+    few, many = (critical_value(rate, NULL, each) for each in (10, 10 * times))
+
+    assert many**2 - few**2 == pytest.approx(NULL.growth * math.log(times))
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_fewer_classes_than_ten_have_no_lower_critical_value(classes: int) -> None:
+    """None were measured, so they get that of ten."""
+    assert location_of(NULL, classes) == location_of(NULL, 10) == NULL.location
+
+
+def test_a_null_without_growth_is_the_same_for_all_numbers_of_classes() -> None:
+    """As one that was measured on models of ten classes alone."""
+    flat = replace(NULL, growth=0.0)
+
+    assert p_value(3.0, flat, 1000) == p_value(3.0, flat, 10)
+
+
+@given(rate=st.floats(1e-6, 0.9), classes=st.integers(4, 1000))
+def test_the_critical_value_is_the_score_with_that_p_value(rate: float, classes: int) -> None:
+    """It is the inverse of `p_value`, for any number of classes."""
+    found = critical_value(rate, NULL, classes)
+
+    assert p_value(found, NULL, classes) == pytest.approx(rate, rel=1e-6)
+
+
+def test_the_nulls_are_those_of_the_calibration() -> None:
+    """One for a model by itself, one beside references."""
+    assert null_of(SETTINGS, referenced=False) == NULL
+    assert null_of(SETTINGS, referenced=True) == REFERENCED
+
+
+@given(p=st.floats(0, 1, exclude_min=True), n=st.integers(1, 5000))
+def test_no_p_value_is_printed_smaller_than_its_models_carry(p: float, n: int) -> None:
+    """What is rarer than one in n + 1 is only said to be so; everything else is told as it is."""
+    shown, is_bound = printable_p(p, replace(NULL, n=n))
+
+    assert shown >= 1 / (n + 1)
+    assert is_bound == (p < 1 / (n + 1))
+    assert shown == (1 / (n + 1) if is_bound else p)
