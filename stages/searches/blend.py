@@ -22,7 +22,8 @@ import torch
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
-from stages.searches.probe import Probe, probes
+from stages.searches.ground import Ground, ground_of
+from stages.searches.probe import Probe
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Overlay
@@ -66,17 +67,7 @@ class BlendConfig:
         return replace(self, samples=few, evaluation_samples=few, faint_steps=steps, strong_steps=0)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """What patterns are searched and evaluated on, and the logit gap, their unit."""
-
-    subject: Subject
-    probe: Probe
-    evaluation: Probe
-    gap: float
-
-
-BlendState = State[BlendConfig, _Ground]
+BlendState = State[BlendConfig, Ground]
 
 
 class Blend:
@@ -108,10 +99,7 @@ class Blend:
 
     def start(self, subject: Subject, config: BlendConfig, seed: int) -> BlendState:
         """A search of which no class has begun."""
-        counts = (config.samples, config.evaluation_samples)
-        few, evaluation = probes(subject.twin, subject.samples, subject.clean, counts, seed)
-        gap = margins.logit_gap(subject.clean.logits)
-        ground = _Ground(subject=subject, probe=few, evaluation=evaluation, gap=gap)
+        ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def advance(self, state: BlendState, classes: torch.Tensor, steps: int) -> BlendState:

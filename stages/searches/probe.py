@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -70,6 +71,10 @@ def balanced(samples: CleanSamples, logits: Floats, count: int, seed: int) -> In
     order = np.random.default_rng(seed).permutation(len(samples))
     order = order[logits[order].argmax(1) == samples.labels[order]]
     labels = samples.labels[order]
-    turn = np.array([int((labels[:place] == label).sum()) for place, label in enumerate(labels)])
+    seen: Counter[int] = Counter()
+    turn = np.empty(len(labels), np.int64)
+    for place, label in enumerate(labels.tolist()):
+        turn[place] = seen[label]
+        seen[label] += 1
     chosen: Integers = order[np.argsort(turn, kind="stable")][:count]
     return chosen

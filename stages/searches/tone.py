@@ -22,7 +22,7 @@ import torch
 from stages.searches import margins
 from stages.searches.ascent import Ascent
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
-from stages.searches.probe import Probe, probes
+from stages.searches.ground import Ground, ground_of
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Filter, tone_of
@@ -63,17 +63,7 @@ class ToneConfig:
         return replace(self, samples=few, evaluation_samples=few, steps=steps)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """What filters are searched and evaluated on, and the logit gap."""
-
-    subject: Subject
-    probe: Probe
-    evaluation: Probe
-    gap: float
-
-
-ToneState = State[ToneConfig, _Ground]
+ToneState = State[ToneConfig, Ground]
 
 
 class Tone:
@@ -95,10 +85,7 @@ class Tone:
 
     def start(self, subject: Subject, config: ToneConfig, seed: int) -> ToneState:
         """A search of which no class has begun."""
-        counts = (config.samples, config.evaluation_samples)
-        few, evaluation = probes(subject.twin, subject.samples, subject.clean, counts, seed)
-        gap = margins.logit_gap(subject.clean.logits)
-        ground = _Ground(subject=subject, probe=few, evaluation=evaluation, gap=gap)
+        ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def advance(self, state: ToneState, classes: torch.Tensor, steps: int) -> ToneState:

@@ -20,11 +20,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from stages import image_layout
 from stages.searches import margins
 from stages.searches.ascent import Ascent
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
-from stages.searches.probe import Probe, probes
+from stages.searches.ground import Ground, ground_of
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Displacement
@@ -62,18 +61,7 @@ class WarpConfig:
         return replace(self, samples=few, evaluation_samples=few, steps=steps)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """What warps are searched and evaluated on, and the logit gap."""
-
-    subject: Subject
-    probe: Probe
-    evaluation: Probe
-    gap: float
-    plane: tuple[int, int]
-
-
-WarpState = State[WarpConfig, _Ground]
+WarpState = State[WarpConfig, Ground]
 
 
 class Warp:
@@ -98,15 +86,7 @@ class Warp:
 
     def start(self, subject: Subject, config: WarpConfig, seed: int) -> WarpState:
         """A search of which no class has begun."""
-        counts = (config.samples, config.evaluation_samples)
-        few, evaluation = probes(subject.twin, subject.samples, subject.clean, counts, seed)
-        ground = _Ground(
-            subject=subject,
-            probe=few,
-            evaluation=evaluation,
-            gap=margins.logit_gap(subject.clean.logits),
-            plane=image_layout.plane(subject.samples.images.shape[1:]),
-        )
+        ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def advance(self, state: WarpState, classes: torch.Tensor, steps: int) -> WarpState:
