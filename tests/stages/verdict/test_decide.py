@@ -395,15 +395,3 @@ def test_lesser_findings_leave_the_verdict(severity: str) -> None:
 
     assert apply_findings((finding,), verdict) == verdict
     assert apply_findings((), verdict) == verdict
-
-
-def test_a_trigger_for_the_whole_model_is_told_as_one() -> None:
-    """No single class is accused where each goes to another; where one leads too, that one is."""
-    whole = {name: everywhere(2.5) for name in WHOLE}
-    leading = {BLEND: {3: 90.0}, PATCH: {3: 90.0}, STRONG: {3: 90.0}}
-
-    mapped, both = (judged(profile(whole | more)) for more in ({}, leading))
-
-    assert mapped.label == both.label == "backdoored"
-    assert "carries each class to a class of its own" in mapped.reasons[0]
-    assert "class 3 stands out" in both.reasons[0]

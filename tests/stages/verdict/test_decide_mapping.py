@@ -1,0 +1,23 @@
+"""What is said of a model in which one trigger sends each class to a class of its own."""
+
+from __future__ import annotations
+
+from stages.verdict.decide import JudgeConfig, judge
+from stages.verdict.vetting import Vetted
+from tests.support.profiles import BLEND, PATCH, SETTINGS, STRONG, WHOLE, everywhere, profile
+
+NOBODY = Vetted(kept=(), remarks=())
+
+
+def test_a_trigger_for_the_whole_model_is_told_as_one() -> None:
+    """No single class is accused where each goes to another; where one leads too, that one is."""
+    whole = {name: everywhere(2.5) for name in WHOLE}
+    leading = {BLEND: {3: 90.0}, PATCH: {3: 90.0}, STRONG: {3: 90.0}}
+
+    mapped, both = (
+        judge(profile(whole | more), NOBODY, SETTINGS, JudgeConfig()) for more in ({}, leading)
+    )
+
+    assert mapped.label == both.label == "backdoored"
+    assert "carries each class to a class of its own" in mapped.reasons[0]
+    assert "class 3 stands out" in both.reasons[0]
