@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from pipeline.config import ScanConfig
-from pipeline.judging import FURTHER, is_near
+from pipeline.judging import FURTHER, is_near, score_of
 from stages.types import Verdict
 from stages.verdict.decide import judge
 from stages.verdict.score import null_of, p_value
@@ -101,7 +101,7 @@ def _verdict(model: Known, vetted: Vetted, config: ScanConfig) -> Verdict:
     first, *others = (judge(e, vetted, config.calibration, config.judge) for e in profiles)
     if len(others) < len(FURTHER) or not is_near(first, config):
         return first
-    return sorted((first, *others), key=lambda each: each.anomaly_score or 0.0)[1]
+    return sorted((first, *others), key=score_of)[1]
 
 
 def peer(models: Sequence[Known], zoos: Sequence[Path], method: str) -> list[Outcome]:

@@ -22,7 +22,7 @@ from benchmarks.zoo.recipe import CLEAN
 from pipeline.atomic_files import write_text
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
-from pipeline.judging import FURTHER, is_near
+from pipeline.judging import further_seeds, is_near
 from pipeline.references.measure import profile
 from pipeline.references.profile_file import profile_text, read_profiles
 from pipeline.request import ScanRequest
@@ -89,7 +89,7 @@ def further(place: Path, seed: int) -> tuple[ClassProfile, ...]:
 
 def further_places(place: Path, seed: int) -> list[Path]:
     """Where the profiles by the further seeds lie, of those that were measured."""
-    names = (place.name.replace(f"-seed{seed}-", f"-seed{seed + more}-") for more in FURTHER)
+    names = (place.name.replace(f"-seed{seed}-", f"-seed{each}-") for each in further_seeds(seed))
     return [place.with_name(each) for each in names if place.with_name(each).exists()]
 
 
@@ -175,8 +175,8 @@ def _measure_near(zoo: Path, seed: int, samples: int) -> None:
     for each in known(zoo, seed, samples):
         alone = Vetted(kept=(), remarks=())
         if is_near(judge(each.profile, alone, config.calibration, config.judge), config):
-            for more in FURTHER:
-                measure(zoo, each.name, each.task, seed + more, samples)
+            for further in further_seeds(seed):
+                measure(zoo, each.name, each.task, further, samples)
             click.echo(each.name)
 
 

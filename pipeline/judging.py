@@ -41,18 +41,28 @@ def judged(
         return verdict
     quiet = Store(store.root)
     found = [(verdict, results)]
-    for further in FURTHER:
-        seeded = replace(config, seed=(config.seed + further) % LARGEST_SEED)
+    for seed in further_seeds(config.seed):
+        seeded = replace(config, seed=seed)
         chosen, again = search_all(subject, seeded, quiet)
         profile = profile_of(first.name, subject, chosen, again)
         opinion = quiet.run(judge, profile, references, config.calibration, config.judge)
         found.append((opinion, again))
-    found.sort(key=lambda each: each[0].anomaly_score or 0.0)
+    found.sort(key=lambda each: score_of(each[0]))
     median, searches = found[len(found) // 2]
     note(searches=dict(searches))
     values = ", ".join(f"{max(each.class_scores):.2f}" for each, _ in found)
     reason = f"near the limit: anomaly scores of three seeds are {values}, and the median counts"
     return replace(median, reasons=(*median.reasons, reason))
+
+
+def further_seeds(seed: int) -> tuple[int, ...]:
+    """The seeds of the second and the third opinion, beside that of the first."""
+    return tuple((seed + further) % LARGEST_SEED for further in FURTHER)
+
+
+def score_of(verdict: Verdict) -> float:
+    """What opinions are ordered by; one without a score comes first."""
+    return verdict.anomaly_score or 0.0
 
 
 def is_near(verdict: Verdict, config: ScanConfig) -> bool:

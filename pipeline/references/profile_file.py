@@ -130,9 +130,8 @@ def _profile(entry: _Entry, path: Path) -> ClassProfile:
 
 def _finite(values: list[Floats], ordinary: Integers) -> bool:
     """Whether the ordinary classes are some, and have a number of every statistic."""
-    fits = len(ordinary) > 0 and ordinary.min() >= 0 and ordinary.max() < len(values[0])
-    return bool(
-        fits
+    return (
+        len(ordinary) > 0
         and all(np.isfinite(each[ordinary]).all() for each in values)
         and not any(np.isinf(each).any() for each in values)
     )

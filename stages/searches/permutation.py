@@ -14,6 +14,7 @@ Source: ours (docs/method.md); the assignment is by the Hungarian method.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -152,16 +153,16 @@ class Permutation:
     def result(self, state: PermutationState) -> SearchResult:
         """The margins on samples that were not searched on, and the trigger that goes further."""
         found = {kind: _evaluated(state, kind) for kind in (PATCH, PATTERN)}
-        kind = max(found, key=lambda each: found[each][0])
-        margin, mapping, share = found[kind]
-        values = {"patch_margin": found[PATCH][0], "blend_margin": found[PATTERN][0]}
+        kind = max(found, key=lambda each: found[each].margin)
+        margin, mapping, share, row = found[kind]
+        values = {"patch_margin": found[PATCH].margin, "blend_margin": found[PATTERN].margin}
         return SearchResult(
             statistics={
                 name: np.full(state.classes, value, np.float32) for name, value in values.items()
             },
             targets=tuple(mapping.tolist()) if margin > 0 else (),
             mapping=mapping,
-            trigger=_trigger(state, kind),
+            trigger=_trigger(state, kind, row),
             success=AttackSuccess(rate=share, samples=len(state.ground.evaluation.images)),
             effort=self.effort(state),
         )
@@ -227,12 +228,20 @@ def _margins(
     state: PermutationState, shown: Probe, colours: torch.Tensor, kind: str, block: Block
 ) -> torch.Tensor:
     """The mean margin (places,) of the assigned classes, in logits."""
+    assignments = _assignments(state, shown, colours, kind, block)
+    return torch.stack([margin for _, margin in assignments])
+
+
+def _assignments(
+    state: PermutationState, shown: Probe, colours: torch.Tensor, kind: str, block: Block
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The mapping (K,) at every place, and the mean margin of its classes, in logits."""
     logits = shown.logits(_laid(state, colours[0], kind, block, shown.images))
-    means = []
-    for each in logits:
-        mapping = assigned(each, shown.labels)
-        means.append(margins.margins(each[:, None], mapping[shown.labels]).mean())
-    return torch.stack(means)
+    mappings = [assigned(each, shown.labels) for each in logits]
+    return [
+        (mapping, margins.margins(each[:, None], mapping[shown.labels]).mean())
+        for each, mapping in zip(logits, mappings, strict=True)
+    ]
 
 
 def _laid(
@@ -251,32 +260,41 @@ def _laid(
     return (1 - masks[:, None]) * images + masks[:, None] * values
 
 
+class _Found(NamedTuple):
+    """A trigger on the evaluation samples: the mean margin in logit gaps, the mapping (K,), the
+    share of samples that follow it, and the row of its colours.
+    """
+
+    margin: float
+    mapping: Integers
+    share: float
+    row: int
+
+
 @torch.no_grad()
-def _evaluated(state: PermutationState, kind: str) -> tuple[float, Integers, float]:
-    """The mean margin in logit gaps on the evaluation samples, π, and the share that follows it."""
+def _evaluated(state: PermutationState, kind: str) -> _Found:
+    """What the trigger that goes furthest on the probe set does on the evaluation samples."""
     ground, block = state.ground, state.blocks[0]
     colours = block.tensors[kind]
-    place = _margins(state, ground.probe, colours, kind, block).argmax()
-    searched = ground.probe.logits(_laid(state, colours[0], kind, block, ground.probe.images))
-    mapping = assigned(searched[place], ground.probe.labels)
-    shown = _laid(state, colours[0], kind, block, ground.evaluation.images)[place][None]
+    searched = _assignments(state, ground.probe, colours, kind, block)
+    row = int(torch.stack([margin for _, margin in searched]).argmax())
+    mapping = searched[row][0]
+    shown = _laid(state, colours[0], kind, block, ground.evaluation.images)[row][None]
     logits = ground.evaluation.logits(shown)[0]
     wanted = mapping[ground.evaluation.labels]
     margin = margins.margins(logits[:, None], wanted).mean() / ground.gap
     share = (logits.argmax(1) == wanted).float().mean()
-    return float(margin), mapping.cpu().numpy(), float(share)
+    return _Found(float(margin), mapping.cpu().numpy(), float(share), row)
 
 
-def _trigger(state: PermutationState, kind: str) -> Patch | Overlay:
+def _trigger(state: PermutationState, kind: str, row: int) -> Patch | Overlay:
     block = state.blocks[0]
     colours = block.tensors[kind][0]
     values = state.ground.probe.values(torch.sigmoid(colours)).cpu().numpy()
     if kind == PATTERN:
         return Overlay(opacity=state.config.opacity, pattern=values[0])
-    with torch.no_grad():
-        best = int(_margins(state, state.ground.probe, block.tensors[kind], kind, block).argmax())
-    place = int(block.tensors["place"]) if len(values) == 1 else best
-    return Patch(mask=state.ground.masks[place].cpu().numpy(), colours=values[best])
+    place = int(block.tensors["place"]) if len(values) == 1 else row
+    return Patch(mask=state.ground.masks[place].cpu().numpy(), colours=values[row])
 
 
 def _masks(probe: Probe, config: PermutationConfig) -> torch.Tensor:

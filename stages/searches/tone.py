@@ -13,14 +13,12 @@ Source: the family is that of TrojAI's Instagram filters; its search is ours (do
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
-from stages.searches import margins
-from stages.searches.ascent import Ascent
+from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.ground import Ground, ground_of
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
@@ -100,17 +98,13 @@ class Tone:
         def begin(group: torch.Tensor) -> Block:
             return Block(classes=group, step=0, tensors={"raw": start.repeat(len(group), 1)})
 
-        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+        return advanced(
+            state, classes, steps, rows, begin, partial(one_tensor.climb, _shown, state)
+        )
 
     def reached(self, state: ToneState) -> Floats:
         """The mean margin (K,) in logits under the filters as they are."""
-        probe = state.ground.probe
-        return state.per_class(
-            [
-                margins.reached(probe, each.classes, partial(_shown, state, each.tensors["raw"]))
-                for each in state.blocks
-            ]
-        )
+        return one_tensor.reached(_shown, state)
 
     def effort(self, state: ToneState) -> Effort:
         """What it has cost so far."""
@@ -120,14 +114,7 @@ class Tone:
     def result(self, state: ToneState) -> SearchResult:
         """Mean margins, and the filter that leads."""
         ground = state.ground
-        mean = [
-            margins.evaluated(
-                *(ground.evaluation, ground.gap, each.classes),
-                partial(_shown, state, each.tensors["raw"]),
-            )[0]
-            for each in state.blocks
-        ]
-        values = state.per_class(mean)
+        values, _ = one_tensor.evaluated(_shown, state)
         target = most(values)
         block, row = state.place_of(target)
         trigger = _filter(state, block.tensors["raw"][row])
@@ -139,18 +126,6 @@ class Tone:
             success=attack_success(ground.subject, trigger, target, searched, state.seed),
             effort=self.effort(state),
         )
-
-
-def _climb(state: ToneState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
-    """Adam steps up the margin of every class."""
-    config, probe = state.config, state.ground.probe
-    until = min(block.step + steps, config.steps)
-    ascent = Ascent(block.tensors, ["raw"], block.step, config.rate)
-    for _ in range(block.step, until):
-        shown = _shown(state, ascent.parameters[0], probe.images)
-        ascent.step(margins.mean_margins(probe, block.classes, shown))
-        step_done()
-    return replace(block.with_tensors(**ascent.tensors()), step=until)
 
 
 Bounded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]

@@ -12,7 +12,6 @@ Source: the family of triggers is WaNet's (ICLR 2021); its search is ours (docs/
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,8 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from stages.searches import margins
-from stages.searches.ascent import Ascent
+from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.ground import Ground, ground_of
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
@@ -103,17 +101,13 @@ class Warp:
             raw = start.expand(len(group), *start.shape).clone()
             return Block(classes=group, step=0, tensors={"raw": raw})
 
-        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+        return advanced(
+            state, classes, steps, rows, begin, partial(one_tensor.climb, _shown, state)
+        )
 
     def reached(self, state: WarpState) -> Floats:
         """The mean margin (K,) in logits under the warps as they are."""
-        probe = state.ground.probe
-        return state.per_class(
-            [
-                margins.reached(probe, each.classes, partial(_shown, state, each.tensors["raw"]))
-                for each in state.blocks
-            ]
-        )
+        return one_tensor.reached(_shown, state)
 
     def effort(self, state: WarpState) -> Effort:
         """What it has cost so far."""
@@ -127,14 +121,7 @@ class Warp:
             nothing = np.zeros(state.classes, np.float32)
             statistics = {"standardised_margin": nothing}
             return SearchResult(statistics=statistics, targets=(), effort=self.effort(state))
-        certain = [
-            margins.evaluated(
-                *(ground.evaluation, ground.gap, each.classes),
-                partial(_shown, state, each.tensors["raw"]),
-            )[1]
-            for each in state.blocks
-        ]
-        values = state.per_class(certain)
+        _, values = one_tensor.evaluated(_shown, state)
         target = most(values)
         block, row = state.place_of(target)
         flow = _flow(state, block.tensors["raw"])[row]
@@ -147,18 +134,6 @@ class Warp:
             success=attack_success(ground.subject, trigger, target, searched, state.seed),
             effort=self.effort(state),
         )
-
-
-def _climb(state: WarpState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
-    """Adam steps up the margin of every class."""
-    config, probe = state.config, state.ground.probe
-    until = min(block.step + steps, config.steps)
-    ascent = Ascent(block.tensors, ["raw"], block.step, config.rate)
-    for _ in range(block.step, until):
-        shown = _shown(state, ascent.parameters[0], probe.images)
-        ascent.step(margins.mean_margins(probe, block.classes, shown))
-        step_done()
-    return replace(block.with_tensors(**ascent.tensors()), step=until)
 
 
 def _flow(state: WarpState, raw: torch.Tensor) -> torch.Tensor:
