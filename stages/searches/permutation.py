@@ -26,6 +26,7 @@ from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State
 from stages.searches.probe import Probe, probe
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
+from stages.searches.squares import square_of
 from stages.searches.trigger import Overlay, Patch
 from stages.types import Floats, Integers, unkeyed
 
@@ -301,9 +302,8 @@ def _masks(probe: Probe, config: PermutationConfig) -> torch.Tensor:
     """Squares (P, *mask shape) at even distances, from one edge of the image to the other."""
     shape = tuple(probe.images.shape[1:])
     height, width = image_layout.plane(shape)
-    side = max(1, round(config.side * min(height, width)))
-    across = side if height > 1 else max(1, round(config.side**2 * width))
-    tops = np.unique(np.linspace(0, height - min(side, height), config.places).round().astype(int))
+    side, across = square_of(shape, config.side, torch.device("cpu")).shape[2:]
+    tops = np.unique(np.linspace(0, height - side, config.places).round().astype(int))
     lefts = np.unique(np.linspace(0, width - across, config.places).round().astype(int))
     masks = torch.zeros(len(tops) * len(lefts), height, width)
     for number, (top, left) in enumerate((t, b) for t in tops for b in lefts):

@@ -121,7 +121,7 @@ class Squares:
     def _mask(self, sharpness: float) -> torch.Tensor:
         """The squares (r, 1, *mask shape) of all places, weighted and added up."""
         shape = tuple(self.probe.images.shape[1:])
-        square = _square(shape, self.side, self.rows.device)
+        square = square_of(shape, self.side, self.rows.device)
         weights = (sharpness * self._logits()).softmax(1)
         placed = weights.reshape(-1, 1, *_places(shape, square))
         added = functional.conv_transpose2d(placed, square)
@@ -135,7 +135,7 @@ class Squares:
 def everywhere(probe: Probe, group: torch.Tensor, side: float, regions: int, seed: int) -> Squares:
     """A square in each of `regions` × `regions` regions for each class, all from the same start."""
     shape, device = tuple(probe.images.shape[1:]), probe.images.device
-    sizes = _places(shape, _square(shape, side, device))
+    sizes = _places(shape, square_of(shape, side, device))
     allowed = _regions(sizes, regions).to(device)
     rows = group.repeat_interleave(len(allowed))
     generator = torch.Generator().manual_seed(seed)
@@ -149,7 +149,7 @@ def everywhere(probe: Probe, group: torch.Tensor, side: float, regions: int, see
     return Squares(probe=probe, side=side, rows=rows, tensors=tensors)
 
 
-def _square(shape: tuple[int, ...], side: float, device: torch.device) -> torch.Tensor:
+def square_of(shape: tuple[int, ...], side: float, device: torch.device) -> torch.Tensor:
     """Ones (1, 1, h, w) in the shape of the square; for inputs that are no image, a stretch of
     equal share.
     """
