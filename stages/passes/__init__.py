@@ -3,7 +3,7 @@
 The passes, in order:
 
 1. `sort_nodes`: every node comes after those whose values it reads.
-2. `cut_to_logits`: one output is left, the class scores before any final softmax.
+2. `cut_to_logits`: one output is left, the raw scores before all that keeps their order.
 3. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
 4. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
 5. `half_to_float`: half and double precision become float32.
@@ -14,7 +14,7 @@ The passes, in order:
 10. `fold_constants`: what depends on constants alone becomes a constant.
 11. `constants_to_initializers`: Constant nodes become initializers.
 12. `drop_identities` again, for those that folding leaves behind.
-13. `merge_two_class_head`: a last layer with one output absorbs the row that makes two of it.
+13. `merge_last_layers`: linear layers at the end, with nothing between them, become one.
 14. `settle_reshapes`: a Reshape whose result is known gets a constant target.
 15. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
 16. `free_batch`: a batch size written into the graph becomes free.
@@ -43,7 +43,7 @@ from stages.passes import (
     half_to_float,
     integer_products,
     lower_ml_operators,
-    merge_two_class_head,
+    merge_last_layers,
     rename_nodes,
     settle_reshapes,
     sort_nodes,
@@ -62,7 +62,7 @@ _PASSES = (
     fold_constants,
     constants_to_initializers,
     drop_identities,
-    merge_two_class_head,
+    merge_last_layers,
     settle_reshapes,
     flat_gathers,
     free_batch,

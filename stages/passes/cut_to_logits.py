@@ -1,8 +1,11 @@
-"""Cuts the graph down to one output: the class scores before any final softmax."""
+"""Cuts the graph down to one output: the raw class scores, before all that keeps their order."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from onnx import (
     AttributeProto,
     ModelProto,
@@ -14,25 +17,31 @@ from onnx import (
 )
 
 from stages.passes.onnx_graph import (
+    Shape,
     attribute,
     constants,
     drop_unreached,
     fresh_names,
     inferred,
     is_float,
-    opset,
     producers,
     shape_of,
     values,
 )
+from stages.passes.score_tail import Tail, tail_of
+from stages.passes.tangles import tangled
 
-_SOFTMAX = {"Softmax", "LogSoftmax"}
+NumberArray = npt.NDArray[np.generic]
+
+LEAST = 1e-30
+"""The smallest probability whose logarithm is taken."""
 
 
 def score_outputs(model: ModelProto) -> list[ValueInfoProto]:
     """The float outputs of shape (batch, classes), with their shapes as far as onnx infers them.
 
-    A ZipMap gives each sample a map from class to score; what counts is the tensor it reads.
+    Further sizes of one are allowed, as in (batch, classes, 1, 1). A ZipMap gives each sample a map
+    from class to score; what counts is the tensor it reads.
     """
     typed = inferred(model).graph.output
     made_by = producers(model.graph)
@@ -40,7 +49,12 @@ def score_outputs(model: ModelProto) -> list[ValueInfoProto]:
         _zipped(made_by.get(value.name)) or (better if shape_of(better) else value)
         for value, better in zip(model.graph.output, typed, strict=True)
     ]
-    return [value for value in outputs if is_float(value) and len(shape_of(value) or ()) == 2]
+    return [value for value in outputs if is_float(value) and _is_scores(shape_of(value) or ())]
+
+
+def _is_scores(shape: Shape) -> bool:
+    """Whether a value of that shape has one number for each class of a sample."""
+    return len(shape) == 2 or (len(shape) > 2 and sum(size != 1 for size in shape[1:]) == 1)
 
 
 def _zipped(node: NodeProto | None) -> ValueInfoProto | None:
@@ -51,50 +65,95 @@ def _zipped(node: NodeProto | None) -> ValueInfoProto | None:
     return helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, ("batch", labels))
 
 
-def apply(model: ModelProto) -> None:
-    """Cuts the graph back to the input of its final softmax; without one drops other outputs only.
+def keep_output(model: ModelProto, name: str) -> None:
+    """Leaves a model the one output of that name, which another output may be made of."""
+    kept = [value for value in score_outputs(model) if value.name == name]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
 
-    Identity and Cast nodes after the softmax are skipped. A softmax over another axis than the
-    classes stays, because what it computes is not a probability per class. Two classes with the
-    probabilities (1 − p, p) for p = sigmoid(z) get the logits (0, z), whose softmax is the same. A
-    LinearClassifier gives the scores that it turns into probabilities.
+
+def apply(model: ModelProto) -> None:
+    """Cuts the graph back to the raw scores (batch, classes) behind all that keeps their order.
+
+    Two classes with the probabilities (1 − p, p) for p = sigmoid(z) get the logits (0, z), whose
+    softmax is the same. A LinearClassifier gives the scores that it turns into probabilities. A
+    model without a single output of scores only stays as it is.
+
+    Raises:
+        ModelRefused: a function that keeps no order lies behind the last real layer.
     """
     scores = score_outputs(model)
     if len(scores) != 1:
         return
     output = scores[0]
-    name = _logits(model, output.name)
+    tail = tail_of(model, output)
+    name = _made_plain(model, tail, output)
     new = helper.make_empty_tensor_value_info(output.name)
     new.CopyFrom(output)
     new.name = name
+    if name != output.name:
+        new.type.tensor_type.elem_type = _kind(model, tail.name)
+        _flatten(new)
     del model.graph.output[:]
     model.graph.output.append(new)
     drop_unreached(model.graph)
 
 
-def _logits(model: ModelProto, output: str) -> str:
-    """The value the final softmax reads, or the output itself if no softmax makes it."""
-    made_by = producers(model.graph)
-    node = made_by.get(output)
-    while node is not None and _keeps_order(node):
-        node = made_by.get(node.input[0])
+def _made_plain(model: ModelProto, tail: Tail, output: ValueInfoProto) -> str:
+    """The name of the raw scores in the order of the classes, for which nodes may be added."""
+    special = _special_scores(model, tail.name)
+    if special is not None:
+        return special
+    name = tail.name
+    mixed = tangled(model, tail, output)
+    names = fresh_names(model.graph, "raw_scores")
+    typed = values(inferred(model).graph).get(name)
+    rank = len(shape_of(typed) or (0, 0)) if typed is not None else 2
+
+    def add(operator: str, *inputs: str, **axis: Any) -> str:
+        made = next(names)
+        model.graph.node.append(helper.make_node(operator, inputs, [made], **axis))
+        return made
+
+    def number(value: NumberArray) -> str:
+        made = next(names)
+        model.graph.initializer.append(numpy_helper.from_array(value, made))
+        return made
+
+    if mixed:
+        kind = helper.tensor_dtype_to_np_dtype(_kind(model, name))
+        name = add("Log", add("Max", name, number(np.array(LEAST, kind))))
+    if tail.falls:
+        name = add("Neg", name)
+    if rank > 2:
+        name = add("Flatten", name, axis=1)
+    if tail.order != tuple(range(len(tail.order))):
+        name = add("Gather", name, number(np.array(tail.order, np.int64)), axis=1)
+    return name
+
+
+def _special_scores(model: ModelProto, name: str) -> str | None:
+    """The scores behind a LinearClassifier or two probabilities of one logit; None for others."""
+    node = producers(model.graph).get(name)
     if node is None:
-        return output
+        return None
     if node.op_type == "LinearClassifier":
-        return _linear_scores(node) or output
-    if node.op_type == "Concat":
-        return _two_class_logits(model, node) or output
-    if node.op_type not in _SOFTMAX or not _over_classes(node, opset(model)):
-        return output
-    logits = values(inferred(model).graph).get(node.input[0])
-    usable = node.input[0] in made_by and logits is not None and is_float(logits)
-    return str(node.input[0]) if usable else output
+        return _linear_scores(node)
+    return _two_class_logits(model, node) if node.op_type == "Concat" else None
 
 
-def _keeps_order(node: NodeProto) -> bool:
-    """Whether the node passes probabilities on, or divides them by their sum."""
-    sums = any(one.name == "norm" and one.s == b"L1" for one in node.attribute)
-    return node.op_type in ("Identity", "Cast") or (node.op_type == "Normalizer" and sums)
+def _kind(model: ModelProto, name: str) -> int:
+    """The element type of a value of floats."""
+    value = values(inferred(model).graph).get(name)
+    return TensorProto.FLOAT if value is None else value.type.tensor_type.elem_type
+
+
+def _flatten(value: ValueInfoProto) -> None:
+    """Makes the shape (batch, classes) of one with sizes of one."""
+    dims = value.type.tensor_type.shape.dim
+    for place in reversed(range(1, len(dims))):
+        if len(dims) > 2 and dims[place].HasField("dim_value") and dims[place].dim_value == 1:
+            del dims[place]
 
 
 def _linear_scores(node: NodeProto) -> str | None:
@@ -161,7 +220,3 @@ def _append_logits(
     model.graph.initializer.append(helper.make_tensor(weight, kind, (1, 2), row))
     model.graph.node.append(helper.make_node("MatMul", [name, weight], [logits]))
     return logits
-
-
-def _over_classes(node: NodeProto, version: int) -> bool:
-    return attribute(node, "axis", -1 if version >= 13 else 1) in (-1, 1)

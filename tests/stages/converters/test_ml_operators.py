@@ -19,7 +19,7 @@ from torch import fx
 
 from stages.errors import ModelRefused, NoNoiseSites
 from stages.onnx_file.inspection import inspect_onnx
-from stages.passes import cut_to_logits, lower_ml_operators, merge_two_class_head, normalise
+from stages.passes import cut_to_logits, lower_ml_operators, merge_last_layers, normalise
 from stages.twin import sites
 from stages.twin.convert import build_module
 from stages.types import NoiseSite
@@ -307,7 +307,7 @@ def test_the_head_takes_in_the_second_logit() -> None:
 
     operators = [node.op_type for node in model.graph.node]
     before = model.SerializeToString(deterministic=True)
-    merge_two_class_head.apply(model)
+    merge_last_layers.apply(model)
 
     assert operators == ["MatMul", "Relu", "Gemm"]
     assert model.SerializeToString(deterministic=True) == before
@@ -335,6 +335,6 @@ def test_a_layer_that_others_read_is_not_merged() -> None:
     model = graph(nodes, constants | {"row": np.array([[0, 1]], np.float32)})
     before = model.SerializeToString(deterministic=True)
 
-    merge_two_class_head.apply(model)
+    merge_last_layers.apply(model)
 
     assert model.SerializeToString(deterministic=True) == before

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from stages.errors import ModelRefused
 from stages.passes import (
     constants_to_initializers,
     cut_to_logits,
@@ -79,16 +80,6 @@ def test_cut_gives_the_logits(operator: str) -> None:
     onnx.checker.check_model(model)
     assert operators(model) == ["MatMul"]
     np.testing.assert_allclose(run(model, IMAGES), IMAGES @ WEIGHT, rtol=1e-6, atol=1e-6)
-
-
-def test_cut_keeps_a_softmax_over_samples() -> None:
-    """A softmax over another axis than the classes is part of the model."""
-    nodes = [LOGITS, helper.make_node("Softmax", ["z"], ["y"], axis=0)]
-    model = classifier(nodes, {"w": WEIGHT})
-
-    cut_to_logits.apply(model)
-
-    assert operators(model) == ["MatMul", "Softmax"]
 
 
 def test_cut_drops_label_branches() -> None:
@@ -307,13 +298,12 @@ def test_normalising_changes_no_logits(architecture: str, exporter: str) -> None
     np.testing.assert_allclose(run(plain, images.numpy()), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_softmax_of_the_input_stays() -> None:
+def test_a_softmax_of_the_input_is_no_classifier() -> None:
     """There are no logits before a softmax that reads the model's input itself."""
     model = classifier([helper.make_node("Softmax", ["x"], ["y"])], shape=("batch", 3))
 
-    cut_to_logits.apply(model)
-
-    assert operators(model) == ["Softmax"]
+    with pytest.raises(ModelRefused, match="keeps no order"):
+        cut_to_logits.apply(model)
 
 
 def test_without_one_score_output_nothing_is_cut() -> None:
@@ -331,22 +321,26 @@ def test_without_one_score_output_nothing_is_cut() -> None:
     assert model.SerializeToString(deterministic=True) == before
 
 
-@pytest.mark.parametrize(
-    ("opset", "axis", "kept"),
-    [
-        *((11, None, ["MatMul"]), (11, 0, ["MatMul", "Softmax"])),
-        *((13, None, ["MatMul"]), (13, 1, ["MatMul"]), (13, -2, ["MatMul", "Softmax"])),
-    ],
-)
-def test_the_axis_of_a_softmax_counts(opset: int, axis: int | None, kept: list[str]) -> None:
-    """The default axis changed with opset 13; only a softmax over classes is cut."""
+@pytest.mark.parametrize(("opset", "axis"), [(11, None), (13, None), (13, 1)])
+def test_a_softmax_over_classes_is_cut(opset: int, axis: int | None) -> None:
+    """The default axis changed with opset 13."""
     attributes = {} if axis is None else {"axis": axis}
     softmax = helper.make_node("Softmax", ["z"], ["y"], **attributes)
     model = classifier([LOGITS, softmax], {"w": WEIGHT}, opset=opset)
 
     cut_to_logits.apply(model)
 
-    assert operators(model) == kept
+    assert operators(model) == ["MatMul"]
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(11, 0), (13, 0), (13, -2)])
+def test_a_softmax_over_samples_is_refused(opset: int, axis: int) -> None:
+    """It mixes the samples of a batch, so that no sample has scores of its own."""
+    softmax = helper.make_node("Softmax", ["z"], ["y"], axis=axis)
+    model = classifier([LOGITS, softmax], {"w": WEIGHT}, opset=opset)
+
+    with pytest.raises(ModelRefused, match="keeps no order"):
+        cut_to_logits.apply(model)
 
 
 def test_a_name_a_branch_defines_itself_stays() -> None:
