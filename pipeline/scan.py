@@ -103,8 +103,10 @@ def _published(
     config: ScanConfig,
     note: Note,
 ) -> Iterator[Statistic]:
-    """What the paper's noise, mask and algorithm say, where they are enabled."""
+    """What the paper's noise, mask and algorithm say of a net with one last layer."""
     twin, samples, sites, seed = subject.twin, subject.samples, subject.sites, config.seed
+    if twin.features is None:
+        return
     if config.feature_mask.enabled:
         sweep = next(each.sweep for each in results.values() if each.sweep)
         given = config.untargeted_noise.epsilon

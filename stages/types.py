@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import fx
 
+from stages.errors import NoNoiseSites
 from stages.verdict_label import Label
 
 Floats = npt.NDArray[np.float32]
@@ -121,7 +122,8 @@ class TorchTwin:
     """The differentiable torch copy of an ONNX model, in eval mode, and where to touch it.
 
     `features` and `classifier` are fx node names: the last feature map before pooling, and the
-    final layer that turns features into K logits. `sites` are ordered from input to output.
+    final layer that turns features into K logits; None where several layers do. `sites` are ordered
+    from input to output.
     """
 
     module: fx.GraphModule
@@ -130,8 +132,19 @@ class TorchTwin:
     classes: int
     trainable_share: float
     sites: tuple[NoiseSite, ...]
-    features: str
-    classifier: str
+    features: str | None
+    classifier: str | None
+
+    @property
+    def feature_map(self) -> str:
+        """The node of the features that one last layer reads.
+
+        Raises:
+            NoNoiseSites: there are several last layers.
+        """
+        if self.features is None:
+            raise NoNoiseSites("several last layers compute the logits, so no features are theirs")
+        return self.features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

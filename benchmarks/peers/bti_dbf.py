@@ -148,7 +148,7 @@ class Inversion:
     ) -> None:
         twin = replace(twin, module=copy.deepcopy(twin.module))
         inputs = [node for node in twin.module.graph.nodes if node.op == "placeholder"]
-        features = fx_graph.node_named(twin.module, twin.features)
+        features = fx_graph.node_named(twin.module, twin.feature_map)
         self.config = config
         self.body = fx_graph.part(twin.module, inputs, features).eval()
         self.head = head_of(twin).eval()

@@ -277,6 +277,6 @@ def _twin_facts(twin: TwinSummary) -> dict[str, object]:
     return {
         "classes": twin.classes,
         "sites": f"{len(twin.sites)} with {channels:,} channels",
-        "features": twin.features,
-        "classifier": twin.classifier,
+        "features": twin.features or "several layers read them",
+        "classifier": twin.classifier or "several last layers: the head probe says nothing",
     }

@@ -8,7 +8,7 @@ numbers as there are classes could hide the margins from a search without moving
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
@@ -17,7 +17,12 @@ from stages.passes.bounds import Bounds
 from stages.passes.onnx_graph import constants, inferred, producers, shape_of, values
 from stages.passes.score_tail import Tail, class_count
 
-WEIGHTED = frozenset(["Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "LinearClassifier"])
+WEIGHTED = frozenset(
+    [
+        *("Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "LinearClassifier"),
+        *("MatMulInteger", "ConvInteger"),
+    ]
+)
 LINEAR = frozenset(
     [
         *("Add", "Sub", "Sum", "Mean", "Neg", "Identity", "Cast", "Dropout", "Concat", "Split"),
@@ -47,7 +52,7 @@ def tangled(model: ModelProto, tail: Tail, output: ValueInfoProto) -> bool:
         if node is None or name in seen or name in fixed or node.op_type in WEIGHTED:
             continue
         seen.add(name)
-        if not _is_linear(node, fixed) and _is_narrow(typed.get(name), classes):
+        if not _is_linear(node, fixed, made_by) and _is_narrow(typed.get(name), classes):
             if node.op_type not in PROBABILITIES or name == tail.name:
                 raise ModelRefused(
                     f"`{node.op_type}` (node `{node.name or name}`) changes the scores after the"
@@ -60,11 +65,22 @@ def tangled(model: ModelProto, tail: Tail, output: ValueInfoProto) -> bool:
     return mixed and Bounds(graph).of(tail.name)[0] >= 0
 
 
-def _is_linear(node: NodeProto, fixed: Container[str]) -> bool:
+def _is_linear(node: NodeProto, fixed: Container[str], made_by: Mapping[str, NodeProto]) -> bool:
     """Whether the node is linear in what depends on the input."""
     if node.op_type in ("Mul", "Div"):
-        return any(name in fixed for name in node.input)
+        return any(_is_scale(name, fixed, made_by) for name in node.input)
     return node.op_type in LINEAR
+
+
+def _is_scale(name: str, fixed: Container[str], made_by: Mapping[str, NodeProto]) -> bool:
+    """Whether a value is constant, or the scale of a quantised tensor times a constant."""
+    node = made_by.get(name)
+    if name in fixed or node is None:
+        return name in fixed
+    if node.op_type == "DynamicQuantizeLinear":
+        return bool(name == node.output[1])
+    arranged = node.op_type in ("Mul", "Cast", "Reshape", "Unsqueeze", "Identity")
+    return arranged and all(_is_scale(one, fixed, made_by) for one in node.input)
 
 
 def _is_narrow(value: ValueInfoProto | None, classes: int | None) -> bool:

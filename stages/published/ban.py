@@ -88,7 +88,7 @@ class Ban:
     ) -> None:
         module = copy.deepcopy(twin.module).train()
         inputs = [node for node in module.graph.nodes if node.op == "placeholder"]
-        features = fx_graph.node_named(module, twin.features)
+        features = fx_graph.node_named(module, twin.feature_map)
         self.config = config
         self.twin = twin
         self.body = fx_graph.part(module, inputs, features).train()

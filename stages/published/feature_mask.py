@@ -106,7 +106,7 @@ def fit_mask(
 
 def head_of(twin: TorchTwin) -> fx.GraphModule:
     """The part of the twin that turns features (N, F) into logits (N, K)."""
-    features = fx_graph.node_named(twin.module, twin.features)
+    features = fx_graph.node_named(twin.module, twin.feature_map)
     return fx_graph.part(twin.module, [features], fx_graph.output_of(twin.module))
 
 
@@ -115,7 +115,7 @@ def features_of(
 ) -> torch.Tensor:
     """Features (N, F) of images (N, *input shape), with some node outputs edited."""
     inputs = [node for node in twin.module.graph.nodes if node.op == "placeholder"]
-    body = fx_graph.part(twin.module, inputs, fx_graph.node_named(twin.module, twin.features))
+    body = fx_graph.part(twin.module, inputs, fx_graph.node_named(twin.module, twin.feature_map))
     with torch.no_grad():
         return in_chunks(lambda rows: fx_graph.run(body, rows.to(twin.device), edits=edits), images)
 

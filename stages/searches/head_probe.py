@@ -7,7 +7,8 @@ samples give, go straight into the last layer h of the net. For every class,
 
 in logit gaps. A trigger's feature adds to the target's row of the last layer without taking from
 its own features, so a backdoored head answers with the target too often. It costs no gradient. Two
-lines of an attacker who knows of it switch it off, so it adds evidence and never acquits.
+lines of an attacker who knows of it switch it off, so it adds evidence and never acquits. Of a net
+with several last layers it says nothing.
 Source: the idea is HTell's (arXiv 2605.18908, abstract alone); draws and statistic are ours.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from stages.searches import margins
@@ -89,15 +91,20 @@ class HeadProbe:
         """The mean answers, in logit gaps."""
         gap = margins.logit_gap(state.ground.clean.logits)
         values: Floats = self.reached(state) / gap
+        targets = () if np.isnan(values).all() else (most(values),)
         return SearchResult(
-            statistics={"share": values}, targets=(most(values),), effort=self.effort(state)
+            statistics={"share": values}, targets=targets, effort=self.effort(state)
         )
 
 
 @torch.no_grad()
 def _answers(subject: Subject, config: HeadProbeConfig, seed: int) -> torch.Tensor:
-    """Mean logits (K,) of random features, less their mean over the classes."""
+    """Mean logits (K,) of random features, less their mean over the classes; NaN without one last
+    layer.
+    """
     twin = subject.twin
+    if twin.classifier is None:
+        return torch.full((twin.classes,), torch.nan)
     last = fx_graph.node_named(twin.module, twin.classifier)
     entry = last.all_input_nodes[0]
     head = fx_graph.part(twin.module, [entry], fx_graph.output_of(twin.module))

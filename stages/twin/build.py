@@ -29,7 +29,7 @@ def make_twin(
         device=device,
         classes=split.classes,
         trainable_share=trainable_share(module),
-        sites=sites.find_sites(module, probe, split.classifier),
+        sites=sites.find_sites(module, probe, split.last),
         features=split.features,
         classifier=split.classifier,
     )

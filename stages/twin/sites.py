@@ -11,11 +11,15 @@ Source: BAN (arXiv 2405.19928), section 4; the re-synthesis for folded graphs is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from onnx2torch.node_converters.gemm import OnnxGemm
+from onnx2torch.node_converters.matmul import OnnxMatMul
 from torch import fx, nn
 
+from stages.converters.convolution import FunctionalConv
 from stages.converters.reduce import Reduce
 from stages.errors import NoNoiseSites
 from stages.stage import stage
@@ -46,40 +50,64 @@ POOLS_AND_SHAPES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The final layer of a classifier, the feature map it reads, and the number of classes."""
+    """The last layers of a net and its number of classes; with one last layer, its classifier, also
+    the feature map that it reads.
+    """
 
-    features: str
-    classifier: str
+    last: tuple[str, ...]
+    features: str | None
+    classifier: str | None
     classes: int
 
 
 def find_split(module: fx.GraphModule, images: torch.Tensor) -> Split:
     """Where features end and the head begins: the last feature map before pooling and flattening.
 
-    `images` is a batch of two or more inputs, (N, *input shape).
+    `images` is a batch of two or more inputs, (N, *input shape). Of several last layers, as those
+    of an ensemble or of heads that are averaged, none is the classifier.
 
     Raises:
-        NoNoiseSites: when no single final layer computes the logits.
+        NoNoiseSites: when no layer with weights computes the logits, or the first one does.
     """
     shapes = fx_graph.shapes(module, images)
     output = fx_graph.output_of(module)
-    classifier = _classifier(module, output)
-    features = _features(module, classifier)
-    return Split(features=features.name, classifier=classifier.name, classes=shapes[output][-1])
+    last = _last_layers(module, output)
+    alone = last[0] if len(last) == 1 and _has_weights(module, last[0]) else None
+    features = [_features(module, node) for node in last]
+    return Split(
+        last=tuple(node.name for node in last),
+        features=None if alone is None else features[0].name,
+        classifier=None if alone is None else alone.name,
+        classes=shapes[output][-1],
+    )
 
 
-def _classifier(module: fx.GraphModule, output: fx.Node) -> fx.Node:
-    node = output
-    while not _has_weights(module, node):
-        inputs = _data_inputs(node)
-        if len(inputs) != 1:
+def _last_layers(module: fx.GraphModule, output: fx.Node) -> list[fx.Node]:
+    """The layers with weights that the logits are computed from with no other between."""
+    found: dict[fx.Node, None] = {}
+    seen, waiting = {output}, [output]
+    while waiting:
+        node = waiting.pop()
+        if _has_weights(module, node) or _multiplies_by_constant(module, node):
+            found[node] = None
+            continue
+        if node.op == "placeholder":
             raise NoNoiseSites(
-                f"no split into features and classifier: `{node.name}` joins {len(inputs)} values"
-                " before a final linear layer is reached; expected one linear layer or 1×1"
-                " convolution that computes the logits"
+                "no split into features and classifier: the model's input reaches the scores"
+                " around all layers with weights; expected a network whose last layer computes them"
             )
-        (node,) = inputs
-    return node
+        fresh = [used for used in _data_inputs(node) if used not in seen]
+        seen.update(fresh)
+        waiting.extend(fresh)
+    if not found:
+        raise NoNoiseSites("no split into features and classifier: no layer has weights")
+    return list(found)
+
+
+def _multiplies_by_constant(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether the node is a product with weights that is no layer of its own."""
+    product = isinstance(_layer(module, node), (OnnxGemm, OnnxMatMul, FunctionalConv))
+    return product and any(used.op == "get_attr" for used in node.all_input_nodes)
 
 
 def _features(module: fx.GraphModule, classifier: fx.Node) -> fx.Node:
@@ -95,23 +123,23 @@ def _features(module: fx.GraphModule, classifier: fx.Node) -> fx.Node:
 
 
 def find_sites(
-    module: fx.GraphModule, images: torch.Tensor, classifier: str
+    module: fx.GraphModule, images: torch.Tensor, last: Sequence[str]
 ) -> tuple[NoiseSite, ...]:
-    """The noise sites from input to output; never the final classifier.
+    """The noise sites from input to output; never one of the last layers.
 
-    Only what lies between the input and the final classifier counts: a BatchNorm that merely
+    Only what lies between the input and the last layers counts: a BatchNorm that merely
     standardises weights carries no neuron.
 
     Raises:
         NoNoiseSites: when there is none.
     """
     shapes = fx_graph.shapes(module, images)
-    ahead = fx_graph.ancestors(fx_graph.node_named(module, classifier))
+    ahead = set().union(*(fx_graph.ancestors(fx_graph.node_named(module, one)) for one in last))
     sites = [
         site
         for node in module.graph.nodes
         if node in ahead
-        and node.name != classifier
+        and node.name not in last
         and node in shapes
         and _reads_input(node)
         and (site := _site(module, node, shapes[node])) is not None

@@ -14,8 +14,8 @@ class TwinSummary:
     classes: int
     trainable_share: float
     sites: tuple[NoiseSite, ...]
-    features: str
-    classifier: str
+    features: str | None
+    classifier: str | None
     device: str
 
 

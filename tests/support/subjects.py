@@ -129,7 +129,7 @@ def _subject(model: bytes, samples: CleanSamples) -> Subject:
         device=torch.device("cpu"),
         classes=split.classes,
         trainable_share=trainable_share(module),
-        sites=sites.find_sites(module, probe, split.classifier),
+        sites=sites.find_sites(module, probe, split.last),
         features=split.features,
         classifier=split.classifier,
     )

@@ -101,7 +101,7 @@ def _with_sites(module: fx.GraphModule, probe: torch.Tensor, digest: str) -> Tor
         device=torch.device("cpu"),
         classes=split.classes,
         trainable_share=trainable_share(module),
-        sites=sites.find_sites(module, probe, split.classifier),
+        sites=sites.find_sites(module, probe, split.last),
         features=split.features,
         classifier=split.classifier,
     )

@@ -85,8 +85,7 @@ def test_noise_sites_and_features_stay(architecture: str) -> None:
         module = build_module(normalise(one))
         split = sites.find_split(module, images)
         kinds = [
-            (site.kind, site.channels)
-            for site in sites.find_sites(module, images, split.classifier)
+            (site.kind, site.channels) for site in sites.find_sites(module, images, split.last)
         ]
         found.append((type(module.get_submodule(_target(module, split.features))), kinds))
 

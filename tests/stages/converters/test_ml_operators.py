@@ -102,7 +102,7 @@ def test_linear_models_have_no_neurons(name: str, classes: int, zipmap: bool) ->
 
 def _places(module: fx.GraphModule) -> tuple[NoiseSite, ...]:
     split = sites.find_split(module, torch.from_numpy(ROWS))
-    return sites.find_sites(module, torch.from_numpy(ROWS), split.classifier)
+    return sites.find_sites(module, torch.from_numpy(ROWS), split.last)
 
 
 def test_scores_without_probabilities_are_kept() -> None:

@@ -101,7 +101,7 @@ def test_noise_sites_are_those_of_the_float_model(architecture: str, way: str) -
     kinds = []
     for module in (twin_of(architecture, way), original):
         split = sites.find_split(module, images)
-        found = sites.find_sites(module, images, split.classifier)
+        found = sites.find_sites(module, images, split.last)
         kinds.append([(site.channels, site.axis) for site in found])
 
     # a linear layer before a BatchNorm is a product and an addition here, so it stays a site
@@ -207,6 +207,7 @@ def dynamic(*after: NodeProto, scales: list[str] | None = None) -> ModelProto:
     constants = {"w": WHOLE, "v": np.array([1, 0, -1], np.int8), "t": np.array(0.1, np.float32)}
     constants["u"] = np.array([0.1, 0.2, 0.3], np.float32)
     constants["odd"] = np.array([[0.1], [0.2], [0.3], [0.4], [0.5]], np.float32)
+    constants["mix"] = np.arange(9, dtype=np.float32).reshape(3, 3) / 4
     return small(nodes, constants)
 
 
@@ -226,8 +227,8 @@ def test_scaled_products_become_floats(scales: list[str]) -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        dynamic(NODE("Relu", ["f"], ["y"])),
-        dynamic(NODE("Mul", ["f", "f"], ["y"])),
+        dynamic(NODE("Relu", ["f"], ["h"]), NODE("MatMul", ["h", "mix"], ["y"])),
+        dynamic(NODE("Mul", ["f", "f"], ["h"]), NODE("MatMul", ["h", "mix"], ["y"])),
         dynamic(NODE("Mul", ["f", "s"], ["y"])),
         dynamic(NODE("Mul", ["f", "both"], ["y"]), scales=["s", "s"]),
         dynamic(NODE("Mul", ["f", "both"], ["y"]), scales=["s", "odd"]),

@@ -16,6 +16,10 @@ from tests.support import zoo
 
 LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)
 
+MIX: list[list[float]] = [[1, 2], [3, 4]]
+LAST = helper.make_node("MatMul", ["last", "mix"], ["y"])
+"""A last layer, without which a graph of this size would be all tail."""
+
 
 def twin(architecture: str, exporter: str) -> torch.fx.GraphModule:
     """The twin of an export of the zoo."""
@@ -81,7 +85,8 @@ def test_what_is_no_weight_stays_a_buffer() -> None:
             helper.make_node("Add", ["e", "beta"], ["f"]),
             helper.make_node("Add", ["f", "mask"], ["g"]),
             helper.make_node("Softmax", ["g"], ["h"]),
-            helper.make_node("Add", ["h", "epsilon"], ["y"]),
+            helper.make_node("Add", ["h", "epsilon"], ["last"]),
+            LAST,
         ],
         {
             "pixel_mean": [1, 2],
@@ -92,13 +97,14 @@ def test_what_is_no_weight_stays_a_buffer() -> None:
             "beta": [13, 14],
             "mask": [0, 0],
             "epsilon": [0.5],
+            "mix": MIX,
         },
     )
 
     module = build_module(model)
 
     weights = sorted(one.detach().sum().item() for one in module.parameters())
-    assert weights == [23.0, 26.0, 27.0]
+    assert weights == [10.0, 23.0, 26.0, 27.0]
     assert trainable_share(module) == 1.0
 
 
@@ -107,12 +113,13 @@ def test_a_weight_that_stays_a_buffer_costs_its_share() -> None:
     model = tiny(
         [
             helper.make_node("MatMul", ["x", "weight"], ["a"]),
-            helper.make_node("Max", ["a", "floor"], ["y"]),
+            helper.make_node("Max", ["a", "floor"], ["last"]),
+            LAST,
         ],
-        {"weight": [[5, 6], [7, 8]], "floor": [1, 2]},
+        {"weight": [[5, 6], [7, 8]], "floor": [1, 2], "mix": MIX},
     )
 
-    assert trainable_share(build_module(model)) == pytest.approx(4 / 6)
+    assert trainable_share(build_module(model)) == pytest.approx(8 / 10)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +164,7 @@ def test_a_module_without_weights_has_share_zero() -> None:
 
 def test_missing_converters_are_named() -> None:
     """An operator without counterpart is named with opset and node."""
-    model = tiny([helper.make_node("Hardmax", ["x"], ["y"])], {})
+    model = tiny([helper.make_node("Hardmax", ["x"], ["last"]), LAST], {"mix": MIX})
 
     with pytest.raises(
         ConversionError, match=r"`Hardmax` at opset 17 \(node `Hardmax_0_`\): there"
@@ -168,8 +175,10 @@ def test_missing_converters_are_named() -> None:
 def test_refused_nodes_are_named() -> None:
     """A converter that refuses a node's attributes is named with its reason."""
     ones: list[float] = [1, 1]
-    node = helper.make_node("BatchNormalization", ["z", "o", "o", "o", "o"], ["y"], training_mode=1)
-    model = tiny([helper.make_node("Relu", ["x"], ["z"]), node], {"o": ones})
+    node = helper.make_node(
+        "BatchNormalization", ["z", "o", "o", "o", "o"], ["last"], training_mode=1
+    )
+    model = tiny([helper.make_node("Relu", ["x"], ["z"]), node, LAST], {"o": ones, "mix": MIX})
 
     with pytest.raises(ConversionError, match=r"node `BatchNormalization_1_`\): .* statistics"):
         build_module(model)
@@ -177,7 +186,7 @@ def test_refused_nodes_are_named() -> None:
 
 def test_a_graph_onnx2torch_cannot_put_together_is_refused() -> None:
     """Where every node converts alone but not the whole, the model is named as the reason."""
-    model = tiny([helper.make_node("Relu", ["x"], ["y"])], {})
+    model = tiny([helper.make_node("Relu", ["x"], ["last"]), LAST], {"mix": MIX})
     model.graph.output[0].name = "x"
 
     with pytest.raises(ConversionError, match=r"convert the model at opset 17: .*`x`; export"):
@@ -187,7 +196,7 @@ def test_a_graph_onnx2torch_cannot_put_together_is_refused() -> None:
 @pytest.mark.parametrize(("opset", "advice"), [(17, "without it"), (20, "at opset 17")])
 def test_advice_fits_the_opset(opset: int, advice: str) -> None:
     """At the opset onnx2torch covers best the advice is another model, elsewhere that opset."""
-    model = tiny([helper.make_node("Hardmax", ["x"], ["y"])], {})
+    model = tiny([helper.make_node("Hardmax", ["x"], ["last"]), LAST], {"mix": MIX})
     model.opset_import[0].version = opset
 
     with pytest.raises(ConversionError, match=f"export the model {advice}"):
@@ -207,7 +216,8 @@ def test_a_tied_weight_stays_the_same_number_twice() -> None:
     """A weight that two layers share becomes two Parameters of equal value."""
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["a"]),
-        helper.make_node("MatMul", ["a", "w"], ["y"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("MatMul", ["b", "w"], ["y"]),
     ]
 
     module = build_module(tiny(nodes, {"w": [[1, 2], [3, 4]]}))

@@ -101,16 +101,25 @@ def test_linear_model_has_no_sites() -> None:
         sites.find_split(module, torch.zeros(3, 4))
 
 
-def test_two_heads_have_no_split() -> None:
-    """Logits that join two layers have no single head, and the error names the joint."""
+def test_of_two_last_layers_neither_is_the_classifier() -> None:
+    """Heads that are averaged, or joined, leave the layers before both of them for noise."""
 
     class TwoHeads(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, *, joined: bool) -> None:
             super().__init__()
-            self.one, self.two = nn.Linear(4, 3), nn.Linear(4, 3)
+            self.body, self.joined = nn.Linear(4, 6), joined
+            self.one, self.two = nn.Linear(6, 3), nn.Linear(6, 3)
 
         def forward(self, values: torch.Tensor) -> torch.Tensor:
-            return self.one(values) + self.two(values)
+            features = self.body(values).relu()
+            one, two = self.one(features), self.two(features)
+            return torch.cat([one, two], 1) if self.joined else (one + two) / 2
 
-    with pytest.raises(NoNoiseSites, match="`add` joins 2 values"):
-        sites.find_split(fx.symbolic_trace(TwoHeads()), torch.zeros(3, 4))
+    for joined in (False, True):
+        module = fx.symbolic_trace(TwoHeads(joined=joined))
+        split = sites.find_split(module, torch.zeros(3, 4))
+        found = sites.find_sites(module, torch.zeros(3, 4), split.last)
+
+        assert (split.classifier, split.features) == (None, None)
+        assert (set(split.last), split.classes) == ({"one", "two"}, 6 if joined else 3)
+        assert [site.node for site in found] == ["body"]
