@@ -25,6 +25,7 @@ from stages.converters import (
     resize,
     slicing,
     split,
+    steps,
 )
 
 _REPLACEMENTS = (
@@ -38,6 +39,8 @@ _REPLACEMENTS = (
     indexing,
     pad,
     split,
+    steps,
+    cast,
     reduce,
     resize,
 )
@@ -50,6 +53,6 @@ def register() -> None:
     """
     for replacement in _REPLACEMENTS:
         replacement.register()
-    for addition in (activation, cast, attention, counting, quantisation):
+    for addition in (activation, attention, counting, quantisation):
         addition.register()
     aliases.register()
