@@ -26,6 +26,7 @@ from stages.converters import (
     slicing,
     split,
     steps,
+    whole_numbers,
 )
 
 _REPLACEMENTS = (
@@ -41,6 +42,7 @@ _REPLACEMENTS = (
     split,
     steps,
     cast,
+    whole_numbers,
     reduce,
     resize,
 )

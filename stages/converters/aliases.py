@@ -5,13 +5,13 @@ from __future__ import annotations
 from stages.converters import registration
 
 SAME = (
-    *("Abs", "Acos", "Add", "And", "ArgMax", "ArgMin", "Asin", "Atan", "Concat"),
-    *("ConstantOfShape", "ConvTranspose", "Cos", "Div", "Elu", "Equal", "Erf"),
+    *("Abs", "Acos", "And", "ArgMax", "ArgMin", "Asin", "Atan", "Concat"),
+    *("ConstantOfShape", "ConvTranspose", "Cos", "Elu", "Equal", "Erf"),
     *("Exp", "EyeLike", "Flatten", "Gather", "GatherElements", "Gemm", "Greater"),
     *("GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "IsInf"),
-    *("IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mul", "Neg"),
+    *("IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Neg"),
     *("Not", "Or", "PRelu", "Pow", "Range", "Reciprocal", "Relu", "ScatterND", "Selu"),
-    *("Shape", "Sigmoid", "Sin", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Sum"),
+    *("Shape", "Sigmoid", "Sin", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sum"),
     *("Tan", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"),
 )
 """An operator whose inputs or attributes changed meaning must not be listed."""
