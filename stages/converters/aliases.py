@@ -12,7 +12,7 @@ SAME = (
     *("IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Neg"),
     *("Not", "Or", "PRelu", "Pow", "Range", "Reciprocal", "Relu", "ScatterND", "Selu"),
     *("Shape", "Sigmoid", "Sin", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sum"),
-    *("Tan", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"),
+    *("Tan", "Tanh", "Tile", "Transpose", "Unsqueeze", "Xor"),
 )
 """An operator whose inputs or attributes changed meaning must not be listed."""
 

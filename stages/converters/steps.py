@@ -1,4 +1,4 @@
-"""Steps that the gradient passes straight through: Ceil, Floor, Sign and comparisons.
+"""Steps that the gradient passes straight through: Ceil, Floor, Sign and thresholds.
 
 A step has no slope, and no trigger could be found by gradient through one. So the values are exact,
 and the gradient is that of the number before the step, at any distance from it, as the scale of an
@@ -15,12 +15,13 @@ from collections.abc import Callable
 import torch
 from onnx import TensorProto
 from onnx2torch.node_converters.comparisons import OnnxCompare
+from onnx2torch.node_converters.where import OnnxWhere
 from onnx2torch.onnx_graph import OnnxGraph, ValueType
 from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OperationConverterResult
 from torch import nn
 
-from stages.converters.registration import install, result
+from stages.converters.registration import constant, install, result
 
 RISING = frozenset(["Greater", "GreaterOrEqual"])
 """Comparisons that become true as the first number grows."""
@@ -88,6 +89,22 @@ class Indicator(nn.Module):
         return passing(values, x - y if self._rising else y - x)
 
 
+class Choice(nn.Module):
+    """One number where a comparison is true and another elsewhere, with the gradient of both."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__()
+        self._indicator = Indicator(operator, torch.float32)
+
+    def forward(
+        self, x: torch.Tensor, y: torch.Tensor, true: torch.Tensor, false: torch.Tensor
+    ) -> torch.Tensor:
+        """The numbers, in the shape that all broadcast to."""
+        indicator = self._indicator(x, y)
+        values = torch.where(indicator.detach() > 0, true, false)
+        return passing(values, indicator * (true - false))
+
+
 def comparison(graph: OnnxGraph, name: str) -> OnnxNode | None:
     """The comparison that gives the truth value, if the gradient must go through it."""
     if graph.value_type(name) is not ValueType.NODE_OUTPUT:
@@ -104,7 +121,22 @@ def _convert_step(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     return result(Step(node.operation_type, passes=passes), node)
 
 
+def convert_choice(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    """A choice; between two finite constants of floats, one that lets the gradient through."""
+    compared = comparison(graph, node.input_values[0])
+    branches = [constant(graph, node, index) for index in (1, 2)]
+    if compared is None or not all(one is not None and _is_real(one) for one in branches):
+        return result(OnnxWhere(), node)
+    names = [*compared.input_values, *node.input_values[1:]]
+    return result(Choice(compared.operation_type), node, names)
+
+
+def _is_real(numbers: torch.Tensor) -> bool:
+    return numbers.is_floating_point() and bool(numbers.isfinite().all())
+
+
 def register() -> None:
-    """Registers the three for all versions; a Cast reads the comparisons."""
+    """Registers the three and Where for all versions; a Cast reads the comparisons as well."""
     for operator in _FUNCTIONS:
         install(operator, _convert_step)
+    install("Where", convert_choice)

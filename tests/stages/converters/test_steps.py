@@ -22,6 +22,7 @@ BEGINNINGS = [
         for name in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
         for pair in ("x, half", "half, x", "x, each")
     ),
+    "c = LessOrEqual(x, each) v = Where(c, half, each)",
     "c = Greater(x, half) d = Less(x, half) e = Cast<to=1>(c) f = Cast<to=1>(d) v = Sub(e, f)",
     "c = Greater(x, half) f = Cast<to=1>(c) n = Not(c) b = Cast<to=1>(n) v = Concat<axis=1>(f, b)",
 ]
@@ -29,7 +30,12 @@ BEGINNINGS = [
 
 def logits(text: str, x: Array, *, plain: bool = False) -> tuple[Array, Array, Array]:
     """Logits of onnxruntime and of the twin, and the gradient of the sum of the twin's."""
-    constants = {"half": real(127.5), "each": np.abs(draw(3, 1, 1)) * 100, "line": ints(0, -1)}
+    constants = {
+        "half": real(127.5),
+        "zero": real(0),
+        "each": np.abs(draw(3, 1, 1)) * 100,
+        "line": ints(0, -1),
+    }
     width = 90 * (2 if "Concat" in text else 1)
     model = model_of(case(f"{text} {LAYER}", x, w=draw(width, 5), **constants))
     images = torch.tensor(x, requires_grad=True)
@@ -51,11 +57,17 @@ def test_a_step_is_exact_and_passes_the_gradient(text: str, plain: bool) -> None
 
 @pytest.mark.parametrize(
     ("text", "rising"),
-    [("c = Greater(x, half)", 1), ("c = Less(half, x)", 1), ("c = LessOrEqual(x, half)", -1)],
+    [
+        ("c = Greater(x, half) v = Cast<to=1>(c)", 1),
+        ("c = Less(half, x) v = Cast<to=1>(c)", 1),
+        ("c = LessOrEqual(x, half) v = Cast<to=1>(c)", -1),
+        ("c = Less(x, half) v = Where(c, zero, half)", 127.5),
+        ("c = Less(x, half) v = Where(c, half, zero)", -127.5),
+    ],
 )
-def test_the_gradient_points_across_the_threshold(text: str, rising: int) -> None:
+def test_the_gradient_points_across_the_threshold(text: str, rising: float) -> None:
     """It has the sign of the change that crossing the threshold upwards makes."""
-    _, _, through = logits(f"{text} v = Cast<to=1>(c)", IMAGES)
+    _, _, through = logits(text, IMAGES)
     _, _, past = logits("v = Identity(x)", IMAGES)
 
     np.testing.assert_allclose(through, rising * past, rtol=1e-5)
@@ -90,3 +102,18 @@ def test_infinities_stay() -> None:
     assert found.tolist() == [[0.0, float("inf"), -float("inf")]]
     assert x.grad is not None
     assert x.grad.tolist() == [[1.0, 0.0, 0.0]]
+
+
+def test_a_mask_of_infinities_stays_flat() -> None:
+    """A choice between zero and minus infinity is exact and has no gradient of its own."""
+    text = "c = Greater(x, half) m = Where(c, zero, low) z = Mul(x, zero) y = Add(z, m)"
+    numbers = {"half": real(127.5), "zero": real(0), "low": real(-np.inf)}
+    model = model_of(case(text, IMAGES, **numbers))
+    x = torch.tensor(IMAGES, requires_grad=True)
+
+    found = build_module(model)(x)
+    found[IMAGES > 127.5].sum().backward()
+
+    np.testing.assert_array_equal(found.detach().numpy(), by_onnxruntime(model, IMAGES))
+    assert x.grad is not None
+    assert bool((x.grad == 0).all())
