@@ -25,6 +25,8 @@ from stages.converters import (
     resize,
     slicing,
     split,
+    steps,
+    whole_numbers,
 )
 
 _REPLACEMENTS = (
@@ -38,6 +40,9 @@ _REPLACEMENTS = (
     indexing,
     pad,
     split,
+    steps,
+    cast,
+    whole_numbers,
     reduce,
     resize,
 )
@@ -50,6 +55,6 @@ def register() -> None:
     """
     for replacement in _REPLACEMENTS:
         replacement.register()
-    for addition in (activation, cast, attention, counting, quantisation):
+    for addition in (activation, attention, counting, quantisation):
         addition.register()
     aliases.register()

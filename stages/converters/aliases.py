@@ -5,14 +5,14 @@ from __future__ import annotations
 from stages.converters import registration
 
 SAME = (
-    *("Abs", "Acos", "Add", "And", "ArgMax", "ArgMin", "Asin", "Atan", "Cast", "Ceil", "Concat"),
-    *("ConstantOfShape", "ConvTranspose", "Cos", "Div", "Elu", "Equal", "Erf"),
-    *("Exp", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "Gemm", "Greater"),
+    *("Abs", "Acos", "And", "ArgMax", "ArgMin", "Asin", "Atan", "Concat"),
+    *("ConstantOfShape", "ConvTranspose", "Cos", "Elu", "Equal", "Erf"),
+    *("Exp", "EyeLike", "Flatten", "Gather", "GatherElements", "Gemm", "Greater"),
     *("GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "IsInf"),
-    *("IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mul", "Neg"),
+    *("IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Neg"),
     *("Not", "Or", "PRelu", "Pow", "Range", "Reciprocal", "Relu", "ScatterND", "Selu"),
-    *("Shape", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Sum"),
-    *("Tan", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"),
+    *("Shape", "Sigmoid", "Sin", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sum"),
+    *("Tan", "Tanh", "Tile", "Transpose", "Unsqueeze", "Xor"),
 )
 """An operator whose inputs or attributes changed meaning must not be listed."""
 

@@ -76,7 +76,7 @@ def of_layers() -> list[Refusal]:
 def of_others() -> list[Refusal]:
     """Padding, resizing, quantisation and more."""
     symmetric = 'y = Resize<coordinate_transformation_mode="half_pixel_symmetric">'
-    kept = 'y = Resize<keep_aspect_ratio_policy="not_larger">'
+    region = 'y = Resize<coordinate_transformation_mode="tf_crop_and_resize">'
     dynamic = "q, s, z = DynamicQuantizeLinear(x)"
     return [
         ("mode `mirror`", case('y = Pad<mode="mirror">(x, p)', p=ints(*[0] * 8))),
@@ -84,13 +84,14 @@ def of_others() -> list[Refusal]:
             "reduction",
             case('y = ScatterND<reduction="add">(x, i, x)', ROWS, i=ints(0, 1, 2)[:, None]),
         ),
-        ("mode `cubic`", case('y = Resize<mode="cubic">(x, , s)', s=np.ones(4, np.float32))),
         (
             "`half_pixel_symmetric`",
             case(f"{symmetric}(x, , s)", opset=19, s=np.ones(4, np.float32)),
         ),
-        ("smooths", case("y = Resize<antialias=1>(x, , s)", opset=18, s=np.ones(4, np.float32))),
-        ("aspect ratio", case(f"{kept}(x, , , s)", opset=18, s=ints(2, 4, 3, 3))),
+        (
+            "region that is computed",
+            case(f"{region}(x, late_r, s)", late_r=draw(8), s=np.ones(4, np.float32)),
+        ),
         ("without scales", case("y = Resize(x)", opset=13)),
         ("FLOAT8", case("y = QuantizeLinear<output_dtype=17>(x, s)", opset=23, s=real(1))),
         ("all computed", case(f"{dynamic} y = MatMulInteger(q, q)", draw(3, 3))),

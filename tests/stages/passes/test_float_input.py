@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from pipeline.intake.untrusted import describe
@@ -64,6 +65,18 @@ def test_the_twin_reads_floats_and_follows_the_file(kind: int, tmp_path: Path) -
     assert proven.max_rel < 1e-6
     confirm_parity(artifact, module, samples, proven)
     assert describe(path).parity.max_rel < 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_reaches_every_pixel(kind: int) -> None:
+    """A change of any pixel shows in the scores, although the file reads whole numbers."""
+    random = np.random.default_rng(1)
+    images = torch.tensor(random.uniform(0, 100, (8, *PIXELS)).astype(np.float32))
+
+    build_module(normalise(classifier(kind)))(images.requires_grad_()).square().sum().backward()
+
+    assert images.grad is not None
+    assert bool((images.grad != 0).all())
 
 
 def test_a_float_input_stays_and_twice_is_once() -> None:

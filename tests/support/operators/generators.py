@@ -93,4 +93,22 @@ def resizes() -> list[Case]:
     ]
 
 
-CASES = [*generators(), *resizes()]
+def wider_resizes() -> list[Case]:
+    """Filters over more than two elements, and a region that is cut out."""
+    x, up, down = draw(2, 3, 5, 7), (1, 1, 1.3, 2.1), (1, 1, 0.6, 0.45)
+    region = np.array([0, 0, 0.1, 0.2, 1, 1, 0.8, 1.2], np.float32)
+    crop = 'coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=0.5'
+    return [
+        *(
+            case(f"y = Resize<{form}>(x, , s)", x, 19, s=np.float32(scale))
+            for form in ('mode="cubic"', 'mode="linear", antialias=1', 'mode="cubic", antialias=1')
+            for scale in (up, down)
+        ),
+        *(
+            case(f'y = Resize<mode="{form}", {crop}>(x, r, s)', x, r=region, s=np.float32(up))
+            for form in ("nearest", "linear", "cubic")
+        ),
+    ]
+
+
+CASES = [*generators(), *resizes(), *wider_resizes()]
