@@ -63,7 +63,8 @@ class OnnxArtifact:
     """An ONNX file that passed inspection.
 
     `digest` is the sha256 of the file's bytes, `content_digest` that of graph and weights however
-    they are laid out.
+    they are laid out. `peeled` names the operators behind the raw scores that keep their order,
+    from the output back, and `unscanned` the outputs that do not follow from the scores.
     """
 
     path: Path
@@ -76,6 +77,15 @@ class OnnxArtifact:
     input: TensorSpec
     output: TensorSpec
     findings: tuple[GraphFinding, ...] = ()
+    peeled: tuple[str, ...] = ()
+    unscanned: tuple[str, ...] = ()
+
+    @property
+    def twin_digest(self) -> str:
+        """What stands for the scores that are searched: the file, and which of its outputs."""
+        if not self.unscanned:
+            return self.digest
+        return hashlib.sha256(f"{self.digest} {self.output.name}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

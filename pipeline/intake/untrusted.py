@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from stages.errors import CannotJudge
-from stages.onnx_file.inspection import inspect_onnx, load_proto
+from stages.onnx_file.inspection import inspect_onnx, load_scored
 from stages.passes import normalise
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
@@ -50,22 +50,24 @@ def prove_conversion(
     Raises:
         CannotJudge: the file cannot be converted, or its twin is not the model.
     """
-    graph = normalise(load_proto(artifact.path))
+    graph = normalise(load_scored(artifact))
     parity = prove_parity(artifact, build_module(graph), samples, config)
     return ProvenGraph(graph=graph.SerializeToString(), parity=parity)
 
 
-def describe(path: Path) -> Description:
+def describe(path: Path, output: str | None = None) -> Description:
     """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
+
+    `output` names the output to judge.
 
     Raises:
         CannotJudge: the file is refused, cannot become a twin, or its twin is not the model.
     """
-    artifact = inspect_onnx(path)
+    artifact = inspect_onnx(path, output)
     config = ParityConfig()
     images = _random_images(artifact, sum(config.batches))
     samples = CleanSamples(images=images, labels=np.zeros(len(images), dtype=np.int64))
-    module = build_module(normalise(load_proto(path)))
+    module = build_module(normalise(load_scored(artifact)))
     parity = prove_parity(artifact, module, samples, config)
     twin = make_twin(artifact, module, samples, torch.device("cpu"))
     return Description(artifact=artifact, parity=parity, twin=summarise(twin))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no types
-from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 from stages.errors import ModelRefused
 from stages.onnx_file.content_digest import content_digest
 from stages.onnx_file.graph_logic import find_graph_logic
+from stages.onnx_file.outputs import Judged, judged_output
+from stages.onnx_file.tensor_specs import show, spec_of
 from stages.passes import sort_nodes
-from stages.passes.cut_to_logits import score_outputs
-from stages.passes.onnx_graph import FLOATS, all_graphs, graph_inputs, opset, shape_of
+from stages.passes.cut_to_logits import keep_output
+from stages.passes.onnx_graph import FLOATS, all_graphs, graph_inputs, opset
+from stages.passes.score_tail import class_count
 from stages.stage import stage
 from stages.types import OnnxArtifact, TensorSpec
 
@@ -40,9 +44,11 @@ _LONGEST_REASON = 300  # characters of the checker's message
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
-@stage(version=3)
-def inspect_onnx(path: Path) -> OnnxArtifact:
-    """The facts about an ONNX classifier with one float input and one output (batch, classes).
+@stage(version=4)
+def inspect_onnx(path: Path, output: str | None = None) -> OnnxArtifact:
+    """The facts about an ONNX classifier with one float input and scores (batch, classes).
+
+    `output` names the output to judge; without it there is one from which all others follow.
 
     Raises:
         ModelRefused: the file is not such a classifier, or is not safe to open.
@@ -53,7 +59,7 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
     _require_weights_inside(model)
     _require_versions(model)
     _require_valid(model)
-    source, scores = _one_input(model), _one_output(model)
+    source, judged = _one_input(model), judged_output(model, output)
     return OnnxArtifact(
         path=path,
         framework="onnx",
@@ -63,7 +69,9 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
         opset=opset(model),
         parameters=_count_parameters(model),
         input=source,
-        output=scores,
+        output=_scores(judged),
+        peeled=judged.peeled,
+        unscanned=judged.others,
         findings=find_graph_logic(model),
     )
 
@@ -75,6 +83,17 @@ def load_proto(path: Path) -> ModelProto:
         ModelRefused: there is no such file, or it is not an ONNX model.
     """
     return _parse(_read(path), path.name)
+
+
+def load_scored(artifact: OnnxArtifact) -> ModelProto:
+    """The model in an artifact's file with the one output that is judged.
+
+    Raises:
+        ModelRefused: there is no such file, or it is not an ONNX model.
+    """
+    model = load_proto(artifact.path)
+    keep_output(model, artifact.output.name)
+    return model
 
 
 def require_readable(path: Path) -> None:
@@ -238,7 +257,7 @@ def _one_input(model: ModelProto) -> TensorSpec:
     if len(inputs) != 1:
         names = ", ".join(f"`{value.name}`" for value in inputs) or "none"
         raise ModelRefused(f"expected one model input, found {names}; export a plain classifier")
-    spec = _spec(inputs[0])
+    spec = spec_of(inputs[0])
     if spec.dtype not in DTYPES:
         raise ModelRefused(
             f"input `{spec.name}` has type {spec.dtype}, expected {', '.join(DTYPES[:-1])} or "
@@ -246,55 +265,23 @@ def _one_input(model: ModelProto) -> TensorSpec:
         )
     if len(spec.shape) < 2:
         raise ModelRefused(
-            f"input `{spec.name}` has shape {_show(spec.shape)}, expected (batch, …) of rank 2 or "
+            f"input `{spec.name}` has shape {show(spec.shape)}, expected (batch, …) of rank 2 or "
             "more; export the model with a batch axis"
         )
     return spec
 
 
-def _one_output(model: ModelProto) -> TensorSpec:
-    scores = score_outputs(model)
-    if not scores:
-        outputs = ", ".join(_describe(value) for value in model.graph.output)
+def _scores(judged: Judged) -> TensorSpec:
+    """The judged scores, of two classes or more."""
+    spec = spec_of(judged.scores)
+    classes = class_count(judged.scores)
+    if len(spec.shape) == 2:
+        classes = spec.shape[1]
+    if classes is not None and classes < 2:
         raise ModelRefused(
-            "no classifier output: expected one float output of shape (batch, classes), "
-            f"found {outputs or 'none'}"
+            f"output `{spec.name}` has shape {show(spec.shape)}, expected two classes or more"
         )
-    if len(scores) > 1:
-        names = ", ".join(f"`{value.name}`" for value in scores)
-        raise ModelRefused(
-            f"more than one output of shape (batch, classes): {names}; export only the logits"
-        )
-    spec = _spec(scores[0])
-    if spec.shape[1] is not None and spec.shape[1] < 2:
-        raise ModelRefused(
-            f"output `{spec.name}` has shape {_show(spec.shape)}, expected two classes or more"
-        )
-    return spec
-
-
-def _spec(value: ValueInfoProto) -> TensorSpec:
-    return TensorSpec(name=value.name, shape=shape_of(value) or (), dtype=_dtype(value))
-
-
-def _dtype(value: ValueInfoProto) -> str:
-    """numpy's name of the element type, else ONNX's."""
-    if not value.type.HasField("tensor_type"):
-        return "no tensor"
-    number = value.type.tensor_type.elem_type
-    if number not in TensorProto.DataType.values():
-        return f"unknown type {number}"
-    name = str(TensorProto.DataType.Name(number))
-    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
-
-
-def _describe(value: ValueInfoProto) -> str:
-    shape = shape_of(value)
-    return f"`{value.name}` {_dtype(value)} {'of unknown shape' if shape is None else _show(shape)}"
-
-
-def _show(shape: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+    return replace(spec, shape=(spec.shape[0], classes))
 
 
 def _count_parameters(model: ModelProto) -> int:

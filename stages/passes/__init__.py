@@ -74,8 +74,10 @@ _MISFITS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 _LONGEST_REASON = 300  # characters of the library's message
 
 
-def normalise(model: ModelProto) -> ModelProto:
+def normalise(model: ModelProto, *, cut: bool = True) -> ModelProto:
     """A normalised copy of a model that passed inspection; the same model gives the same copy.
+
+    Without `cut` its outputs stay, as they must of a part of a model that gives no scores.
 
     Raises:
         ModelRefused: the graph has a fault that inspection could not see.
@@ -83,6 +85,8 @@ def normalise(model: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(model)
     for one in _PASSES:
+        if one is cut_to_logits and not cut:
+            continue
         try:
             one.apply(copy)
         except _MISFITS as error:

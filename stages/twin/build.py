@@ -25,7 +25,7 @@ def make_twin(
     split = sites.find_split(module, probe)
     return TorchTwin(
         module=module,
-        digest=artifact.digest,
+        digest=artifact.twin_digest,
         device=device,
         classes=split.classes,
         trainable_share=trainable_share(module),

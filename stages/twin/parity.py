@@ -20,7 +20,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from torch import fx
 
 from stages.errors import ModelRefused, ParityError, SamplesError
-from stages.onnx_file.inspection import load_proto
+from stages.onnx_file.inspection import load_proto, load_scored
 from stages.passes import cut_to_logits, normalise
 from stages.passes.cut_to_logits import score_outputs
 from stages.passes.dequantise_weights import is_quantised
@@ -83,9 +83,9 @@ def prove_parity(
     """
     if len(samples) == 0:
         raise SamplesError("parity needs at least one clean sample, found none")
-    original = load_proto(artifact.path)
+    original = load_scored(artifact)
     allowed = config.allowed(original)
-    reference = _Reference(_cut(original))
+    reference = Reference(_cut(original))
     pairs = []
     for images in _batches(_as_read(samples.images, artifact), config.batches):
         expected, logits = reference.logits(images), _run_twin(module, images)
@@ -123,7 +123,7 @@ def prove_export(path: Path, images: Floats, scores: Floats, config: ParityConfi
         )
     del model.graph.output[:]
     model.graph.output.extend(outputs)
-    reference = _Reference(model)
+    reference = Reference(model)
     exported = [reference.logits(batch) for batch in _batches(images, config.batches)]
     pairs = list(zip(exported, _batches(scores, config.batches), strict=True))
     for batch, (one, expected) in zip(config.batches, pairs, strict=True):
@@ -209,7 +209,7 @@ def _cut(model: ModelProto) -> ModelProto:
     return copy
 
 
-class _Reference:
+class Reference:
     """A model in onnxruntime, fed with batches of the size it was exported for."""
 
     def __init__(self, model: ModelProto) -> None:
@@ -316,7 +316,7 @@ def _first_difference(
     del taps.graph.output[:]
     names = [name for node in taps.graph.node for name in node.output if name]
     taps.graph.output.extend(ValueInfoProto(name=name) for name in names)
-    reference = _Reference(taps)
+    reference = Reference(taps)
     chunk = _filled(images, reference.batch or len(images))
     expected = dict(zip(names, reference.run(chunk), strict=True))
     recorder = _Recorder(module)
