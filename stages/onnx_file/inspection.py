@@ -14,6 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoP
 from stages.errors import ModelRefused
 from stages.onnx_file.content_digest import content_digest
 from stages.onnx_file.graph_logic import find_graph_logic
+from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
 from stages.passes import sort_nodes
 from stages.passes.cut_to_logits import score_outputs
 from stages.passes.onnx_graph import FLOATS, all_graphs, graph_inputs, opset, shape_of
@@ -24,7 +25,6 @@ LARGEST_FILE = 2 * 1024**3  # bytes; protobuf cannot serialise more
 OLDEST_OPSET = 7
 NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
 NEWEST_IR = min(13, onnx.IR_VERSION)
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
 """Types of the model's input; numpy has no bfloat16 to feed."""
 WITHOUT_NEURONS = frozenset(
@@ -40,7 +40,7 @@ _LONGEST_REASON = 300  # characters of the checker's message
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
-@stage(version=3)
+@stage(version=4)
 def inspect_onnx(path: Path) -> OnnxArtifact:
     """The facts about an ONNX classifier with one float input and one output (batch, classes).
 
@@ -69,7 +69,7 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
 
 
 def load_proto(path: Path) -> ModelProto:
-    """The model in an ONNX file; data outside the file is not read.
+    """The model in an ONNX file, without imports that nothing uses; other files are not read.
 
     Raises:
         ModelRefused: there is no such file, or it is not an ONNX model.
@@ -108,6 +108,7 @@ def _parse(content: bytes, name: str) -> ModelProto:
     if not model.HasField("graph") or not model.graph.node:
         raise ModelRefused(f"`{name}` is not an ONNX file: it has no graph with nodes")
     sort_nodes.apply(model)
+    drop_unused_imports(model)
     return model
 
 
@@ -209,9 +210,7 @@ def _require_versions(model: ModelProto) -> None:
             f"cannot read ONNX IR version {model.ir_version}, expected 3 to {NEWEST_IR}; "
             "export the model with a current exporter"
         )
-    domains = {one.domain for one in model.opset_import}
-    domains |= {node.domain for graph in all_graphs(model.graph) for node in graph.node}
-    for domain in sorted(domains):
+    for domain in sorted(used_domains(model)):
         if domain not in DOMAINS:
             raise ModelRefused(
                 f"the model uses operators of domain `{domain}`; export it with standard operators"
