@@ -17,13 +17,15 @@ from stages.onnx_file.graph_logic import find_graph_logic
 from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
 from stages.passes import sort_nodes
 from stages.passes.cut_to_logits import score_outputs
+from stages.passes.known_opset import NEWEST_OPSET, OLDEST_OPSET
 from stages.passes.onnx_graph import FLOATS, all_graphs, graph_inputs, opset, shape_of
 from stages.stage import stage
 from stages.types import OnnxArtifact, TensorSpec
 
 LARGEST_FILE = 2 * 1024**3  # bytes; protobuf cannot serialise more
-OLDEST_OPSET = 7
-NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
+OLDEST_READABLE = 6
+NEWEST_READABLE = min(26, onnx.defs.onnx_opset_version())
+"""Opsets that onnxruntime 1.31 can run, if not every operator of the oldest."""
 NEWEST_IR = min(13, onnx.IR_VERSION)
 DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
 """Types of the model's input; numpy has no bfloat16 to feed."""
@@ -215,10 +217,10 @@ def _require_versions(model: ModelProto) -> None:
             raise ModelRefused(
                 f"the model uses operators of domain `{domain}`; export it with standard operators"
             )
-    if not OLDEST_OPSET <= opset(model) <= NEWEST_OPSET:
+    if not OLDEST_READABLE <= opset(model) <= NEWEST_READABLE:
         raise ModelRefused(
-            f"cannot read opset {opset(model)}, expected {OLDEST_OPSET} to {NEWEST_OPSET}; "
-            f"export the model at opset {NEWEST_OPSET} or lower"
+            f"cannot read opset {opset(model)}, expected {OLDEST_READABLE} to {NEWEST_READABLE}; "
+            f"export the model at opset {OLDEST_OPSET} to {NEWEST_OPSET}"
         )
 
 
