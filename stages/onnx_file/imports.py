@@ -29,11 +29,12 @@ def drop_unused_imports(model: ModelProto) -> None:
 def used_domains(model: ModelProto) -> set[str]:
     """The domains of all nodes, at any depth and in functions."""
     bodies = (model.graph.node, *(one.node for one in model.functions))
-    return {node.domain for body in bodies for node in _at_any_depth(body)}
+    return {node.domain for body in bodies for node in nodes_at_any_depth(body)}
 
 
-def _at_any_depth(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+def nodes_at_any_depth(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """The nodes and those in their subgraphs."""
     for node in nodes:
         yield node
         for graph in subgraphs(node):
-            yield from _at_any_depth(graph.node)
+            yield from nodes_at_any_depth(graph.node)

@@ -13,6 +13,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoP
 
 from stages.errors import ModelRefused
 from stages.onnx_file.content_digest import content_digest
+from stages.onnx_file.functions import inline_functions
 from stages.onnx_file.graph_logic import find_graph_logic
 from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
 from stages.passes import sort_nodes
@@ -71,10 +72,13 @@ def inspect_onnx(path: Path) -> OnnxArtifact:
 
 
 def load_proto(path: Path) -> ModelProto:
-    """The model in an ONNX file, without imports that nothing uses; other files are not read.
+    """The model in an ONNX file, with its functions written out; other files are not read.
+
+    Imports that nothing uses are dropped.
 
     Raises:
-        ModelRefused: there is no such file, or it is not an ONNX model.
+        ModelRefused: there is no such file, it is not an ONNX model, or its functions cannot be
+            written out.
     """
     return _parse(_read(path), path.name)
 
@@ -109,31 +113,22 @@ def _parse(content: bytes, name: str) -> ModelProto:
         raise ModelRefused(f"`{name}` is not an ONNX file; export the model again") from error
     if not model.HasField("graph") or not model.graph.node:
         raise ModelRefused(f"`{name}` is not an ONNX file: it has no graph with nodes")
+    if model.functions:
+        require_plain(model)
+        inline_functions(model)
     sort_nodes.apply(model)
     drop_unused_imports(model)
     return model
 
 
 def require_plain(model: ModelProto) -> None:
-    """Raises if a model has names that cannot be shown, or functions of its own.
+    """Raises if a model has names that cannot be shown.
 
-    Nested functions let a small file take for ever to read.
+    Names appear in messages and reports, where a line break could fake another line. Protobuf
+    returns a name as bytes if it is not UTF-8.
 
     Raises:
-        ModelRefused: it has one of them.
-    """
-    _require_printable(model)
-    if model.functions:
-        raise ModelRefused(
-            f"the model defines functions of its own, such as `{model.functions[0].name}`; "
-            "export it with functions inlined"
-        )
-
-
-def _require_printable(model: ModelProto) -> None:
-    """Names appear in messages and reports, where a line break could fake another line.
-
-    Protobuf returns a name as bytes if it is not UTF-8.
+        ModelRefused: it has such a name.
     """
     for name in _names(model):
         if isinstance(name, bytes) or not name.isprintable():
@@ -146,8 +141,9 @@ def _require_printable(model: ModelProto) -> None:
 def _names(model: ModelProto) -> Iterator[str | bytes]:
     """What the file calls itself, its graphs' values, nodes and operators, and its functions."""
     yield from (model.producer_name, model.producer_version)
-    yield from (one.domain for one in model.opset_import)
-    yield from (one.name for one in model.functions)
+    yield from (imported.domain for imported in model.opset_import)
+    for one in model.functions:
+        yield from (one.name, one.domain)
     yield from (one.name for one in tensors(model.graph))
     for part in all_graphs(model.graph):
         yield from (one.name for one in (*part.input, *part.output))

@@ -140,7 +140,7 @@ def _with_future_ir(model: ModelProto) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[ModelProto], None], str]] = {
-    "function": (_with_function, "functions of its own, such as `Again`"),
+    "function": (_with_function, "a function `Again` among the standard operators"),
     "external": (_with_external, "`weight` is stored outside the file"),
     "external constant": (_with_external_constant, "`far` is stored outside the file"),
     "lie": (_with_lie, "checker refuses the model"),
