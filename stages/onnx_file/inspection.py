@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from stages.errors import ModelRefused
+from stages.onnx_file import other_formats
 from stages.onnx_file.content_digest import content_digest
 from stages.onnx_file.functions import inline_functions
 from stages.onnx_file.graph_logic import find_graph_logic
@@ -110,15 +111,19 @@ def _parse(content: bytes, name: str) -> ModelProto:
     try:
         model.ParseFromString(content)
     except _UNREADABLE as error:
-        raise ModelRefused(f"`{name}` is not an ONNX file; export the model again") from error
+        raise ModelRefused(_no_onnx(content, name, "; export the model again")) from error
     if not model.HasField("graph") or not model.graph.node:
-        raise ModelRefused(f"`{name}` is not an ONNX file: it has no graph with nodes")
+        raise ModelRefused(_no_onnx(content, name, ": it has no graph with nodes"))
     if model.functions:
         require_plain(model)
         inline_functions(model)
     sort_nodes.apply(model)
     drop_unused_imports(model)
     return model
+
+
+def _no_onnx(content: bytes, name: str, otherwise: str) -> str:
+    return other_formats.named(content, name) or f"`{name}` is not an ONNX file{otherwise}"
 
 
 def require_plain(model: ModelProto) -> None:
