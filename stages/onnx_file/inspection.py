@@ -30,7 +30,7 @@ NEWEST_READABLE = min(26, onnx.defs.onnx_opset_version())
 """Opsets that onnxruntime 1.31 can run, if not every operator of the oldest."""
 NEWEST_IR = min(13, onnx.IR_VERSION)
 DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
-"""Types of the model's input; numpy has no bfloat16 to feed."""
+"""Types of the model's input; onnxruntime takes no bfloat16 from numpy."""
 WITHOUT_NEURONS = frozenset(
     [
         *("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
