@@ -200,7 +200,8 @@ def export(call: ExportCall) -> ExportResult:
     source = find_source(call.model)
     if source.framework == "onnx":
         raise ConfigError(
-            f"`{source.path.name}` is taken for an ONNX file; there is no export to do"
+            f"`{source.path.name}` is taken for an ONNX file; there is no export to do, and"
+            " if it is none, `ban-gate inspect` says what it is"
         )
     images = first_images(call.samples, PROBES) if call.samples else None
     model = NativeModel(source=source, python=call.python, images=images, shape=call.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +49,6 @@ def fetch(
 
 
 def _copied(source: ModelSource, folder: Path, limits: IsolationConfig) -> Path:
+    """The model as one file, with the weights that lie beside it; read in a child process."""
     require_readable(source.path)
-    target = folder / source.path.name
-    if source.kind == "mlflow":
-        return isolated(limits, inline_weights, source.path.resolve(), target)
-    shutil.copyfile(source.path, target)
-    return target
+    return isolated(limits, inline_weights, source.path.resolve(), folder / source.path.name)

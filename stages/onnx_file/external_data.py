@@ -1,7 +1,9 @@
-"""Makes one file of an ONNX model whose weights are stored beside it, as MLflow writes it."""
+"""Makes one file of an ONNX model whose weights lie beside it, as torch and MLflow write it."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped] # has no types
@@ -17,18 +19,21 @@ _UNREADABLE = (EncodeError, OSError, ValueError, RuntimeError, TypeError)
 def inline_weights(path: Path, target: Path) -> Path:
     """Writes the model with all its weights inside to `target`, and returns that path.
 
-    Only plain files in the model's own folder are read. A file at `target` is replaced, and stays
-    as it is if the model is refused.
+    A model with its weights inside is copied byte for byte. Only plain files in the model's own
+    folder are read. A file at `target` is replaced, and stays as it is if the model is refused.
 
     Raises:
         ModelRefused: the weights are stored elsewhere, are missing, or are too large for one file.
     """
     model = load_proto(path)
     require_plain(model)
+    if next(_outside(model), None) is None:
+        shutil.copyfile(path, target)
+        return target
     try:
         _require_small(model, path)
         external_data_helper.load_external_data_for_model(model, str(path.parent))
-        target.write_bytes(model.SerializeToString())
+        target.write_bytes(model.SerializeToString(deterministic=True))
     except _UNREADABLE as error:
         raise ModelRefused(
             f"cannot read the weights beside `{path.name}`: {type(error).__name__}; save the model"
@@ -37,10 +42,13 @@ def inline_weights(path: Path, target: Path) -> Path:
     return target
 
 
+def _outside(model: ModelProto) -> Iterator[TensorProto]:
+    return (one for one in tensors(model.graph) if one.data_location == TensorProto.EXTERNAL)
+
+
 def _require_small(model: ModelProto, path: Path) -> None:
     """Tensors may share a file, so the limit is on the sum of what they read."""
-    outside = (one for one in tensors(model.graph) if one.data_location == TensorProto.EXTERNAL)
-    size = sum(_size(tensor, path.parent) for tensor in outside)
+    size = sum(_size(tensor, path.parent) for tensor in _outside(model))
     if size > LARGEST_FILE:
         raise ModelRefused(
             f"the weights beside `{path.name}` take {size} bytes, expected {LARGEST_FILE} at most;"
@@ -56,6 +64,6 @@ def _size(tensor: TensorProto, folder: Path) -> int:
     if not plain or file.stat().st_nlink > 1:
         raise ModelRefused(
             f"tensor `{tensor.name}` is stored in {place.location[:60]!r}, expected a plain file"
-            " beside the model; save the model again with its weights inside"
+            " beside the model; copy it there, or save the model again with its weights inside"
         )
     return int(file.stat().st_size if place.length is None else place.length)

@@ -13,24 +13,28 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 from stages.errors import ModelRefused
+from stages.onnx_file import other_formats
 from stages.onnx_file.content_digest import content_digest
+from stages.onnx_file.functions import inline_functions
 from stages.onnx_file.graph_logic import find_graph_logic
+from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
 from stages.onnx_file.outputs import Judged, judged_output
 from stages.onnx_file.tensor_specs import show, spec_of
 from stages.passes import sort_nodes
 from stages.passes.cut_to_logits import keep_output
+from stages.passes.known_opset import NEWEST_OPSET, OLDEST_OPSET
 from stages.passes.onnx_graph import FLOATS, all_graphs, graph_inputs, opset
 from stages.passes.score_tail import class_count
 from stages.stage import stage
 from stages.types import OnnxArtifact, TensorSpec
 
 LARGEST_FILE = 2 * 1024**3  # bytes; protobuf cannot serialise more
-OLDEST_OPSET = 7
-NEWEST_OPSET = min(23, onnx.defs.onnx_opset_version())
+OLDEST_READABLE = 6
+NEWEST_READABLE = min(26, onnx.defs.onnx_opset_version())
+"""Opsets that onnxruntime 1.31 can run, if not every operator of the oldest."""
 NEWEST_IR = min(13, onnx.IR_VERSION)
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
-"""Types of the model's input; numpy has no bfloat16 to feed."""
+"""Types of the model's input; onnxruntime takes no bfloat16 from numpy."""
 WITHOUT_NEURONS = frozenset(
     [
         *("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
@@ -77,10 +81,13 @@ def inspect_onnx(path: Path, output: str | None = None) -> OnnxArtifact:
 
 
 def load_proto(path: Path) -> ModelProto:
-    """The model in an ONNX file; data outside the file is not read.
+    """The model in an ONNX file, with its functions written out; other files are not read.
+
+    Imports that nothing uses are dropped.
 
     Raises:
-        ModelRefused: there is no such file, or it is not an ONNX model.
+        ModelRefused: there is no such file, it is not an ONNX model, or its functions cannot be
+            written out.
     """
     return _parse(_read(path), path.name)
 
@@ -123,33 +130,29 @@ def _parse(content: bytes, name: str) -> ModelProto:
     try:
         model.ParseFromString(content)
     except _UNREADABLE as error:
-        raise ModelRefused(f"`{name}` is not an ONNX file; export the model again") from error
+        raise ModelRefused(_no_onnx(content, name, "; export the model again")) from error
     if not model.HasField("graph") or not model.graph.node:
-        raise ModelRefused(f"`{name}` is not an ONNX file: it has no graph with nodes")
+        raise ModelRefused(_no_onnx(content, name, ": it has no graph with nodes"))
+    if model.functions:
+        require_plain(model)
+        inline_functions(model)
     sort_nodes.apply(model)
+    drop_unused_imports(model)
     return model
 
 
-def require_plain(model: ModelProto) -> None:
-    """Raises if a model has names that cannot be shown, or functions of its own.
+def _no_onnx(content: bytes, name: str, otherwise: str) -> str:
+    return other_formats.named(content, name) or f"`{name}` is not an ONNX file{otherwise}"
 
-    Nested functions let a small file take for ever to read.
+
+def require_plain(model: ModelProto) -> None:
+    """Raises if a model has names that cannot be shown.
+
+    Names appear in messages and reports, where a line break could fake another line. Protobuf
+    returns a name as bytes if it is not UTF-8.
 
     Raises:
-        ModelRefused: it has one of them.
-    """
-    _require_printable(model)
-    if model.functions:
-        raise ModelRefused(
-            f"the model defines functions of its own, such as `{model.functions[0].name}`; "
-            "export it with functions inlined"
-        )
-
-
-def _require_printable(model: ModelProto) -> None:
-    """Names appear in messages and reports, where a line break could fake another line.
-
-    Protobuf returns a name as bytes if it is not UTF-8.
+        ModelRefused: it has such a name.
     """
     for name in _names(model):
         if isinstance(name, bytes) or not name.isprintable():
@@ -162,8 +165,9 @@ def _require_printable(model: ModelProto) -> None:
 def _names(model: ModelProto) -> Iterator[str | bytes]:
     """What the file calls itself, its graphs' values, nodes and operators, and its functions."""
     yield from (model.producer_name, model.producer_version)
-    yield from (one.domain for one in model.opset_import)
-    yield from (one.name for one in model.functions)
+    yield from (imported.domain for imported in model.opset_import)
+    for one in model.functions:
+        yield from (one.name, one.domain)
     yield from (one.name for one in tensors(model.graph))
     for part in all_graphs(model.graph):
         yield from (one.name for one in (*part.input, *part.output))
@@ -228,17 +232,15 @@ def _require_versions(model: ModelProto) -> None:
             f"cannot read ONNX IR version {model.ir_version}, expected 3 to {NEWEST_IR}; "
             "export the model with a current exporter"
         )
-    domains = {one.domain for one in model.opset_import}
-    domains |= {node.domain for graph in all_graphs(model.graph) for node in graph.node}
-    for domain in sorted(domains):
+    for domain in sorted(used_domains(model)):
         if domain not in DOMAINS:
             raise ModelRefused(
                 f"the model uses operators of domain `{domain}`; export it with standard operators"
             )
-    if not OLDEST_OPSET <= opset(model) <= NEWEST_OPSET:
+    if not OLDEST_READABLE <= opset(model) <= NEWEST_READABLE:
         raise ModelRefused(
-            f"cannot read opset {opset(model)}, expected {OLDEST_OPSET} to {NEWEST_OPSET}; "
-            f"export the model at opset {NEWEST_OPSET} or lower"
+            f"cannot read opset {opset(model)}, expected {OLDEST_READABLE} to {NEWEST_READABLE}; "
+            f"export the model at opset {OLDEST_OPSET} to {NEWEST_OPSET}"
         )
 
 

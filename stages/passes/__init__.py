@@ -3,23 +3,24 @@
 The passes, in order:
 
 1. `sort_nodes`: every node comes after those whose values it reads.
-2. `cut_to_logits`: one output is left, the raw scores before all that keeps their order.
-3. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
-4. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
-5. `half_to_float`: half and double precision become float32.
-6. `float_input`: whole numbers at the input are taken as floats.
-7. `drop_identities`: Identity and Dropout nodes are dropped.
-8. `dequantise_weights`: weights stored as integers become floats.
-9. `integer_products`: products of integers become products of floats.
-10. `fold_constants`: what depends on constants alone becomes a constant.
-11. `constants_to_initializers`: Constant nodes become initializers.
-12. `drop_identities` again, for those that folding leaves behind.
-13. `merge_last_layers`: linear layers at the end, with nothing between them, become one.
-14. `settle_reshapes`: a Reshape whose result is known gets a constant target.
-15. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
-16. `free_batch`: a batch size written into the graph becomes free.
-17. `rename_nodes`: every node is called `<operator>_<index>_`.
-18. `drop_unused_initializers`: weights that nothing reads are dropped.
+2. `known_opset`: an older or newer opset becomes one that the converters know.
+3. `cut_to_logits`: one output is left, the raw scores before all that keeps their order.
+4. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
+5. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
+6. `half_to_float`: half and double precision become float32.
+7. `float_input`: whole numbers at the input are taken as floats.
+8. `drop_identities`: Identity and Dropout nodes are dropped.
+9. `dequantise_weights`: weights stored as integers become floats.
+10. `integer_products`: products of integers become products of floats.
+11. `fold_constants`: what depends on constants alone becomes a constant.
+12. `constants_to_initializers`: Constant nodes become initializers.
+13. `drop_identities` again, for those that folding leaves behind.
+14. `merge_last_layers`: linear layers at the end, with nothing between them, become one.
+15. `settle_reshapes`: a Reshape whose result is known gets a constant target.
+16. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
+17. `free_batch`: a batch size written into the graph becomes free.
+18. `rename_nodes`: every node is called `<operator>_<index>_`.
+19. `drop_unused_initializers`: weights that nothing reads are dropped.
 
 Each pass is a module with one function `apply(model) -> None` that changes the model it is given.
 """
@@ -42,6 +43,7 @@ from stages.passes import (
     free_batch,
     half_to_float,
     integer_products,
+    known_opset,
     lower_ml_operators,
     merge_last_layers,
     rename_nodes,
@@ -51,6 +53,7 @@ from stages.passes import (
 
 _PASSES = (
     sort_nodes,
+    known_opset,
     cut_to_logits,
     default_domain,
     lower_ml_operators,

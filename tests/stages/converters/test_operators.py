@@ -11,8 +11,8 @@ import torch
 from stages.converters import register
 from stages.converters.aliases import SAME
 from stages.converters.registration import versions
-from stages.onnx_file.inspection import NEWEST_OPSET, OLDEST_OPSET
 from stages.passes import normalise
+from stages.passes.known_opset import NEWEST_OPSET, OLDEST_OPSET
 from stages.twin.convert import build_module
 from tests.support.operators import CASES
 from tests.support.operators.cases import (

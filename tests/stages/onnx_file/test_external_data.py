@@ -326,20 +326,22 @@ def test_tensors_that_share_a_large_file_are_refused_unread(tmp_path: Path) -> N
     require_refusal(path, rf"expected {LARGEST_FILE} at most")
 
 
-def test_functions_cannot_read_what_is_not_checked(tmp_path: Path) -> None:
-    """Tensors of functions may be stored outside as well, so a model with functions is refused."""
+def test_functions_read_no_other_files_either(tmp_path: Path) -> None:
+    """Their tensors are looked at where they are called, like those of the graph."""
     path = save_outside(tmp_path)
     far = TensorProto(name="far", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)
-    far.external_data.add(key="location", value="weights.bin")
+    far.external_data.add(key="location", value="../secret")
 
     def add(model: ModelProto) -> None:
         node = helper.make_node("Constant", [], ["c"], value=far)
-        imports = [helper.make_opsetid("", 17)]
+        imports = [helper.make_opsetid("", model.opset_import[0].version)]
         model.functions.append(helper.make_function("f", "Read", [], ["c"], [node], imports))
+        model.opset_import.append(helper.make_opsetid("f", 1))
+        model.graph.node.append(helper.make_node("Read", [], ["unread"], domain="f"))
 
     change(path, add)
 
-    require_refusal(path, "functions of its own, such as `Read`")
+    require_refusal(path, "`far` is stored in '../secret'")
 
 
 @pytest.mark.parametrize("name", ["a\nOK: nothing found", "\x1b[2J"])

@@ -18,7 +18,7 @@ import torch
 from onnx import ModelProto, helper, numpy_helper, parser
 
 from stages.converters.registration import versions
-from stages.onnx_file.inspection import NEWEST_OPSET, OLDEST_OPSET
+from stages.passes.known_opset import NEWEST_OPSET, OLDEST_OPSET
 from stages.twin.convert import build_module
 
 Array = npt.NDArray[Any]

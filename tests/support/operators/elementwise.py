@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.onnx_file.inspection import OLDEST_OPSET
+from stages.passes.known_opset import OLDEST_OPSET
 from tests.support.operators.cases import (
     IMAGES,
     ROWS,
