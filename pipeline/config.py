@@ -23,6 +23,7 @@ from pipeline.intake.sandbox import IsolationConfig
 from pipeline.renamed import refuse_renamed
 from pipeline.structure import read_toml, structured
 from stages.errors import ConfigError
+from stages.onnx_file.outputs import OutputConfig
 from stages.published.ban import BanConfig
 from stages.published.feature_mask import FeatureMaskConfig
 from stages.published.untargeted_noise import UntargetedNoiseConfig
@@ -58,6 +59,7 @@ class ScanConfig:
     device: Device = "auto"
     isolation: IsolationConfig = field(default_factory=IsolationConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
     screen: ScreenConfig = field(default_factory=ScreenConfig)
@@ -87,6 +89,7 @@ def load_config(
     *,
     seed: int | None = None,
     device: str | None = None,
+    output: str | None = None,
 ) -> ScanConfig:
     """The defaults, changed by a TOML file, by `KEY=VALUE` overrides, and by explicit options.
 
@@ -101,7 +104,8 @@ def load_config(
             _apply(each, settings)
     explicit = {"seed": seed, "device": device}
     settings |= {key: value for key, value in explicit.items() if value is not None}
-    return _config(settings)
+    config = _config(settings)
+    return replace(config, output=OutputConfig(name=output)) if output else config
 
 
 def config_dict(config: ScanConfig) -> dict[str, object]:

@@ -38,7 +38,8 @@ class ReferenceSummary:
 class Evidence:
     """What the steps of a scan found, in their order; None or empty where the scan did not come.
 
-    `searches` holds the results of the searches by their names.
+    `searches` holds the results of the searches by their names, `decisions` where the whole file
+    was found to decide otherwise than the scores that were searched.
     """
 
     export: ExportResult | None = None
@@ -46,6 +47,7 @@ class Evidence:
     samples: CleanSamples | None = None
     parity: ParityResult | None = None
     twin: TwinSummary | None = None
+    decisions: tuple[GraphFinding, ...] = ()
     precondition: PreconditionResult | None = None
     searches: Mapping[str, SearchResult] = field(default_factory=dict)
     references: tuple[ReferenceSummary, ...] = ()
@@ -55,8 +57,8 @@ class Evidence:
 
     @property
     def findings(self) -> tuple[GraphFinding, ...]:
-        """What inspection found in the graph; nothing where the scan did not come that far."""
-        return self.artifact.findings if self.artifact else ()
+        """What was found in the graph, and where the whole file decides otherwise."""
+        return (*(self.artifact.findings if self.artifact else ()), *self.decisions)
 
     @property
     def sweep(self) -> Sweep | None:

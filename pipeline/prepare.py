@@ -25,6 +25,7 @@ from stages.searches.screen import Chosen, choice_of, stage_of
 from stages.searches.search import SearchResult, Subject
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
+from stages.twin.gradient import require_gradient
 from stages.twin.parity import confirm_parity
 from stages.twin.sites import measure_sites
 from stages.twin.summary import summarise
@@ -65,7 +66,7 @@ def prepare(
         fetched = _fetched(request, workspace)
     note(export=fetched.export)
     with store.timed("inspect_onnx"):
-        artifact = isolated(config.isolation, inspect_onnx, fetched.path)
+        artifact = isolated(config.isolation, inspect_onnx, fetched.path, config.output.name)
     note(artifact=artifact)
     with store.timed("read_samples"):
         samples = read_samples(request.samples, artifact)
@@ -78,6 +79,7 @@ def prepare(
         module = build_module(ModelProto.FromString(proven.graph)).to(device)
         confirm_parity(artifact, module, samples, proven.parity)
         twin = make_twin(artifact, module, samples, device)
+        require_gradient(twin.module, samples.images)
     note(twin=summarise(twin))
     return Prepared(twin=twin, samples=samples, artifact=artifact, parity=proven.parity)
 

@@ -21,6 +21,7 @@ from pipeline.prepare import Note, prepare, search_all, subject_of
 from pipeline.references.measure import select_references
 from pipeline.request import ScanRequest
 from pipeline.versions import versions_of
+from pipeline.whole_file import on_found, on_samples
 from stages.errors import CannotJudge, ConfigError
 from stages.published.ban import run_ban
 from stages.published.feature_mask import find_mask
@@ -84,6 +85,10 @@ def _verdict(
     note(precondition=clean)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=clean.reasons)
+    limits = config.isolation
+    with store.timed("compare_decisions"):
+        decisions = on_samples(prepared, clean, limits)
+    note(decisions=decisions)
     subject = subject_of(prepared, clean, store)
     chosen, results = search_all(subject, config, store, note)
     profile = profile_of(request.uri, subject, chosen, results)
@@ -93,6 +98,8 @@ def _verdict(
             references, summaries = select_references(profile, request, store, device, workspace)
         note(references=summaries)
     verdict = judged(subject, profile, results, references, config, store, note)
+    with store.timed("compare_found"):
+        note(decisions=(*decisions, *on_found(prepared, results, limits)))
     return with_published(verdict, *_published(subject, results, store, config, note))
 
 

@@ -57,6 +57,12 @@ STEPS: tuple[Step, ...] = (
         asks="Does the model do its task on these samples?",
         claim="the model classifies the clean samples",
     ),
+    Step(
+        name="compare_decisions",
+        title="Whole file",
+        asks="Does the whole file decide as the scores that are searched?",
+        claim="the whole file decides as the scores that are searched",
+    ),
     Step(name="measure_sites"),
     Step(name="choose_classes"),
     *(
@@ -74,6 +80,7 @@ STEPS: tuple[Step, ...] = (
         runs=lambda request: bool(request.references),
     ),
     Step(name="judge"),
+    Step(name="compare_found"),
     Step(
         name="find_untargeted_noise",
         runs=lambda request: bool(request.config.feature_mask.enabled),

@@ -97,6 +97,15 @@ Overrides = Annotated[
         " --config. May be repeated.",
     ),
 ]
+OutputName = Annotated[
+    str | None,
+    option(
+        "--output-name",
+        metavar="NAME",
+        help="The output of scores to judge, of a model with others that do not follow from it,"
+        " such as features or a second head. Those are not looked at.",
+    ),
+]
 TrackingUri = Annotated[
     str | None,
     option(
@@ -145,6 +154,7 @@ class ConfigOptions:
 
     config: ConfigFile
     overrides: Overrides
+    output_name: OutputName
 
     def scan_config(self) -> ScanConfig:
         """The settings from the file and the options.
@@ -154,7 +164,7 @@ class ConfigOptions:
         """
         from pipeline.config import load_config  # noqa: PLC0415 (heavy: see `main`)
 
-        return load_config(self.config, self.overrides)
+        return load_config(self.config, self.overrides, output=self.output_name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +189,7 @@ class SettingsOptions:
     ]
     config: ConfigFile
     overrides: Overrides
+    output_name: OutputName
 
     def scan_config(self) -> ScanConfig:
         """The settings from the file and the options, which win.
@@ -188,7 +199,13 @@ class SettingsOptions:
         """
         from pipeline.config import load_config  # noqa: PLC0415 (heavy: see `main`)
 
-        return load_config(self.config, self.overrides, seed=self.seed, device=self.device)
+        return load_config(
+            self.config,
+            self.overrides,
+            seed=self.seed,
+            device=self.device,
+            output=self.output_name,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

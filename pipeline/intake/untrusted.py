@@ -17,6 +17,7 @@ from stages.onnx_file.inspection import inspect_onnx, load_scored
 from stages.passes import normalise
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
+from stages.twin.gradient import require_gradient
 from stages.twin.parity import ParityConfig, prove_parity
 from stages.twin.summary import TwinSummary, summarise
 from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
@@ -55,7 +56,7 @@ def prove_conversion(
     return ProvenGraph(graph=graph.SerializeToString(), parity=parity)
 
 
-def describe(path: Path, output: str | None = None) -> Description:
+def describe(path: Path, output: str = "") -> Description:
     """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
 
     `output` names the output to judge.
@@ -70,6 +71,7 @@ def describe(path: Path, output: str | None = None) -> Description:
     module = build_module(normalise(load_scored(artifact)))
     parity = prove_parity(artifact, module, samples, config)
     twin = make_twin(artifact, module, samples, torch.device("cpu"))
+    require_gradient(twin.module, images, enough=0.0)
     return Description(artifact=artifact, parity=parity, twin=summarise(twin))
 
 

@@ -80,6 +80,13 @@ def _behaves(result: ScanResult, _step: Step) -> str:
     return "" if clean is None else f"clean accuracy {clean.clean_accuracy:.1%}"
 
 
+def _decided(result: ScanResult, _step: Step) -> str:
+    count = len(result.evidence.decisions)
+    return (
+        "on clean samples, on every trigger found and on extremes" if not count else "it does not"
+    )
+
+
 def _compared(result: ScanResult, _step: Step) -> str:
     references = result.evidence.references
     return f"{sum(each.used for each in references)} of {len(references)} used"
@@ -109,6 +116,7 @@ _DETAILS: dict[str, Callable[[ScanResult, Step], str]] = {
     "inspect_onnx": _inspected,
     "build_twin": _proven,
     "check_preconditions": _behaves,
+    "compare_decisions": _decided,
     "select_references": _compared,
     "find_mask": _every_class,
     "run_ban": _every_class,

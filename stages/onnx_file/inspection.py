@@ -19,6 +19,7 @@ from stages.onnx_file.functions import inline_functions
 from stages.onnx_file.graph_logic import find_graph_logic
 from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
 from stages.onnx_file.outputs import Judged, judged_output
+from stages.onnx_file.precision import require_one_precision
 from stages.onnx_file.tensor_specs import show, spec_of
 from stages.passes import sort_nodes
 from stages.passes.cut_to_logits import keep_output
@@ -49,7 +50,7 @@ _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeEr
 
 
 @stage(version=4)
-def inspect_onnx(path: Path, output: str | None = None) -> OnnxArtifact:
+def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     """The facts about an ONNX classifier with one float input and scores (batch, classes).
 
     `output` names the output to judge; without it there is one from which all others follow.
@@ -63,6 +64,7 @@ def inspect_onnx(path: Path, output: str | None = None) -> OnnxArtifact:
     _require_weights_inside(model)
     _require_versions(model)
     _require_valid(model)
+    require_one_precision(model)
     source, judged = _one_input(model), judged_output(model, output)
     return OnnxArtifact(
         path=path,

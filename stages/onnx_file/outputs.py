@@ -23,6 +23,14 @@ RANKED = frozenset(["TopK"])
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """Which output is judged."""
+
+    name: str = ""
+    """Its name; needed only where others do not follow from the scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """The output of scores that is judged, what was looked through behind them, and the names of
     the outputs that are not made of them alone.
@@ -33,20 +41,25 @@ class Judged:
     others: tuple[str, ...]
 
 
-def judged_output(model: ModelProto, name: str | None = None) -> Judged:
+def judged_output(model: ModelProto, name: str = "") -> Judged:
     """The output of scores of that name, or the only one that all other outputs are made of.
 
     Raises:
         ModelRefused: there is no such output, or not one from which the others follow.
     """
+    names = [one.name for one in model.graph.output]
+    if len(set(names)) < len(names):
+        raise ModelRefused(
+            f"the model gives an output twice: {_shown(names)}; export each output once"
+        )
     found = [_judged(model, one) for one in score_outputs(model)]
     ranked = [one.scores.name for one in found if _is_ranked(model, one.scores)]
-    if ranked and (name is None or name in ranked):
+    if ranked and (not name or name in ranked):
         raise ModelRefused(
             f"the output {_shown(ranked)} gives the best few classes in their order, expected"
             " the scores of all classes; export the model without its TopK"
         )
-    if name is not None:
+    if name:
         named = next((one for one in found if one.scores.name == name), None)
         if named is None:
             raise ModelRefused(
@@ -54,9 +67,8 @@ def judged_output(model: ModelProto, name: str | None = None) -> Judged:
                 f" {_shown(one.scores.name for one in found) or 'none that does'}"
             )
         return named
-    whole = [one for one in found if not one.others]
-    if whole:
-        return whole[0]
+    if found and not any(one.others for one in found):
+        return found[0]
     if not found:
         raise ModelRefused(
             "no classifier output: expected one float output of shape (batch, classes), found"
@@ -65,8 +77,8 @@ def judged_output(model: ModelProto, name: str | None = None) -> Judged:
     if len(found) > 1:
         raise ModelRefused(
             "more than one output of shape (batch, classes):"
-            f" {_shown(one.scores.name for one in found)}, of which none follows from another; name"
-            " the one to judge with `--output-name`"
+            f" {_shown(one.scores.name for one in found)}, which do not follow from one another;"
+            f" name the one to judge, such as `--output-name {found[0].scores.name}`"
         )
     raise ModelRefused(
         f"the output {_shown(found[0].others)} does not follow from the scores"

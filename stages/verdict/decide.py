@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from stages.errors import ConfigError
 from stages.searches import SPECS
 from stages.stage import stage
@@ -104,7 +106,9 @@ def apply_findings(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verd
 
 def _statistics(profile: ClassProfile) -> tuple[Statistic, ...]:
     return tuple(
-        Statistic.of(name, SPECS[name].unit, values) for name, values in profile.statistics.items()
+        Statistic.of(name, SPECS[name].unit, values)
+        for name, values in profile.statistics.items()
+        if not np.isnan(values).all()
     )
 
 

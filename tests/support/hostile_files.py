@@ -119,9 +119,9 @@ def _sequence_output(model: ModelProto) -> None:
     model.graph.output[0].CopyFrom(sequence)
 
 
-@refused(r"no classifier output.* `logits` float32 \(\?, 5, 1\)")
+@refused(r"no classifier output.* `logits` float32 \(\?, 5, 2\)")
 def _output_of_rank_three(model: ModelProto) -> None:
-    model.graph.output[0].CopyFrom(info("logits", "batch", 5, 1))
+    model.graph.output[0].CopyFrom(info("logits", "batch", 5, 2))
 
 
 @refused("Negative dimension")

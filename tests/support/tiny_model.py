@@ -13,6 +13,9 @@ from onnx import (
     numpy_helper,
 )
 
+MIXING = np.linspace(-1, 1, 25, dtype=np.float32).reshape(5, 5) ** 2
+"""A last layer from five numbers to five classes."""
+
 
 def info(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> ValueInfoProto:
     """The type of a value of that shape."""
@@ -39,12 +42,13 @@ def tiny() -> ModelProto:
 
 
 def append(model: ModelProto, *nodes: NodeProto, **constants: object) -> None:
-    """Appends nodes that lead from `logits` to the output `last`."""
+    """Appends nodes that lead from `logits` to `last`, which a further last layer reads."""
     model.graph.initializer.extend(
         numpy_helper.from_array(np.array(value), name) for name, value in constants.items()
     )
-    model.graph.node.extend(nodes)
-    model.graph.output[0].name = "last"
+    model.graph.initializer.append(numpy_helper.from_array(MIXING, "mixing"))
+    model.graph.node.extend([*nodes, helper.make_node("MatMul", ["last", "mixing"], ["scores"])])
+    model.graph.output[0].name = "scores"
 
 
 def set_attribute(model: ModelProto, name: str, value: object) -> None:
