@@ -45,13 +45,15 @@ class EvaluatorConfig:
 
     `samples` is a file as for `ban-gate scan`, or True to take the data of the evaluation, whose
     rows are brought to `input_shape`, by default that of the model's signature. `model` is a file
-    or folder to scan in place of the evaluated model's own.
+    or folder to scan in place of the evaluated model's own. `output_name` is the output to judge of
+    a model with several.
     """
 
     samples: str | bool
     model: str | None = None
     input_shape: tuple[int, ...] | None = None
     settings: tuple[str, ...] = ()
+    output_name: str | None = None
     references: tuple[str, ...] = ()
     trust_model_code: bool = False
 
@@ -129,7 +131,7 @@ def _scan(
         model=path,
         uri=uri,
         samples=str(_samples(config, dataset, model, folder)),
-        config=load_config(None, config.settings),
+        config=load_config(None, config.settings, output=config.output_name),
         trusted=config.trust_model_code,
         references=config.references,
         output=folder / "output",

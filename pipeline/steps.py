@@ -60,8 +60,8 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="compare_decisions",
         title="Whole file",
-        asks="Does the whole file decide as the scores that are searched?",
-        claim="the whole file decides as the scores that are searched",
+        asks="Does the whole file decide as the logits that are searched?",
+        claim="the whole file decides as the logits that are searched",
     ),
     Step(name="measure_sites"),
     Step(name="choose_classes"),

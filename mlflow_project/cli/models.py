@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.intake.native import ExportResult
     from pipeline.intake.untrusted import Description
     from stages.twin.summary import TwinSummary
+    from stages.types import OnnxArtifact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,11 +261,22 @@ def _inspection_lines(model: str, description: Description) -> list[str]:
         "parameters": f"{artifact.parameters:,}",
         "input": _tensor(artifact.input.name, artifact.input.shape, artifact.input.dtype),
         "output": _tensor(artifact.output.name, artifact.output.shape, artifact.output.dtype),
+        **_looked_through(artifact),
         "parity": f"{parity.max_rel:.1g} of {parity.tolerance:g} allowed",
         **_twin_facts(description.twin),
     }
     lines = [f"{name:<12}{value}" for name, value in facts.items()]
     return lines + [f"{each.severity:<12}{each.message}" for each in artifact.findings]
+
+
+def _looked_through(artifact: OnnxArtifact) -> dict[str, object]:
+    """What stands behind the raw scores, and which outputs do not follow from them."""
+    facts: dict[str, object] = {}
+    if artifact.peeled:
+        facts["behind"] = ", ".join(artifact.peeled)
+    if artifact.unscanned:
+        facts["unscanned"] = ", ".join(artifact.unscanned)
+    return facts
 
 
 def _tensor(name: str, shape: tuple[int | None, ...], dtype: str) -> str:

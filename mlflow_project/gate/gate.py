@@ -313,6 +313,7 @@ def _facts(version: ModelVersion, result: ScanResult) -> ScanFacts:
         p_value=result.verdict.p_value,
         p_is_bound=result.verdict.p_is_bound,
         outside=result.verdict.outside,
+        unscanned=artifact.unscanned if artifact else (),
         content_digest=artifact.content_digest if artifact else None,
     )
 
@@ -341,6 +342,7 @@ def _claim(
         p_value=verdict.p_value,
         p_is_bound=verdict.p_is_bound,
         outside=verdict.outside,
+        unscanned=evidence.artifact.unscanned if evidence.artifact else (),
         suspected_class=verdict.suspected_class,
         content_digest=evidence.artifact.content_digest if evidence.artifact else None,
         samples_digest=evidence.samples.digest if evidence.samples else None,

@@ -62,6 +62,7 @@ class Claim:
     p_value: float | None = None
     p_is_bound: bool = False
     outside: str = ""
+    unscanned: tuple[str, ...] = ()
     suspected_class: int | None = None
     content_digest: str | None = None
     samples_digest: str | None = None

@@ -19,6 +19,7 @@ class ScanFacts:
     """What a decision needs to know about a scan, and which version it was a scan of.
 
     `outside` is the verdict's: in which respect the model is unlike those of the calibration.
+    `unscanned` are outputs of the model that no search looked at.
     """
 
     model: str
@@ -27,6 +28,7 @@ class ScanFacts:
     p_value: float | None = None
     p_is_bound: bool = False
     outside: str = ""
+    unscanned: tuple[str, ...] = ()
     content_digest: str | None = None
 
 
@@ -79,6 +81,11 @@ def _objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
                     f"the calibration was measured on models unlike this one ({facts.outside}), and"
                     " the policy does not accept a pass from outside; set `outside_calibration` to"
                     " accept it"
+                )
+            if missed := sorted(set(facts.unscanned) - set(policy.unscanned_outputs)):
+                yield (
+                    f"the outputs {', '.join(f'`{name}`' for name in missed)} were not looked at,"
+                    " and the policy does not name them in `unscanned_outputs`"
                 )
         case "backdoored" if policy.required_verdict == "any":
             return

@@ -73,6 +73,8 @@ class Policy:
     """`warn` lets a version that cannot be judged pass with a remark."""
     outside_calibration: bool = False
     """Whether a pass counts for a model unlike those that the calibration was measured on."""
+    unscanned_outputs: tuple[str, ...] = ()
+    """Outputs that a model may have beside the judged scores without following from them."""
     max_age: str = "30d"
     """How long a verdict holds: a number of hours (h), days (d) or weeks (w)."""
     protected_aliases: tuple[str, ...] = ("champion", "production")

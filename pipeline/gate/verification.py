@@ -80,6 +80,7 @@ def _scan_facts(claim: Claim) -> ScanFacts:
         p_value=claim.p_value,
         p_is_bound=claim.p_is_bound,
         outside=claim.outside,
+        unscanned=claim.unscanned,
         content_digest=claim.content_digest,
     )
 

@@ -168,6 +168,9 @@ def _model(uri: str, evidence: Evidence) -> dict[str, object]:
         "opset": artifact and artifact.opset,
         "parameters": artifact and artifact.parameters,
         "sites": twin and len(twin.sites),
+        "output": artifact and artifact.output.name,
+        "peeled": list(artifact.peeled) if artifact else [],
+        "unscanned": list(artifact.unscanned) if artifact else [],
     }
 
 

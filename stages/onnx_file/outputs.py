@@ -17,6 +17,7 @@ from stages.onnx_file.tensor_specs import describe
 from stages.passes.cut_to_logits import score_outputs
 from stages.passes.onnx_graph import graph_inputs, producers, subgraphs, uses
 from stages.passes.score_tail import tail_of
+from stages.passes.tangles import WEIGHTED
 
 SHAPES = frozenset(["Shape", "Size"])
 RANKED = frozenset(["TopK"])
@@ -67,8 +68,9 @@ def judged_output(model: ModelProto, name: str = "") -> Judged:
                 f" {_shown(one.scores.name for one in found) or 'none that does'}"
             )
         return named
-    if found and not any(one.others for one in found):
-        return found[0]
+    whole = [one for one in found if not one.others]
+    if whole:
+        return whole[0]
     if not found:
         raise ModelRefused(
             "no classifier output: expected one float output of shape (batch, classes), found"
@@ -98,7 +100,7 @@ def _judged(model: ModelProto, scores: ValueInfoProto) -> Judged:
 
 
 def _follows(model: ModelProto, output: str, scores: str) -> bool:
-    """Whether an output depends on the input through the scores alone."""
+    """Whether an output depends on the input through the scores alone, without another layer."""
     made_by = producers(model.graph)
     sources = {value.name for value in graph_inputs(model.graph)}
     own = made_by.get(scores)
@@ -111,6 +113,8 @@ def _follows(model: ModelProto, output: str, scores: str) -> bool:
         node = made_by.get(name)
         if name in seen or node is None or node.op_type in SHAPES:
             continue
+        if node.op_type in WEIGHTED:
+            return False
         seen.add(name)
         waiting += [*node.input, *(one for inner in subgraphs(node) for one in uses(inner))]
     return True

@@ -107,7 +107,7 @@ def findings_of(
                     rule="other-decisions",
                     severity="blocking",
                     message=(
-                        f"at batch {size} the whole file decides otherwise than the scores that"
+                        f"at batch {size} the whole file decides otherwise than the logits that"
                         f" were searched, {how}"
                     ),
                 )

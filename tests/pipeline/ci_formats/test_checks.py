@@ -60,7 +60,7 @@ def test_a_full_scan_has_every_check(make_outcome: Make) -> None:
 
     assert list(found) == [
         *("inspect_onnx", "read_samples", "build_twin", "check_preconditions"),
-        *("graph_logic", "judge"),
+        *("compare_decisions", "graph_logic", "judge"),
     ]
     assert {each.status for name, each in found.items() if name != "judge"} == {"passed"}
     assert found["build_twin"].seconds == 0.5
@@ -82,7 +82,7 @@ def test_a_scan_that_ended_early_passes_nothing(refused: ScanResult, make_outcom
     outcome = make_outcome(result=refused)
 
     assert list(_statuses(outcome).values()) == [
-        *("error", "skipped", "skipped", "skipped", "skipped", "error")
+        *("error", "skipped", "skipped", "skipped", "skipped", "skipped", "error")
     ]
     assert checks(outcome)[0].message == "`model.onnx` is not ONNX; export it again"
 

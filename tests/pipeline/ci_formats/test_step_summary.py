@@ -57,7 +57,7 @@ def test_real_scans_are_summed_up(real_outcomes: dict[str, Outcome], label: str)
     """The verdict is in the heading, and the table has a row per check."""
     text = summary_text(real_outcomes[label])
 
-    _check_markdown(text, rows=6)
+    _check_markdown(text, rows=7)
     gate = "pass" if label == "clean" else "block"
     assert text.splitlines()[0].endswith(f"gate: {gate}")
     assert ("not judged" in text.splitlines()[0]) == (label == "inconclusive")
@@ -72,7 +72,7 @@ def test_hostile_names_are_shown_and_not_read(
 
     text = summary_text(outcome)
 
-    _check_markdown(text, rows=7)
+    _check_markdown(text, rows=8)
     shown = {"".join(_shown(token)) for token in _tokens(text) if token.type == "inline"}
     assert not outcome.reasons[0] or outcome.reasons[0] in shown
 

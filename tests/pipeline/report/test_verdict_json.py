@@ -49,6 +49,9 @@ def test_the_document_is_schema_2(make_result: Make) -> None:
         "opset": 17,
         "parameters": 1234,
         "sites": 2,
+        "output": "logits",
+        "peeled": [],
+        "unscanned": [],
     }
 
 
