@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,10 +23,12 @@ from stages.onnx_file.inspection import inspect_onnx
 from stages.searches import SEARCHES
 from stages.searches.screen import Chosen, choice_of, stage_of
 from stages.searches.search import SearchResult, Subject
+from stages.twin.alike import alike_classes, with_labels_of, with_one_of_each
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
 from stages.twin.gradient import require_gradient
 from stages.twin.parity import confirm_parity
+from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
 from stages.twin.summary import summarise
 from stages.types import CleanSamples, OnnxArtifact, ParityResult, PreconditionResult, TorchTwin
@@ -82,6 +84,20 @@ def prepare(
         require_gradient(twin.module, samples.images)
     note(twin=summarise(twin))
     return Prepared(twin=twin, samples=samples, artifact=artifact, parity=proven.parity)
+
+
+def checked(
+    prepared: Prepared, store: Store, config: ScanConfig
+) -> tuple[Prepared, PreconditionResult]:
+    """What the twin does on the clean samples, with classes that have the same scores made one."""
+    clean = store.run(check_preconditions, prepared.twin, prepared.samples, config.precondition)
+    alike = alike_classes(clean.logits)
+    if not alike:
+        return prepared, clean
+    twin = with_one_of_each(prepared.twin, alike)
+    merged = replace(prepared, twin=twin, samples=with_labels_of(prepared.samples, alike))
+    again = store.run(check_preconditions, merged.twin, merged.samples, config.precondition)
+    return merged, replace(again, alike=alike)
 
 
 def subject_of(prepared: Prepared, clean: PreconditionResult, store: Store) -> Subject:

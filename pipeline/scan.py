@@ -17,7 +17,7 @@ from pipeline.config import ScanConfig
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.judging import judged
 from pipeline.peak import peak_rss_mb
-from pipeline.prepare import Note, prepare, search_all, subject_of
+from pipeline.prepare import Note, checked, prepare, search_all, subject_of
 from pipeline.references.measure import select_references
 from pipeline.request import ScanRequest
 from pipeline.versions import versions_of
@@ -28,8 +28,7 @@ from stages.published.feature_mask import find_mask
 from stages.published.statistics import ban_statistic, masked_statistics
 from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches.search import SearchResult, Subject
-from stages.twin.precondition import check_preconditions
-from stages.types import Statistic, Verdict
+from stages.types import PreconditionResult, Statistic, Verdict
 from stages.verdict.decide import apply_findings, with_published
 from stages.verdict.profile import profile_of
 from stages.verdict.vetting import Vetted
@@ -81,7 +80,7 @@ def _verdict(
     """Runs the steps one after another and notes what each finds."""
     config = request.config
     prepared = prepare(request, store, device, workspace, note)
-    clean = store.run(check_preconditions, prepared.twin, prepared.samples, config.precondition)
+    prepared, clean = checked(prepared, store, config)
     note(precondition=clean)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=clean.reasons)
@@ -99,8 +98,16 @@ def _verdict(
         note(references=summaries)
     verdict = judged(subject, profile, results, references, config, store, note)
     with store.timed("compare_found"):
-        note(decisions=(*decisions, *on_found(prepared, results, limits)))
+        found = on_found(prepared, results, clean.alike, limits)
+    note(decisions=(*decisions, *found))
+    verdict = replace(verdict, reasons=(*verdict.reasons, *_merged(clean)))
     return with_published(verdict, *_published(subject, results, store, config, note))
+
+
+def _merged(clean: PreconditionResult) -> Iterator[str]:
+    """A sentence on each class that was not searched because another has the same scores."""
+    for later, earlier in clean.alike:
+        yield f"class {later} always has the logits of class {earlier}; they are judged as one"
 
 
 def _published(

@@ -10,6 +10,7 @@ import torch
 from pipeline.intake.sandbox import IsolationConfig, isolated
 from pipeline.prepare import Prepared
 from stages.searches.search import SearchResult
+from stages.twin.alike import Alike
 from stages.twin.precondition import predict
 from stages.twin.whole_file import CHUNK, SIZES, findings_of, run_whole
 from stages.types import CleanSamples, Floats, GraphFinding, PreconditionResult
@@ -24,11 +25,14 @@ def on_samples(
     """Where the file decides otherwise on the clean samples, or is less often right."""
     samples, tolerance = prepared.samples, prepared.parity.tolerance
     whole = isolated(limits, run_whole, prepared.artifact, samples, (CHUNK,))
-    return findings_of(whole, clean.logits, tolerance, "clean samples", samples.labels)
+    return findings_of(whole, clean.logits, tolerance, "clean samples", samples.labels, clean.alike)
 
 
 def on_found(
-    prepared: Prepared, results: Mapping[str, SearchResult], limits: IsolationConfig
+    prepared: Prepared,
+    results: Mapping[str, SearchResult],
+    alike: Alike,
+    limits: IsolationConfig,
 ) -> tuple[GraphFinding, ...]:
     """Where the file decides otherwise on what the searches found, and on extreme images."""
     images = np.concatenate(list(_extremes(prepared.samples, results)))
@@ -36,7 +40,7 @@ def on_found(
     logits = predict(prepared.twin, torch.from_numpy(images.copy()))
     whole = isolated(limits, run_whole, prepared.artifact, shown, SIZES)
     what = "images with the triggers that were found, and extremes"
-    return findings_of(whole, logits, prepared.parity.tolerance, what)
+    return findings_of(whole, logits, prepared.parity.tolerance, what, alike=alike)
 
 
 def _extremes(samples: CleanSamples, results: Mapping[str, SearchResult]) -> Iterator[Floats]:

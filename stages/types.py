@@ -180,12 +180,16 @@ class ParityResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreconditionResult:
-    """The twin on the clean samples: logits (N, K), accuracy, and reasons not to judge."""
+    """The twin on the clean samples: logits (N, K), accuracy, and reasons not to judge.
+
+    `alike` are pairs of a class that is not searched and an earlier one that has the same scores.
+    """
 
     logits: Floats
     clean_accuracy: float
     covered_classes: int
     reasons: tuple[str, ...]
+    alike: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         freeze(self.logits)

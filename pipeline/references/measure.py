@@ -9,11 +9,10 @@ import torch
 
 from pipeline.cache.store import Store
 from pipeline.evidence import ReferenceSummary
-from pipeline.prepare import prepare, search_all, subject_of
+from pipeline.prepare import checked, prepare, search_all, subject_of
 from pipeline.references.profile_file import SUFFIX, read_profiles
 from pipeline.request import ScanRequest
 from stages.errors import CannotJudge
-from stages.twin.precondition import check_preconditions
 from stages.verdict.profile import ClassProfile, profile_of
 from stages.verdict.score import printable_p
 from stages.verdict.vetting import Vetted, own_p_value, vet
@@ -60,7 +59,7 @@ def profile(request: ScanRequest, store: Store, device: torch.device, folder: Pa
     """
     quiet, config = Store(store.root), request.config
     prepared = prepare(request, quiet, device, folder)
-    clean = quiet.run(check_preconditions, prepared.twin, prepared.samples, config.precondition)
+    prepared, clean = checked(prepared, quiet, config)
     if clean.reasons:
         raise CannotJudge("; ".join(clean.reasons))
     if any(each.severity == "blocking" for each in prepared.artifact.findings):

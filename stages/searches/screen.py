@@ -4,7 +4,8 @@ Up to `all_up_to` classes all of them are searched to the end, by every search. 
 search takes a brief look at every class. Whatever leads in any of them is searched to the end by
 all, so no class is dropped by one search alone; and so are some classes drawn at random before
 anything is known of them. Those stand for the ordinary: medians and deviations over the classes are
-theirs alone. Of a class that is not searched to the end nothing is said.
+theirs alone. Of a class that is not searched to the end nothing is said. A class without samples of
+its own is searched like any other, and never stands for the ordinary.
 """
 
 from __future__ import annotations
@@ -63,14 +64,17 @@ def choose_classes(
     Deterministic for a given seed. The twin is left as it was.
     """
     count = subject.twin.classes
-    everything = np.arange(count)
+    alike = [later for later, _ in subject.clean.alike]
+    everything = np.setdiff1d(np.arange(count), alike)
+    usual = everything[np.isin(everything, subject.samples.labels)]
     if not screening.screens(count):
-        return Chosen(classes=everything, ordinary=everything, looked={})
-    ordinary = np.sort(np.random.default_rng(seed).permutation(count)[: screening.ordinary])
+        return Chosen(classes=everything, ordinary=usual, looked={})
+    drawn = np.random.default_rng(seed).permutation(count)
+    ordinary = np.sort(drawn[np.isin(drawn, usual)][: screening.ordinary])
     classes, looked = set(ordinary.tolist()), {}
     for search in searches:
         reached, looked[search.name] = _look(search, subject, configs[search.name], seed)
-        classes |= set(leading(reached, screening.leading))
+        classes |= set(leading(reached, screening.leading)) - set(alike)
     return Chosen(classes=np.array(sorted(classes)), ordinary=ordinary, looked=looked)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from stages.errors import ModelRefused
 from stages.onnx_file.inspection import load_scored
 from stages.passes.onnx_graph import graph_inputs, shape_of
+from stages.twin.alike import Alike, folded
 from stages.twin.parity import Reference
 from stages.types import CleanSamples, Floats, GraphFinding, Integers, OnnxArtifact, freeze
 
@@ -83,14 +84,20 @@ def differing(whole: Floats, logits: Floats, tolerance: float) -> Integers:
 
 
 def findings_of(
-    whole: WholeScores, logits: Floats, tolerance: float, what: str, labels: Integers | None = None
+    whole: WholeScores,
+    logits: Floats,
+    tolerance: float,
+    what: str,
+    labels: Integers | None = None,
+    alike: Alike = (),
 ) -> tuple[GraphFinding, ...]:
     """A finding for each batch size at which the file decides otherwise on images called `what`.
 
-    With `labels` (N,) also where it is less often right.
+    With `labels` (N,) also where it is less often right. Classes that are `alike` count as one.
     """
     found = []
-    for size, scores in zip(whole.sizes, whole.scores, strict=True):
+    for size, each in zip(whole.sizes, whole.scores, strict=True):
+        scores = folded(each, alike)
         count = len(differing(scores, logits, tolerance))
         lost = 0.0
         if labels is not None:
