@@ -5,7 +5,8 @@ search takes a brief look at every class. Whatever leads in any of them is searc
 all, so no class is dropped by one search alone; and so are some classes drawn at random before
 anything is known of them. Those stand for the ordinary: medians and deviations over the classes are
 theirs alone. Of a class that is not searched to the end nothing is said. A class without samples of
-its own is searched like any other, and never stands for the ordinary.
+its own is searched like any other, and where most classes have some it never stands for the
+ordinary.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def choose_classes(
     count = subject.twin.classes
     alike = [later for later, _ in subject.clean.alike]
     everything = np.setdiff1d(np.arange(count), alike)
-    usual = everything[np.isin(everything, subject.samples.labels)]
+    covered = everything[np.isin(everything, subject.samples.labels)]
+    usual = covered if 2 * len(covered) >= len(everything) else everything
     if not screening.screens(count):
         return Chosen(classes=everything, ordinary=usual, looked={})
     drawn = np.random.default_rng(seed).permutation(count)
