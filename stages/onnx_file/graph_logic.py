@@ -19,6 +19,7 @@ from math import prod
 
 from onnx import ModelProto, NodeProto
 
+from stages.passes import take_known_branches
 from stages.passes.onnx_graph import graph_inputs, inferred, shape_of, subgraphs, uses, values
 from stages.types import GraphFinding
 
@@ -79,7 +80,10 @@ def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
 
     Findings are in graph order, but zero points and what looks like them come last.
     """
-    return tuple(_Tracer(inferred(model)).findings())
+    plain = ModelProto()
+    plain.CopyFrom(model)
+    take_known_branches.apply(plain)
+    return tuple(_Tracer(inferred(plain)).findings())
 
 
 class _Tracer:
