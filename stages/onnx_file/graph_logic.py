@@ -19,6 +19,7 @@ from math import prod
 
 from onnx import ModelProto, NodeProto
 
+from stages.onnx_file.batch_logic import ABOUT_SHAPE, find_batch_logic
 from stages.passes import take_known_branches
 from stages.passes.onnx_graph import graph_inputs, inferred, shape_of, subgraphs, uses, values
 from stages.types import GraphFinding
@@ -56,8 +57,6 @@ WEIGHTED = frozenset(
     ]
 )
 """Operators in which weights decide; what comes out is a feature, not a decision."""
-ABOUT_SHAPE = frozenset(["Shape", "Size"])
-"""Operators whose output says nothing about the contents of their input."""
 BRANCHES = frozenset(["If", "Loop", "Scan"])
 RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"])
 """Operators that spread or rearrange a value without adding information."""
@@ -78,12 +77,13 @@ class _Decision:
 def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
     """What in the graph could be a trigger: decisions that gate larger values.
 
-    Findings are in graph order, but zero points and what looks like them come last.
+    What depends on the batch comes first. The others are in graph order, but zero points and what
+    looks like them come last.
     """
     plain = ModelProto()
     plain.CopyFrom(model)
     take_known_branches.apply(plain)
-    return tuple(_Tracer(inferred(plain)).findings())
+    return (*find_batch_logic(plain), *_Tracer(inferred(plain)).findings())
 
 
 class _Tracer:

@@ -8,6 +8,7 @@ input. Nothing large is computed, and no weight is read.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 
@@ -152,7 +153,9 @@ class _Walk:
 
     def _learn(self, name: str, tensor: TensorProto) -> None:
         self.known.types[name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
-        if prod(tensor.dims) <= _LARGEST:
+        if prod(tensor.dims) > _LARGEST or tensor.data_location == TensorProto.EXTERNAL:
+            return
+        with suppress(*_FAILED):  # a tensor that misstates its size
             self.known.numbers[name] = numpy_helper.to_array(tensor)
 
     def _branch(self, node: NodeProto) -> None:
