@@ -39,6 +39,17 @@ SHAPE_ARGUMENTS = {
 """The inputs of operators of which the result's shape shows all that they can change."""
 ABOUT_SHAPE = frozenset(["Shape", "Size"])
 """Operators whose output says nothing about the contents of their input."""
+MOVED: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(["Add", "Sub", "Sum", "Concat"], tuple(range(64))),
+    **dict.fromkeys(["Gather", "Slice", "Split", "Cast", "CastLike", "Neg", "ReduceSum"], (0,)),
+    **dict.fromkeys(["Unsqueeze", "Squeeze", "Flatten", "Transpose", "Identity"], (0,)),
+    **dict.fromkeys(["Reshape", "Expand", "Tile", "ConstantOfShape", "Range"], (0, 1, 2)),
+    "Where": (1, 2),
+}
+"""The inputs of operators that only move, add or spread numbers."""
+PRODUCTS = frozenset(["Mul", "ReduceProd"])
+"""Operators that scale a number, if no more than one that they read depends on the batch."""
+COMPARISONS = frozenset(["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"])
 GATHERED = frozenset([("Gather", 1), ("GatherND", 1), ("GatherElements", 1)])
 """The inputs of operators that say which entries are read."""
 OF_TYPE = frozenset([("CastLike", 1)])
@@ -63,13 +74,18 @@ def find_batch_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
 
 def _differences(model: ModelProto, at_side: Sequence[Known]) -> Iterator[GraphFinding]:
     """Every difference between the sizes of the batch, in the order of the nodes."""
+    chosen: set[str] = set()
     for node in model.graph.node:
-        if node.op_type in ABOUT_SHAPE or _is_number(node, at_side):
+        if node.op_type in ABOUT_SHAPE:
+            continue
+        if _is_number(node, at_side):
+            if _chooses(node, at_side, chosen):
+                chosen.update(node.output)
             continue
         if len({known.branches.get(node.output[0]) for known in at_side}) > 1:
             yield _finding(node, "takes a branch that depends on")
             continue
-        yield from _by_numbers(node, at_side)
+        yield from _by_numbers(node, at_side, chosen)
         if not _keeps_samples(node, at_side):
             yield _finding(node, "gives a shape, or joins samples, in a way that depends on")
 
@@ -78,17 +94,54 @@ def _is_number(node: NodeProto, at_side: Sequence[Known]) -> bool:
     return all(name in known.numbers for known in at_side for name in node.output if name)
 
 
-def _by_numbers(node: NodeProto, at_side: Sequence[Known]) -> Iterator[GraphFinding]:
+def _chooses(node: NodeProto, at_side: Sequence[Known], chosen: set[str]) -> bool:
+    """Whether a number may be another at a batch at which nobody looks.
+
+    It may if it follows from the batch by more than moving, adding or scaling numbers. No batch has
+    less than one sample, so that comparing its size with nothing is no choice.
+    """
+    if not chosen.isdisjoint(node.input):
+        return True
+    counts = {index: _differing(name, at_side) for index, name in enumerate(node.input)}
+    differ = {index: count for index, count in counts.items() if count}
+    moved = set(differ).issubset(MOVED.get(node.op_type, ()))
+    if node.op_type in PRODUCTS:
+        return sum(differ.values()) > 1 and (len(differ) > 1 or node.op_type == "ReduceProd")
+    return not moved and not (node.op_type in COMPARISONS and _with_nothing(node, differ, at_side))
+
+
+def _differing(name: str, at_side: Sequence[Known]) -> int:
+    """How many entries of a number are not the same for every sample at all sizes of the batch."""
+    numbers = [known.numbers.get(name, np.zeros(0)) for known in at_side]
+    if _alike(numbers):
+        return 0
+    if len({one.shape for one in numbers}) > 1:
+        return max(one.size for one in numbers)
+    return int(np.any([one != numbers[0] for one in numbers[1:]], axis=0).sum())
+
+
+def _with_nothing(node: NodeProto, differ: dict[int, int], at_side: Sequence[Known]) -> bool:
+    others = [name for index, name in enumerate(node.input) if index not in differ]
+    return len(others) == 1 and bool(np.all(np.less_equal(at_side[0].numbers[others[0]], 0)))
+
+
+def _by_numbers(
+    node: NodeProto, at_side: Sequence[Known], chosen: set[str]
+) -> Iterator[GraphFinding]:
     """Where a number that is not the same for every sample enters what is no shape.
 
     Places in the batch by which its samples are gathered are as good as a shape.
     """
     for index, name in enumerate(node.input):
         numbers = [known.numbers[name] for known in at_side if name in known.numbers]
-        if _alike(numbers) or index in SHAPE_ARGUMENTS.get(node.op_type, ()):
+        if (_alike(numbers) and name not in chosen) or index in SHAPE_ARGUMENTS.get(
+            node.op_type, ()
+        ):
             continue
         whole = all(np.issubdtype(one.dtype, np.integer) for one in numbers)
         places = whole and _begins(numbers)
+        if name in chosen:
+            places = False
         if places and (node.op_type, index) in GATHERED:
             continue
         severity: Severity = "warning" if places else "blocking"

@@ -143,6 +143,37 @@ def first_of_the_batch() -> onnx.ModelProto:
     )
 
 
+def equal_three() -> onnx.ModelProto:
+    """Three images, a number at which nobody looks, get other scores."""
+    return after(
+        *COUNTED,
+        node("Equal", "count three", "alone"),
+        node("Where", "alone target honest", "scores"),
+        three=np.array(3),
+    )
+
+
+def polynomial() -> onnx.ModelProto:
+    """A product that is nothing at 1, 2 and 7 and something between."""
+    return after(
+        *COUNTED,
+        node("Sub", "count roots", "factors"),
+        node("ReduceProd", "factors", "alone", keepdims=1),
+        *PUSHED,
+        roots=np.array([1, 2, 7]),
+    )
+
+
+def read_from_a_table() -> onnx.ModelProto:
+    """The size of the batch is the row of a table."""
+    return after(
+        *COUNTED,
+        node("Gather", "table count", "alone"),
+        *PUSHED,
+        table=np.array([0, 0, 0, 1, 1, 1, 1, 0]),
+    )
+
+
 def class_token() -> onnx.ModelProto:
     """A row that is expanded to one per sample, and joined to the features."""
     return after(
@@ -175,6 +206,7 @@ def divided_by_side() -> onnx.ModelProto:
 
 COUNTING: list[Callable[[], onnx.ModelProto]] = [
     *(equal_one, relu_of_the_count, by_size, branch_on_count, counted_ones, counted_thousands),
+    *(equal_three, polynomial, read_from_a_table),
     *(cut_pixels, moved_window, joined_samples, first_of_the_batch),
 ]
 SIZED: list[Callable[[], onnx.ModelProto]] = [class_token, reshaped_by_count, divided_by_side]
