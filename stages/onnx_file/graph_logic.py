@@ -4,7 +4,8 @@ A ShadowLogic-style backdoor compares the input with something and lets the outc
 scores; there are no weights to perturb. What gives it away is a *narrow decision*: a comparison, or
 another step-shaped operator, on data that comes from the input, whose outcome is smaller than what
 it then chooses or scales. Activations compare too, but element by element, and no sample's single
-yes or no ever spreads over a whole tensor.
+yes or no ever spreads over a whole tensor. A layer ends a decision if its weights mix many numbers;
+a single weight, or a layer that reads the decision alone, does not.
 
 Quantisation to the range of a tensor rounds a narrow value too: the zero point, which is added to
 the rounded tensor and later subtracted again. That alone is a warning and not a trigger.
@@ -15,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
+from math import inf, prod
 
 from onnx import ModelProto, NodeProto
 
 from stages.onnx_file.batch_logic import ABOUT_SHAPE, find_batch_logic
+from stages.onnx_file.guards import Guards
+from stages.onnx_file.layers import INTEGER, WEIGHTED, Layers
 from stages.passes import take_known_branches
 from stages.passes.onnx_graph import graph_inputs, inferred, shape_of, subgraphs, uses, values
 from stages.types import GraphFinding
@@ -50,14 +53,18 @@ ELEMENTWISE = frozenset(
 TRACED = ELEMENTWISE | EXTREMES | {"DynamicQuantizeLinear"}
 GATES = frozenset(["Where", "Mul", "Add", "Sub", "Div", "Min", "Max", "Pow", "And", "Or", "Xor"])
 """Operators through which a smaller value can choose or scale a larger one."""
-WEIGHTED = frozenset(
+SATURATING = frozenset(
     [
-        *("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"),
-        *("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", "LinearClassifier"),
+        *("Clip", "Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Min"),
+        *("Max", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Softplus", "Softsign", "Erf"),
     ]
 )
-"""Operators in which weights decide; what comes out is a feature, not a decision."""
+"""Operators that make a soft decision of a single number."""
 BRANCHES = frozenset(["If", "Loop", "Scan"])
+NARROW = 4
+"""Elements per sample that a layer which does not mix leaves a decision."""
+FEW = 16
+"""Elements per sample from which a single one of them is few."""
 RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"])
 """Operators that spread or rearrange a value without adding information."""
 
@@ -66,12 +73,16 @@ RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Fla
 class _Decision:
     """A step on input data, and the fewest elements per sample that its outcome ever had.
 
-    `rounds` is the tensor whose range it rounds, if it is a rounding of nothing else.
+    `rounds` is the tensor whose range it rounds, if it is a rounding of nothing else; `width`
+    bounds how many numbers per sample the value is made of; a `soft` decision saturates instead of
+    jumping.
     """
 
     node: str
     narrowest: int
     rounds: str | None = None
+    width: float = inf
+    soft: bool = False
 
 
 def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
@@ -97,6 +108,9 @@ class _Tracer:
         self.types = values(model.graph)
         self.data = {value.name for value in source}
         self.raw = set(self.data)
+        self.unmixed = set(self.data)
+        self.layers = Layers(model.graph)
+        self.guards = Guards(model.graph)
         self.decisions: dict[str, _Decision] = {}
         self.basis: dict[str, str] = {}
         self.shifted: dict[str, dict[str, GraphFinding]] = {}
@@ -116,6 +130,8 @@ class _Tracer:
             self._carry_zero_point(node)
             if node.op_type not in WEIGHTED and self.raw & set(node.input):
                 self.raw.update(node.output[:1])  # the others give the range, such as a scale
+            if self.unmixed & set(node.input) and not self._mixes(node):
+                self.unmixed.update(node.output[:1])
         yield from self._quantisation()
         yield from self._bypass()
 
@@ -139,6 +155,8 @@ class _Tracer:
             decision = self.decisions.get(name)
             if decision is None or decision.narrowest >= size:
                 continue
+            if decision.soft and not self._meets_features(node):
+                continue
             if self._shifts(node, decision):
                 by_operator = self.shifted.setdefault(decision.node, {})
                 by_operator.setdefault(node.op_type, _gated(node, decision, size))
@@ -159,21 +177,25 @@ class _Tracer:
                 yield replace(each, severity="warning") if operators == SHIFTS else each
 
     def _carry(self, node: NodeProto) -> None:
-        """Passes decisions on to what a node computes from them; weights end them."""
-        if node.op_type in WEIGHTED:
-            return
+        """Passes decisions on to what a node computes from them; layers that mix end them."""
         size = self._size(node.output[0])
+        weighted = node.op_type in WEIGHTED
+        read = [self.decisions.get(name) for name in self._contents(node)]
+        width = min(size or inf, sum(inf if each is None else each.width for each in read))
         carried = [
-            each
-            for name in node.input
-            if (each := self.decisions.get(name)) is not None
+            replace(each, width=width)
+            for each in read
+            if each is not None
             and not (size and each.narrowest < size and self._shifts(node, each))
+            and not (weighted and self._ends(node, each, width))
         ]
+        if size == 1 and not carried and self._saturates(node):
+            carried.append(replace(self._step(node, size), soft=True))
         if self._is_step(node) and size is not None:
             carried.append(self._step(node, size))
         if not carried:
             return
-        tightest = min(carried, key=lambda each: each.narrowest)
+        tightest = min(carried, key=lambda each: (each.narrowest, each.soft))
         narrowest = tightest.narrowest
         if size is not None and node.op_type not in RESHAPING:
             narrowest = min(narrowest, size)
@@ -186,8 +208,32 @@ class _Tracer:
         if node.op_type == "DynamicQuantizeLinear":
             name, zero_point = node.name or node.output[0], node.output[2]
             rounds = self.basis[zero_point]
-            self.decisions[zero_point] = _Decision(node=name, narrowest=1, rounds=rounds)
+            self.decisions[zero_point] = _Decision(node=name, narrowest=1, rounds=rounds, width=1)
             self.added[name] = {"Add"}
+
+    def _contents(self, node: NodeProto) -> list[str]:
+        """What a node reads of the input's data, without the zero points of its integers."""
+        names = node.input[:2] if node.op_type in INTEGER else node.input
+        return [name for name in names if name in self.data]
+
+    def _ends(self, node: NodeProto, decision: _Decision, width: float) -> bool:
+        """Whether a layer makes a feature of what it reads: more than a few numbers, or mixed."""
+        return decision.narrowest > NARROW or (self.layers.mixes(node) and width > NARROW)
+
+    def _mixes(self, node: NodeProto) -> bool:
+        return node.op_type in WEIGHTED and self.layers.mixes(node)
+
+    def _saturates(self, node: NodeProto) -> bool:
+        """Whether the node softly decides by one number of a large input that no layer mixed."""
+        source = self._size(graph_inputs(self.graph)[0].name)
+        if node.op_type not in SATURATING or not self.unmixed & set(node.input):
+            return False
+        return source is not None and source >= FEW and not self.guards.limits(node)
+
+    def _meets_features(self, node: NodeProto) -> bool:
+        """Whether the node reads what weights made, besides a decision."""
+        others = self.data.difference(self.raw, self.decisions)
+        return not others.isdisjoint(node.input)
 
     def _is_step(self, node: NodeProto) -> bool:
         """Whether the node turns data into a decision."""
@@ -197,7 +243,8 @@ class _Tracer:
     def _step(self, node: NodeProto, size: int) -> _Decision:
         """The decision a step makes."""
         rounds = self.basis.get(node.output[0]) if node.op_type in ROUNDINGS else None
-        return _Decision(node=node.name or node.output[0], narrowest=size, rounds=rounds)
+        name = node.name or node.output[0]
+        return _Decision(node=name, narrowest=size, rounds=rounds, width=size)
 
     def _bypass(self) -> Iterator[GraphFinding]:
         """A finding where the input reaches the scores around every weight."""
