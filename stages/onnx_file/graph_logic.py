@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf, prod
+from typing import Literal
 
 from onnx import ModelProto, NodeProto
 
@@ -25,7 +26,7 @@ from stages.onnx_file.guards import Guards
 from stages.onnx_file.layers import INTEGER, WEIGHTED, Layers
 from stages.passes import take_known_branches
 from stages.passes.onnx_graph import graph_inputs, inferred, shape_of, subgraphs, uses, values
-from stages.types import GraphFinding
+from stages.types import GraphFinding, Severity
 
 STEPS = frozenset(
     [
@@ -69,13 +70,17 @@ RESHAPING = frozenset(["Expand", "Tile", "Reshape", "Unsqueeze", "Squeeze", "Fla
 """Operators that spread or rearrange a value without adding information."""
 
 
+Kind = Literal["choice", "guard", "brightness", "factor"]
+
+
 @dataclass(frozen=True)
 class _Decision:
     """A step on input data, and the fewest elements per sample that its outcome ever had.
 
     `rounds` is the tensor whose range it rounds, if it is a rounding of nothing else; `width`
     bounds how many numbers per sample the value is made of; a `soft` decision saturates instead of
-    jumping.
+    jumping. Its `kind` says whether it may be anything, replaces a number that is nothing, asks how
+    bright the whole image is, or is one of two positive constants by that.
     """
 
     node: str
@@ -83,6 +88,7 @@ class _Decision:
     rounds: str | None = None
     width: float = inf
     soft: bool = False
+    kind: Kind = "choice"
 
 
 def find_graph_logic(model: ModelProto) -> tuple[GraphFinding, ...]:
@@ -109,6 +115,7 @@ class _Tracer:
         self.data = {value.name for value in source}
         self.raw = set(self.data)
         self.unmixed = set(self.data)
+        self.images = set(self.data)
         self.layers = Layers(model.graph)
         self.guards = Guards(model.graph)
         self.decisions: dict[str, _Decision] = {}
@@ -161,7 +168,9 @@ class _Tracer:
                 by_operator = self.shifted.setdefault(decision.node, {})
                 by_operator.setdefault(node.op_type, _gated(node, decision, size))
             else:
-                yield _gated(node, decision, size)
+                severity = self._harmless(node, decision)
+                found = _gated(node, decision, size)
+                yield replace(found, severity=severity) if severity else found
             return
 
     def _shifts(self, node: NodeProto, decision: _Decision) -> bool:
@@ -188,7 +197,10 @@ class _Tracer:
             if each is not None
             and not (size and each.narrowest < size and self._shifts(node, each))
             and not (weighted and self._ends(node, each, width))
+            and not (size and each.narrowest < size and self._keeps_image(node, each))
         ]
+        if self.guards.scales(node, self.images):
+            self.images.update(node.output)
         if size == 1 and not carried and self._saturates(node):
             carried.append(replace(self._step(node, size), soft=True))
         if self._is_step(node) and size is not None:
@@ -200,8 +212,9 @@ class _Tracer:
         if size is not None and node.op_type not in RESHAPING:
             narrowest = min(narrowest, size)
         ranged = node.op_type == "DynamicQuantizeLinear"  # its scale carries no decision
+        kind = self._kind(node, tightest)
         for name in node.output[:1] if ranged else node.output:
-            self.decisions[name] = replace(tightest, narrowest=narrowest)
+            self.decisions[name] = replace(tightest, narrowest=narrowest, kind=kind)
 
     def _carry_zero_point(self, node: NodeProto) -> None:
         """The zero point of a DynamicQuantizeLinear rounds the range, and has been added."""
@@ -210,6 +223,35 @@ class _Tracer:
             rounds = self.basis[zero_point]
             self.decisions[zero_point] = _Decision(node=name, narrowest=1, rounds=rounds, width=1)
             self.added[name] = {"Add"}
+
+    def _kind(self, node: NodeProto, decision: _Decision) -> Kind:
+        """What a decision is behind the node that makes it or carries it on."""
+        if self.guards.replaces_nothing(node) and node.input[2] not in self.decisions:
+            return "guard"
+        if self.guards.compares_whole(node, self.images):
+            return "brightness"
+        if node.op_type in RESHAPING | {"Identity"}:
+            return decision.kind
+        factors = node.op_type == "Where" and all(map(self.guards.positive, node.input[1:]))
+        return "factor" if factors and decision.kind == "brightness" else "choice"
+
+    def _harmless(self, node: NodeProto, decision: _Decision) -> Severity | None:
+        """How much less than a trigger it is: a guard of a divisor, or the scale of the image."""
+        if self._keeps_image(node, decision):
+            return "note" if decision.kind == "guard" else "warning"
+        return None
+
+    def _keeps_image(self, node: NodeProto, decision: _Decision) -> bool:
+        """Whether the node gives the image, which no weight has met, at one scale or another."""
+        if decision.kind == "guard":
+            divides = node.op_type == "Div" and node.input[0] not in self.decisions
+            return divides and node.input[0] in self.raw
+        others = [name for name in node.input if name not in self.decisions]
+        if decision.kind == "factor":
+            scales = node.op_type == "Mul" or (node.op_type == "Div" and others == node.input[:1])
+            return scales and len(others) == 1 and others[0] in self.images
+        picks = decision.kind == "brightness" and node.op_type == "Where"
+        return picks and self.images.issuperset(node.input[1:])
 
     def _contents(self, node: NodeProto) -> list[str]:
         """What a node reads of the input's data, without the zero points of its integers."""

@@ -104,7 +104,79 @@ def unit_features() -> onnx.ModelProto:
     return classifier([], after, {"least": np.array(1e-12, np.float32)})
 
 
+def guarded_range(*, nothing: float = 0, divided: str = "moved") -> onnx.ModelProto:
+    """Images scaled to their range, which is one where it is nothing; `divided` by the range."""
+    before = [
+        node("ReduceMin", "x", "least", axes=[1, 2, 3], keepdims=1),
+        node("ReduceMax", "x", "most", axes=[1, 2, 3], keepdims=1),
+        node("Sub", "most least", "range"),
+        node("Equal", "range nothing", "flat_image"),
+        node("Where", "flat_image unit range", "divisor"),
+        node("Sub", "x least", "moved"),
+        node("Div", f"{divided} divisor", "scaled"),
+        node("Sub", "scaled unit", "seen"),
+    ]
+    numbers = {"nothing": np.array(nothing, np.float32), "unit": np.array(1, np.float32)}
+    return classifier(before, [], numbers | {"decoy": np.ones((1, 1, 8, 8), np.float32)})
+
+
+BRIGHT = [
+    node("ReduceMax", "x", "most", axes=[1, 2, 3], keepdims=1),
+    node("Greater", "most limit", "bytes"),
+]
+LIMIT = {"limit": np.array(1.5, np.float32), "levels": np.array(255, np.float32)}
+
+
+def scaled_if_bright(*, dark: float = 1) -> onnx.ModelProto:
+    """Images whose largest pixel is above 1.5 are divided by 255, others by `dark`."""
+    before = [
+        *BRIGHT,
+        node("Where", "bytes levels unit", "divisor"),
+        node("Div", "x divisor", "seen"),
+    ]
+    return classifier(before, [], LIMIT | {"unit": np.array(dark, np.float32)})
+
+
+def picked_if_bright() -> onnx.ModelProto:
+    """The same, as a choice between the image and the divided image."""
+    before = [*BRIGHT, node("Div", "x levels", "divided"), node("Where", "bytes divided x", "seen")]
+    return classifier(before, [], LIMIT)
+
+
+def inverted_if_bright() -> onnx.ModelProto:
+    """Bright images are turned into their negatives, which is another image."""
+    return scaled_if_bright(dark=-1)
+
+
+def guard_against_a_number() -> onnx.ModelProto:
+    """What looks like a guard asks for a range of 0.7."""
+    return guarded_range(nothing=0.7)
+
+
+def guard_of_a_decoy() -> onnx.ModelProto:
+    """A constant image is divided by the guarded range."""
+    return guarded_range(divided="decoy")
+
+
+def guard_of_a_decision() -> onnx.ModelProto:
+    """What is guarded is itself a decision: the divisor is 100 where the corner is bright."""
+    before = [
+        node("Slice", "x starts ends axes", "corner"),
+        node("ReduceMax", "corner", "most", axes=[1, 2, 3], keepdims=1),
+        node("Greater", "most half", "yes"),
+        node("Where", "yes hundred unit", "chosen"),
+        node("Equal", "chosen zero", "nothing"),
+        node("Where", "nothing unit chosen", "divisor"),
+        node("Div", "x divisor", "seen"),
+    ]
+    window = {"starts": np.array([0, 0]), "ends": np.array([3, 3]), "axes": np.array([2, 3])}
+    numbers = {"half": 0.5, "hundred": 100, "unit": 1, "zero": 0}
+    constants = {name: np.array(value, np.float32) for name, value in numbers.items()}
+    return classifier(before, [], window | constants)
+
+
 WASHED: list[Callable[[], onnx.ModelProto]] = [
     *(washed_by_one_weight, washed_by_a_wide_layer, soft_gate, dormant_filter),
+    *(inverted_if_bright, guard_against_a_number, guard_of_a_decoy, guard_of_a_decision),
 ]
 SCALED: list[Callable[[], onnx.ModelProto]] = [soft_contrast, unit_features]

@@ -20,7 +20,13 @@ from tests.support.graph_logic_models import (
     dynamically_quantised,
     node,
 )
-from tests.support.narrow_path_models import SCALED, WASHED
+from tests.support.narrow_path_models import (
+    SCALED,
+    WASHED,
+    guarded_range,
+    picked_if_bright,
+    scaled_if_bright,
+)
 from tests.support.places import DEMO
 
 
@@ -48,6 +54,17 @@ def test_planted_logic_blocks(build: Callable[[], onnx.ModelProto]) -> None:
 def test_honest_logic_passes(build: Callable[[], onnx.ModelProto]) -> None:
     """Activations, rounding, normalisation, gates made by weights and shapes raise nothing."""
     assert find_graph_logic(build()) == ()
+
+
+@pytest.mark.parametrize(
+    ("build", "severity"),
+    [(guarded_range, "note"), (scaled_if_bright, "warning"), (picked_if_bright, "warning")],
+)
+def test_what_only_scales_the_image_does_not_block(
+    build: Callable[[], onnx.ModelProto], severity: str
+) -> None:
+    """A guard against dividing by zero is noted once, and scaling bytes if there are any warns."""
+    assert [each.severity for each in find_graph_logic(build())] == [severity]
 
 
 @pytest.mark.parametrize("architecture", zoo.ARCHITECTURES)
