@@ -3,24 +3,25 @@
 The passes, in order:
 
 1. `sort_nodes`: every node comes after those whose values it reads.
-2. `known_opset`: an older or newer opset becomes one that the converters know.
-3. `cut_to_logits`: one output is left, the raw scores before all that keeps their order.
-4. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
-5. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
-6. `half_to_float`: half and double precision become float32.
-7. `float_input`: whole numbers at the input are taken as floats.
-8. `drop_identities`: Identity and Dropout nodes are dropped.
-9. `dequantise_weights`: weights stored as integers become floats.
-10. `integer_products`: products of integers become products of floats.
-11. `fold_constants`: what depends on constants alone becomes a constant.
-12. `constants_to_initializers`: Constant nodes become initializers.
-13. `drop_identities` again, for those that folding leaves behind.
-14. `merge_last_layers`: linear layers at the end, with nothing between them, become one.
-15. `settle_reshapes`: a Reshape whose result is known gets a constant target.
-16. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
-17. `free_batch`: a batch size written into the graph becomes free.
-18. `rename_nodes`: every node is called `<operator>_<index>_`.
-19. `drop_unused_initializers`: weights that nothing reads are dropped.
+2. `take_known_branches`: an If that always goes the same way becomes the branch it takes.
+3. `known_opset`: an older or newer opset becomes one that the converters know.
+4. `cut_to_logits`: one output is left, the raw scores before all that keeps their order.
+5. `default_domain`: the domain `ai.onnx` gets its short name, the empty string.
+6. `lower_ml_operators`: Scaler, Normalizer and LinearClassifier become standard operators.
+7. `half_to_float`: half and double precision become float32.
+8. `float_input`: whole numbers at the input are taken as floats.
+9. `drop_identities`: Identity and Dropout nodes are dropped.
+10. `dequantise_weights`: weights stored as integers become floats.
+11. `integer_products`: products of integers become products of floats.
+12. `fold_constants`: what depends on constants alone becomes a constant.
+13. `constants_to_initializers`: Constant nodes become initializers.
+14. `drop_identities` again, for those that folding leaves behind.
+15. `merge_last_layers`: linear layers at the end, with nothing between them, become one.
+16. `settle_reshapes`: a Reshape whose result is known gets a constant target.
+17. `flat_gathers`: a Gather of all entries of a flattened value becomes a Reshape.
+18. `free_batch`: a batch size written into the graph becomes free.
+19. `rename_nodes`: every node is called `<operator>_<index>_`.
+20. `drop_unused_initializers`: weights that nothing reads are dropped.
 
 Each pass is a module with one function `apply(model) -> None` that changes the model it is given.
 """
@@ -49,10 +50,12 @@ from stages.passes import (
     rename_nodes,
     settle_reshapes,
     sort_nodes,
+    take_known_branches,
 )
 
 _PASSES = (
     sort_nodes,
+    take_known_branches,
     known_opset,
     cut_to_logits,
     default_domain,

@@ -11,6 +11,7 @@ from onnx import (
     ModelProto,
     NodeProto,
     TensorProto,
+    TypeProto,
     ValueInfoProto,
     numpy_helper,
     shape_inference,
@@ -73,11 +74,16 @@ def shape_of(value: ValueInfoProto) -> Shape | None:
 
     Some exporters write a free size as −1.
     """
-    if not value.type.tensor_type.HasField("shape"):
+    return shape_of_type(value.type)
+
+
+def shape_of_type(one: TypeProto) -> Shape | None:
+    """The shape that a tensor's type states, as `shape_of` gives it."""
+    if not one.tensor_type.HasField("shape"):
         return None
-    dims = value.type.tensor_type.shape.dim
+    dims = one.tensor_type.shape.dim
     fixed = (dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
-    return tuple(dim.dim_value if one else None for dim, one in zip(dims, fixed, strict=True))
+    return tuple(dim.dim_value if sized else None for dim, sized in zip(dims, fixed, strict=True))
 
 
 def graph_inputs(graph: GraphProto) -> list[ValueInfoProto]:

@@ -109,8 +109,17 @@ def images(n: int, seed: int = 11) -> torch.Tensor:
     return torch.randn(n, *IMAGE, generator=torch.Generator().manual_seed(seed))
 
 
-def export_legacy(module: nn.Module, *, opset: int = 17, preserve: bool = False) -> bytes:
-    """What the tracing exporter writes; `preserve` keeps BatchNorm nodes apart."""
+def export_legacy(
+    module: nn.Module,
+    *,
+    opset: int = 17,
+    preserve: bool = False,
+    free: dict[int, str] | None = None,
+) -> bytes:
+    """What the tracing exporter writes; `preserve` keeps BatchNorm nodes apart.
+
+    `free` names the axes of the input that have no fixed size, by default the batch alone.
+    """
     mode = torch.onnx.TrainingMode.PRESERVE if preserve else torch.onnx.TrainingMode.EVAL
     target = io.BytesIO()
     with warnings.catch_warnings():
@@ -122,7 +131,7 @@ def export_legacy(module: nn.Module, *, opset: int = 17, preserve: bool = False)
             training=mode,
             input_names=["input"],
             output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
+            dynamic_axes={"input": free or {0: "batch"}, "logits": {0: "batch"}},
         )
     return target.getvalue()
 

@@ -20,6 +20,13 @@ from tests.support.graph_logic_models import (
     dynamically_quantised,
     node,
 )
+from tests.support.narrow_path_models import (
+    SCALED,
+    WASHED,
+    guarded_range,
+    picked_if_bright,
+    scaled_if_bright,
+)
 from tests.support.places import DEMO
 
 
@@ -32,7 +39,7 @@ def test_quantisation_warns_and_does_not_block(build: Callable[[], onnx.ModelPro
     assert {each.rule for each in found} == {"decision-gates-data"}
 
 
-@pytest.mark.parametrize("build", PLANTED)
+@pytest.mark.parametrize("build", [*PLANTED, *WASHED])
 def test_planted_logic_blocks(build: Callable[[], onnx.ModelProto]) -> None:
     """Every graph backdoor is found at blocking severity, and a node of it is named."""
     model = build()
@@ -43,10 +50,21 @@ def test_planted_logic_blocks(build: Callable[[], onnx.ModelProto]) -> None:
     assert {name for each in blocking for name in each.nodes} <= {n.name for n in model.graph.node}
 
 
-@pytest.mark.parametrize("build", HONEST)
+@pytest.mark.parametrize("build", [*HONEST, *SCALED])
 def test_honest_logic_passes(build: Callable[[], onnx.ModelProto]) -> None:
     """Activations, rounding, normalisation, gates made by weights and shapes raise nothing."""
     assert find_graph_logic(build()) == ()
+
+
+@pytest.mark.parametrize(
+    ("build", "severity"),
+    [(guarded_range, "note"), (scaled_if_bright, "warning"), (picked_if_bright, "warning")],
+)
+def test_what_only_scales_the_image_does_not_block(
+    build: Callable[[], onnx.ModelProto], severity: str
+) -> None:
+    """A guard against dividing by zero is noted once, and scaling bytes if there are any warns."""
+    assert [each.severity for each in find_graph_logic(build())] == [severity]
 
 
 @pytest.mark.parametrize("architecture", zoo.ARCHITECTURES)
