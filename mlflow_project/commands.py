@@ -187,7 +187,7 @@ def inspect(model: str, config: ScanConfig) -> Description:
     with workspace() as folder:
         native = NativeModel(source=source)
         file = fetch(native, folder, trusted=False, config=config.export, limits=limits).path
-        return isolated(limits, describe, file, config.output.name)
+        return isolated(limits, describe, file, config.output.name, config.precondition.min_classes)
 
 
 def export(call: ExportCall) -> ExportResult:

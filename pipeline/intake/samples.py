@@ -6,6 +6,7 @@ input space, and `labels` (N,) int64 or int32.
 
 from __future__ import annotations
 
+import logging
 import tokenize
 import zipfile
 import zlib
@@ -34,6 +35,8 @@ UNREADABLE = (
 
 Array = npt.NDArray[np.generic]
 
+logger = logging.getLogger(__name__)
+
 
 def read_samples(path: Path, artifact: OnnxArtifact) -> CleanSamples:
     """The labelled clean samples in an `.npz` file, checked against the model they are for.
@@ -42,6 +45,7 @@ def read_samples(path: Path, artifact: OnnxArtifact) -> CleanSamples:
         SamplesError: the file breaks the contract, or does not fit the model.
     """
     images, labels = _arrays(path)
+    images = _arranged(images, artifact.input)
     _check_images(images, artifact.input)
     _check_labels(labels, len(images), artifact.output)
     return CleanSamples(images=images.astype(np.float32), labels=labels.astype(np.int64))
@@ -91,6 +95,18 @@ def _check_keys(path: Path, names: list[str]) -> None:
         )
 
 
+def _arranged(images: Array, expected: TensorSpec) -> Array:
+    """The images with their channels where the model wants them, if only the other place fits."""
+    sizes = expected.shape[1:]
+    if images.ndim != 4 or len(sizes) != 3 or None in sizes or images.shape[1:] == sizes:
+        return images
+    for axes, what in (((0, 3, 1, 2), "first"), ((0, 2, 3, 1), "last")):
+        if tuple(images.shape[axis] for axis in axes[1:]) == sizes:
+            logger.info("the samples' channels were put %s, as the model reads them", what)
+            return images.transpose(axes)
+    return images
+
+
 def _check_images(images: Array, expected: TensorSpec) -> None:
     _check_dtype(images)
     _check_shape(images.shape, expected)
@@ -124,12 +140,9 @@ def _check_shape(actual: tuple[int, ...], expected: TensorSpec) -> None:
     if fits:
         return
     shape = ", ".join(["N", *("any" if size is None else str(size) for size in sizes)])
-    hint = "resize or crop the images to the model's input"
-    if len(actual) == 4 and (actual[3], *actual[1:3]) == tuple(sizes):
-        hint = "put channels first with `images.transpose(0, 3, 1, 2)`"
     raise SamplesError(
         f"`images` has shape {actual}, the model's input `{expected.name}` expects ({shape});"
-        f" {hint}"
+        " resize or crop the images to the model's input"
     )
 
 

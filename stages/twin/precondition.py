@@ -71,8 +71,10 @@ def _failures(
             f" at least {needed} are needed"
         )
     if twin.classes < config.min_classes:
-        reasons.append(
-            f"the model has {twin.classes} classes; among fewer than {config.min_classes} no"
-            " class can stand out"
-        )
+        reasons.append(too_few_classes(twin.classes, config.min_classes))
     return reasons
+
+
+def too_few_classes(classes: int, needed: int) -> str:
+    """Why a model of so few classes is not judged."""
+    return f"the model has {classes} classes; among fewer than {needed} no class can stand out"
