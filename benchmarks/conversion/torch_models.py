@@ -108,6 +108,7 @@ def prepare(module: nn.Module, probe: torch.Tensor) -> nn.Module:
 
 
 def _heads(module: nn.Module) -> list[nn.Linear | nn.Conv2d]:
-    """The layers that give each class a number, or the last layer where none does."""
+    """The linear layers that give each class a number, or the last layer where none does."""
     layers = [part for part in module.modules() if isinstance(part, (nn.Linear, nn.Conv2d))]
-    return [one for one in layers if len(one.weight) == CLASSES] or layers[-1:]
+    linear = [one for one in layers if isinstance(one, nn.Linear) and one.out_features == CLASSES]
+    return [*linear] or layers[-1:]

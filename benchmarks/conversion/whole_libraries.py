@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from types import ModuleType
 
+import onnx
 import torch
 from torch import nn
 
@@ -42,19 +43,33 @@ def write(library: ModuleType, name: str, target: Path) -> None:
 def export(module: nn.Module, images: torch.Tensor, target: Path) -> None:
     """Writes the file with torch's default exporter, or with the tracing one where that fails.
 
-    The opset of the file tells which it was: the default exporter's own, or 17.
+    To write a file that onnx's checker refuses is to fail, too. The opset of the file tells which
+    exporter it was: the default one has its own, the tracing one writes 17.
 
     Raises:
         RuntimeError: both fail; the message has both reasons.
     """
     try:
         Dynamo()(module, images, target)
+        require_valid(target)
     except Exception as first:  # noqa: BLE001 # exporters fail with errors of every class
         try:
             Legacy(opset=17)(module, images, target)
         except Exception as second:
             said = " ".join(str(second).split())
             raise RuntimeError(f"tracing: {said[:180]}; default: {_cause(first)[:180]}") from second
+
+
+def require_valid(path: Path) -> None:
+    """Raises if onnx's checker refuses the file.
+
+    Raises:
+        RuntimeError: it does.
+    """
+    try:
+        onnx.checker.check_model(onnx.load(path))
+    except onnx.checker.ValidationError as error:
+        raise RuntimeError(f"invalid file: {' '.join(str(error).split())}") from None
 
 
 def _cause(error: BaseException) -> str:

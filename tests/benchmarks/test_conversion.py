@@ -24,6 +24,7 @@ from benchmarks.conversion.run import try_case, weighed
 from benchmarks.conversion.torch_exports import Legacy
 from benchmarks.conversion.torch_models import prepare
 from benchmarks.conversion.whole_libraries import export as export_either
+from benchmarks.conversion.whole_libraries import require_valid
 from stages.onnx_file.inspection import inspect_onnx, load_proto
 from stages.passes import normalise
 from stages.twin.convert import build_module
@@ -206,6 +207,18 @@ def test_the_tracing_exporter_steps_in(tmp_path: Path) -> None:
     assert versions[0] > versions[1] == 17
     with pytest.raises(RuntimeError, match=r"^tracing: .*; default: "):
         export_either(nn.Linear(2, 2).eval(), images, tmp_path / "none.onnx")
+
+
+def test_an_invalid_file_is_no_export(tmp_path: Path) -> None:
+    """A file in which a node reads what is nowhere counts as one that was not written."""
+    export(tmp_path / "net.onnx")
+    require_valid(tmp_path / "net.onnx")
+    broken = onnx.load(tmp_path / "net.onnx")
+    broken.graph.node[0].input[0] = "nowhere"
+    onnx.save(broken, tmp_path / "broken.onnx")
+
+    with pytest.raises(RuntimeError, match=r"invalid file: .*nowhere"):
+        require_valid(tmp_path / "broken.onnx")
 
 
 class Bent(nn.Module):
