@@ -1,6 +1,7 @@
 """One net of every family of timm with random weights, and those known to be unusual.
 
-A family is a module of timm; of each there is the net with the fewest weights that classifies.
+A family is a module of timm; of each there is the net with the fewest weights that classifies and
+needs no more than a few gigabytes of memory for eight images.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "densenet121": {},
     "dla46x_c": {},
     "dpn48b": {},
+    "eca_halonext26ts": {},
     "edgenext_xx_small": {"depths": (1, 1, 1, 1)},
     "efficientformer_l1": {"depths": (1, 1, 1, 1)},
     "efficientformerv2_s0": {"img_size": 64, "depths": (1, 1, 1, 1)},
@@ -45,7 +47,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gemma4_vit_167m": {"depth": 2},
     "ghostnet_050": {},
     "gmlp_ti16_224": {"img_size": 64},
-    "halonet_h1": {},
     "hardcorenas_b": {},
     "hgnetv2_b0": {},
     "hiera_tiny_224": {"img_size": 64},
@@ -120,7 +121,7 @@ images, a small one, and where it can have fewer layers, one or two of each stag
 """
 SIZES = {
     "efficientformer_l1": 224,
-    "halonet_h1": 256,
+    "eca_halonext26ts": 256,
     "inception_resnet_v2": 96,
     "inception_v3": 96,
     "inception_v4": 96,
