@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-Outcome = Literal["ok", "refused", "frozen", "mismatch", "crashed", "not exported", "not tried"]
+Outcome = Literal[
+    *("ok", "refused", "frozen", "mismatch", "accused", "no gradient"),
+    *("crashed", "not exported", "not tried"),
+]
 
 
 class NotTried(Exception):
@@ -46,7 +49,8 @@ class Row:
 
     `parity` and `fresh` are the largest relative differences of the pipeline's own gate and of the
     second look at other images; `share` in [0, 1] is that of the weights that are trainable;
-    `sites` counts the places where noise may enter. None where it did not come so far.
+    `sites` counts the places where noise may enter; `gradients` in [0, 1] is the share of the
+    images that a gradient of the largest score reaches. None where it did not come so far.
     """
 
     family: str
@@ -60,6 +64,7 @@ class Row:
     fresh: float | None = None
     share: float | None = None
     sites: int | None = None
+    gradients: float | None = None
     export_seconds: float = 0.0
     seconds: float = 0.0
 

@@ -12,6 +12,7 @@ from benchmarks.conversion import (
     sklearn_models,
     third_party,
     torch_exports,
+    whole_libraries,
 )
 from benchmarks.conversion.case import Case
 from benchmarks.conversion.torch_models import TIMM, TORCHVISION
@@ -30,6 +31,7 @@ def corpus(outside: Outside) -> Iterator[Case]:
     """Every case, in the order in which they are tried."""
     yield from torch_exports.cases("torchvision", TORCHVISION)
     yield from torch_exports.cases("timm", TIMM)
+    yield from whole_libraries.cases()
     yield from sklearn_models.cases()
     yield from other_frameworks.keras_torch()
     yield from other_frameworks.keras_tensorflow(outside.tensorflow)

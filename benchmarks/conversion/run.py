@@ -10,7 +10,12 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from benchmarks.conversion.case import Case, NotTried, Row
-from benchmarks.conversion.judgement import SMALLEST_SHARE, Judgement, judge_file
+from benchmarks.conversion.judgement import (
+    FEWEST_GRADIENTS,
+    SMALLEST_SHARE,
+    Judgement,
+    judge_file,
+)
 from stages.errors import CannotJudge
 
 _LONGEST_REASON = 400  # characters
@@ -79,6 +84,7 @@ def weighed(row: Row, judgement: Judgement) -> Row:
         fresh=judgement.fresh,
         share=judgement.share,
         sites=judgement.sites,
+        gradients=judgement.gradients,
         reason=judgement.no_sites,
     )
     if row.refusal and not judgement.sites:
@@ -86,6 +92,11 @@ def weighed(row: Row, judgement: Judgement) -> Row:
     if not judgement.fresh <= judgement.tolerance:
         said = f"accepted, but differs by {judgement.fresh:.2g} on other images"
         return replace(row, outcome="mismatch", reason=said)
+    if judgement.accusation:
+        return replace(row, outcome="accused", reason=judgement.accusation)
+    if judgement.gradients < FEWEST_GRADIENTS:
+        said = f"a gradient reaches {judgement.gradients:.0%} of the images"
+        return replace(row, outcome="no gradient", reason=said)
     if judgement.share < SMALLEST_SHARE:
         said = f"only {judgement.share:.1%} of the weights are trainable, not {judgement.frozen}"
         reasons = (said, judgement.no_sites)

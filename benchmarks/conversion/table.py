@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from benchmarks.conversion.case import Row
 
-_HEAD = "| model | exporter | opset | outcome | parity | fresh | trainable | sites | s | reason |"
+_HEAD = (
+    "| model | exporter | opset | outcome | parity | fresh | trainable | sites | gradients | s |"
+    " reason |"
+)
 _SUMMARY = (
     "| family | OK / tried | refused rightly | silent mismatches | not exported | no sites | s |"
 )
@@ -23,6 +26,7 @@ def line(row: Row) -> str:
         _number(row.fresh),
         "–" if row.share is None else f"{row.share:.4f}",
         "–" if row.sites is None else str(row.sites),
+        "–" if row.gradients is None else f"{row.gradients:.2f}",
         f"{row.export_seconds:.1f} + {row.seconds:.1f}",
         row.reason.replace("|", "/"),
     ]

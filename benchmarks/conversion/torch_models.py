@@ -3,7 +3,7 @@
 What a fresh network starts as a constant (BatchNorm scales of one, layer scales of 1e-6, biases of
 zero) hides whole blocks from a comparison of logits; here it gets noise. BatchNorm statistics are
 those of two forward passes in train mode: with the usual momentum they would hardly move, and
-features would fade to constants. The last layer is scaled to logits of standard deviation one.
+features would fade to constants. The last layers are scaled to logits of standard deviation one.
 """
 
 from __future__ import annotations
@@ -102,9 +102,13 @@ def prepare(module: nn.Module, probe: torch.Tensor) -> nn.Module:
         for _ in range(2):
             module(probe)
         logits = module.eval()(probe)
-        _last_layer(module).weight /= (logits - logits.mean(0)).std()
+        for head in _heads(module):
+            head.weight /= (logits - logits.mean(0)).std()
     return module.eval()
 
 
-def _last_layer(module: nn.Module) -> nn.Linear | nn.Conv2d:
-    return [part for part in module.modules() if isinstance(part, (nn.Linear, nn.Conv2d))][-1]
+def _heads(module: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    """The linear layers that give each class a number, or the last layer where none does."""
+    layers = [part for part in module.modules() if isinstance(part, (nn.Linear, nn.Conv2d))]
+    linear = [one for one in layers if isinstance(one, nn.Linear) and one.out_features == CLASSES]
+    return [*linear] or layers[-1:]

@@ -11,6 +11,7 @@ from stages.converters import (
     aliases,
     attention,
     cast,
+    columns,
     convolution,
     counting,
     expand,
@@ -55,6 +56,6 @@ def register() -> None:
     """
     for replacement in _REPLACEMENTS:
         replacement.register()
-    for addition in (activation, attention, counting, quantisation):
+    for addition in (activation, attention, columns, counting, quantisation):
         addition.register()
     aliases.register()

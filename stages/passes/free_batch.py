@@ -210,6 +210,27 @@ def _concat(node: NodeProto, view: _View) -> list[NodeProto] | None:
     return before or None
 
 
+def _elementwise(node: NodeProto, view: _View) -> list[NodeProto] | None:
+    """Takes one row of a constant that has equal ones, such as positions or a mask."""
+    sizes = [view.shapes.get(name) for name in node.input]
+    carried = {axis - len(size) for size in sizes if size and (axis := _carrier(size)) is not None}
+    if len(carried) != 1 or view.batch == 1:
+        return None
+    (behind,) = carried
+    rewritten = False
+    for index, name in enumerate(node.input):
+        tensor = next((one for one in view.graph.initializer if one.name == name), None)
+        axis = 0 if tensor is None else len(tensor.dims) + behind
+        if tensor is None or axis < 0:
+            continue
+        if _repeats(name, view.graph, tuple(tensor.dims), axis, view.batch):
+            row = np.take(numpy_helper.to_array(tensor), [0], axis=axis)
+            node.input[index] = next(view.names)
+            view.graph.initializer.append(numpy_helper.from_array(row, node.input[index]))
+            rewritten = True
+    return [] if rewritten else None
+
+
 def _repeats(name: str, graph: GraphProto, size: Dims, axis: int, batch: int) -> bool:
     """Whether the value is the same for each of the `batch` samples along the axis."""
     if axis >= len(size) or size[axis] != batch:
@@ -250,7 +271,12 @@ def _first_entry(
     return helper.make_node("Slice", [name, *limits], [first]), first
 
 
-_REWRITERS: dict[str, Rewriter] = {"Reshape": _reshape, "Expand": _expand, "Concat": _concat}
+_REWRITERS: dict[str, Rewriter] = {
+    "Reshape": _reshape,
+    "Expand": _expand,
+    "Concat": _concat,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Where"), _elementwise),
+}
 
 
 def _fixed(shape: Sequence[int | None] | None) -> Dims | None:

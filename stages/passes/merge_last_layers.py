@@ -111,10 +111,10 @@ def _gemm(node: NodeProto, numbers: list[Array]) -> _Linear | None:
         return None
     factors = {one.name: one.f for one in node.attribute}
     weight = numbers[0].T if attribute(node, "transB", 0) else numbers[0]
-    bias = numbers[1].ravel() if len(numbers) > 1 else np.zeros(1)
-    if bias.size not in (1, weight.shape[1]):
+    bias = numbers[1] if len(numbers) > 1 else np.zeros(1)
+    if bias.ndim > 1 and len(bias) != 1:  # one of each sample, not of each number
         return None
-    shift = np.broadcast_to(bias * factors.get("beta", 1.0), (weight.shape[1],))
+    shift = np.broadcast_to(bias.ravel() * factors.get("beta", 1.0), (weight.shape[1],))
     return weight * factors.get("alpha", 1.0), shift
 
 

@@ -6,21 +6,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from click.testing import CliRunner
-from torch import nn
+from torch import fx, nn
 
-from benchmarks.conversion import table
+from benchmarks.conversion import judgement, table, timm_families, transformers_models
 from benchmarks.conversion.__main__ import chosen, main, run
 from benchmarks.conversion.case import Case, NotTried, Row, read_rows
-from benchmarks.conversion.judgement import fresh_difference, judge_file
+from benchmarks.conversion.judgement import fresh_difference, judge_file, reached
 from benchmarks.conversion.quantised import half
 from benchmarks.conversion.run import try_case, weighed
 from benchmarks.conversion.torch_exports import Legacy
 from benchmarks.conversion.torch_models import prepare
-from stages.onnx_file.inspection import load_proto
+from benchmarks.conversion.whole_libraries import export as export_either
+from benchmarks.conversion.whole_libraries import require_valid
+from stages.onnx_file.inspection import inspect_onnx, load_proto
 from stages.passes import normalise
 from stages.twin.convert import build_module
 
@@ -87,7 +92,7 @@ def test_a_planted_mismatch_is_found(tmp_path: Path) -> None:
     with torch.no_grad():
         next(module.parameters()).add_(0.1)
 
-    wrong = fresh_difference(path, "logits", module, IMAGE)
+    wrong = fresh_difference(inspect_onnx(path), module, IMAGE)
 
     assert right.fresh < 1e-5
     assert wrong > 1e-3
@@ -108,9 +113,9 @@ def test_the_second_look_sees_through_heads_and_batches(
     path = tmp_path / "net.onnx"
     export(path, last=last, baked=baked)
 
-    judgement = judge_file(path)
+    judged = judge_file(path)
 
-    assert judgement.fresh < 1e-5
+    assert judged.fresh < 1e-5
 
 
 def test_the_second_look_feeds_half_precision(tmp_path: Path) -> None:
@@ -118,13 +123,13 @@ def test_the_second_look_feeds_half_precision(tmp_path: Path) -> None:
     export(tmp_path / "net.onnx")
     half(tmp_path / "net.onnx", torch.empty(0), tmp_path / "half.onnx", keep=False)
 
-    judgement = judge_file(tmp_path / "half.onnx")
+    judged = judge_file(tmp_path / "half.onnx")
 
-    assert judgement.fresh < 1e-3
+    assert judged.fresh < 1e-3
 
 
 def test_another_temperature_is_a_mismatch(tmp_path: Path) -> None:
-    """A twin whose scores are twice too large gives other probabilities than the file."""
+    """A twin whose scores are twice too large has others than the file, if of the same order."""
     path = tmp_path / "net.onnx"
     export(path, last=(nn.Softmax(1),))
     module = build_module(normalise(load_proto(path)))
@@ -133,18 +138,132 @@ def test_another_temperature_is_a_mismatch(tmp_path: Path) -> None:
         for weight in head:
             weight.mul_(2)
 
-    assert fresh_difference(path, "output", module, IMAGE) > 0.01
+    assert fresh_difference(inspect_onnx(path), module, IMAGE) > 0.01
 
 
 def test_frozen_weights_are_no_ok(tmp_path: Path) -> None:
     """A trainable share below 99 % has a name of its own, with what is frozen."""
     export(tmp_path / "net.onnx")
-    judgement = judge_file(tmp_path / "net.onnx")
+    judged = judge_file(tmp_path / "net.onnx")
 
-    row = weighed(ROW, replace(judgement, share=0.98, frozen="bias (4, 9)"))
+    row = weighed(ROW, replace(judged, share=0.98, frozen="bias (4, 9)"))
 
     assert row.outcome == "frozen"
     assert row.reason == "only 98.0% of the weights are trainable, not bias (4, 9)"
+
+
+class Staircase(nn.Module):
+    """An end through which no gradient passes."""
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """The scores, of which nothing is known to autograd."""
+        return scores.detach()
+
+
+def test_a_net_without_gradients_is_no_ok(tmp_path: Path) -> None:
+    """The share of images that a gradient reaches is measured, and too few of them are no OK."""
+    export(tmp_path / "net.onnx")
+    judged = judge_file(tmp_path / "net.onnx")
+    net = fx.symbolic_trace(nn.Sequential(tiny_net(), Staircase()))
+    images = torch.randn(4, *IMAGE)
+
+    assert judged.gradients == 1
+    assert reached(net, images.numpy()) == 0
+    assert reached(fx.symbolic_trace(tiny_net()), 0 * images.numpy()) == 1
+    row = weighed(ROW, replace(judged, gradients=0.25))
+    assert row.outcome == "no gradient"
+    assert row.reason == "a gradient reaches 25% of the images"
+
+
+def test_another_choice_is_a_mismatch() -> None:
+    """Where the whole file chooses another class than the twin the difference is infinite."""
+    scores = np.array([[0.1, 0.9, 0.0], [0.5, 0.2, 0.3]], np.float32)
+
+    assert judgement._misjudged(scores, 20 * scores) == 0
+    assert judgement._misjudged(scores, -scores) == np.inf
+    assert judgement._misjudged(scores, scores[:, :2]) == np.inf
+
+
+def test_an_accused_net_is_no_ok(tmp_path: Path) -> None:
+    """What in the graph would block a model is a wrong answer to a clean one."""
+    export(tmp_path / "net.onnx")
+    judged = judge_file(tmp_path / "net.onnx")
+
+    assert judged.accusation == ""
+    row = weighed(ROW, replace(judged, accusation="`If` chooses"))
+    assert row.outcome == "accused"
+    assert row.reason == "`If` chooses"
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_the_tracing_exporter_steps_in(tmp_path: Path) -> None:
+    """Where the default exporter fails the tracing one writes the file, and both say why not."""
+    images = torch.randn(2, *IMAGE)
+
+    export_either(tiny_net(), images, tmp_path / "default.onnx")
+    export_either(Bent(tiny_net()).eval(), images, tmp_path / "traced.onnx")
+
+    versions = [onnx.load(path).opset_import[0].version for path in sorted(tmp_path.iterdir())]
+    assert versions[0] > versions[1] == 17
+    with pytest.raises(RuntimeError, match=r"^tracing: .*; default: "):
+        export_either(nn.Linear(2, 2).eval(), images, tmp_path / "none.onnx")
+
+
+def test_an_invalid_file_is_no_export(tmp_path: Path) -> None:
+    """A file in which a node reads what is nowhere counts as one that was not written."""
+    export(tmp_path / "net.onnx")
+    require_valid(tmp_path / "net.onnx")
+    broken = onnx.load(tmp_path / "net.onnx")
+    broken.graph.node[0].input[0] = "nowhere"
+    onnx.save(broken, tmp_path / "broken.onnx")
+
+    with pytest.raises(RuntimeError, match=r"invalid file: .*nowhere"):
+        require_valid(tmp_path / "broken.onnx")
+
+
+class Bent(nn.Module):
+    """A net that only the tracing exporter takes, as it asks for a number of its input."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The scores of the images, or of the negatives of very bright ones."""
+        if images.sum().item() > 1e9:
+            return self.net(-images)
+        return self.net(images)
+
+
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [(timm_families, "test_vit4"), (transformers_models, "Siglip2ForImageClassification")],
+)
+def test_the_nets_of_whole_libraries_are_seeded(library: ModuleType, name: str) -> None:
+    """The same net comes again, gives a score to each class, and tells images apart."""
+    images = library.images(name, 4)
+
+    one, other = library.net(name)(images), library.net(name)(images)
+
+    assert one.shape == (4, 10)
+    assert torch.equal(one, other)
+    assert (one - one.mean(0)).std() > 0.3
+
+
+def test_every_class_and_family_has_a_case() -> None:
+    """The lists have every image classifier of transformers and every module of timm."""
+    import timm  # noqa: PLC0415 # slow to import
+    from timm.models import _registry  # noqa: PLC0415 # beside it
+    from transformers.models.auto import modeling_auto  # noqa: PLC0415 # slow to import
+
+    found = modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.values()
+    classes = {name for one in found for name in ((one,) if isinstance(one, str) else one)}
+    families = _registry._model_to_module
+
+    assert classes == set(transformers_models.SETTINGS)
+    assert {families[one] for one in timm.list_models()} == {
+        families[one] for one in timm_families.FAMILIES
+    }
 
 
 def test_a_refusal_may_be_the_right_answer(tmp_path: Path) -> None:
@@ -167,7 +286,7 @@ def test_failures_are_printed_as_plainly_as_successes(
     assert "| ok |" in first
     assert "| NOT EXPORTED |" in second
     assert "OSError: the exporter / gave up" in second
-    assert {one.count("|") for one in (first, second)} == {11}
+    assert {one.count("|") for one in (first, second)} == {12}
     assert [row.name for row in rows] == ["tiny/net/by-hand", "tiny/fail/by-hand"]
 
 

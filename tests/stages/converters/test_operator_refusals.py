@@ -49,6 +49,14 @@ def of_windows() -> list[Refusal]:
         ("dilated", case(f"y = {pool}, dilations=[2, 2]>(x)", opset=19)),
         ("over 4 axes", case("y = MaxPool<kernel_shape=[1, 1, 1, 1]>(x)", draw(1, 1, 2, 2, 2, 2))),
         ("`kernel_shape`", case("y = MaxPool(x)")),
+        (
+            "computed",
+            case("y = Col2Im(x, late_s, b)", draw(2, 24, 4), 18, late_s=ints(4, 6), b=ints(2, 3)),
+        ),
+        (
+            "images with 1 axes",
+            case("y = Col2Im(x, s, b)", draw(2, 8, 3), 18, s=ints(6), b=ints(2)),
+        ),
     ]
 
 

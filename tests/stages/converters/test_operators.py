@@ -56,7 +56,16 @@ def test_every_handled_operator_has_a_case() -> None:
     """No operator that the converters register goes without a comparison."""
     handled = {*SAME, "AveragePool", "BatchNormalization", "CastLike", "Clip", "Conv", "Expand"}
     handled |= {"Attention", "Gelu", "GlobalAveragePool", "GlobalMaxPool", "LayerNormalization"}
-    handled |= {"Acosh", "Asinh", "Atanh", "ConvInteger", "Cosh", "CumSum", "DepthToSpace"}
+    handled |= {
+        "Acosh",
+        "Asinh",
+        "Atanh",
+        "Col2Im",
+        "ConvInteger",
+        "Cosh",
+        "CumSum",
+        "DepthToSpace",
+    }
     handled |= {"DequantizeLinear", "DynamicQuantizeLinear", "GatherElements", "GatherND"}
     handled |= {"GlobalLpPool", "GroupNormalization", "LRN", "LpNormalization", "MatMulInteger"}
     handled |= {"NonZero", "OneHot", "QuantizeLinear", "RMSNormalization", "Resize", "Round"}

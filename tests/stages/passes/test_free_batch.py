@@ -117,6 +117,19 @@ FREED = [
         z=ints(2, 12),
         w=MATRIX,
     ),
+    graph("y = Add(x, k)", 2, 4, 3, k=np.repeat(TOKEN, 2, axis=0)),
+    graph("y = Mul(k, x)", 2, 4, 3, k=np.repeat(draw(1, 4, 3), 2, axis=0)),
+    graph(
+        "p = Greater(x, z) y = Where(p, k, x)",
+        *(2, 4, 3),
+        k=np.repeat(TOKEN, 2, axis=0),
+        z=draw(1, 3),
+    ),
+    graph(
+        "t = Transpose<perm=[1, 0, 2]>(x) a = Sub(t, k) y = Transpose<perm=[1, 0, 2]>(a)",
+        *(2, 4, 3),
+        k=np.repeat(TOKEN, 2, axis=1),
+    ),
     graph("y = Relu(x)", 4, 5),
     graph("a = ReduceMean<axes=[1], keepdims=0>(x) y = Reshape(a, s)", 2, 4, 3, s=ints(2, 3, 1)),
     graph(

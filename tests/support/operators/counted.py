@@ -94,6 +94,13 @@ def places() -> list[Case]:
         *at_versions("SpaceToDepth", "y = SpaceToDepth<blocksize=2>(x)", draw(2, 3, 4, 6)),
         *at_versions("DepthToSpace", "y = DepthToSpace<blocksize=2>(x)", draw(2, 8, 3, 2)),
         case('y = DepthToSpace<blocksize=2, mode="CRD">(x)', draw(2, 8, 3, 2)),
+        *at_versions("Col2Im", "y = Col2Im(x, s, b)", draw(2, 24, 12), s=ints(4, 6), b=ints(2, 3)),
+        case(
+            "y = Col2Im<strides=[2, 1], dilations=[1, 2], pads=[1, 0, 0, 2]>(x, s, b)",
+            *(draw(2, 12, 18), 18),
+            s=ints(5, 6),
+            b=ints(2, 2),
+        ),
         case('y = Einsum<equation="nchw,cd->ndhw">(x, w)', w=draw(4, 3)),
         case('y = Einsum<equation="...ij,...kj->...ik">(x, x)', draw(2, 3, 4)),
     ]

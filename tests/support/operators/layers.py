@@ -97,6 +97,9 @@ def products() -> list[Case]:
         case("y = Gemm<transA=1, transB=1>(x, b)", ROWS, b=draw(2, 3)),
         case("y = Gemm<beta=0.5>(x, b, c)", ROWS, **gemm, c=draw(1, 2)),
         case("y = Gemm(x, b, c)", ROWS, **gemm, c=draw(3, 1)),
+        case(
+            "t = MatMul(x, a) y = Gemm(t, b, c)", a=draw(5, 4), b=draw(4, 3), c=draw(3, 1), x=ROWS
+        ),
         case("y = Gemm(x, b, c)", ROWS, **gemm, c=real(2)),
         case("y = Gemm(x, b, c)", ROWS, **gemm, c=draw(1)),
         case("y = Gemm(x, late_b, c)", ROWS, late_b=draw(5, 2), c=draw(2)),
