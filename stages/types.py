@@ -127,6 +127,10 @@ class NoiseSite:
     axis: int
 
 
+TWIN_VERSION = 2
+"""Raised when a file becomes another twin than before, whose remembered results do not count."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TorchTwin:
     """The differentiable torch copy of an ONNX model, in eval mode, and where to touch it.

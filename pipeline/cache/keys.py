@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from stages.stage import Stage
-from stages.types import AFFECTS_RESULT, CleanSamples, OnnxArtifact, TorchTwin
+from stages.types import AFFECTS_RESULT, TWIN_VERSION, CleanSamples, OnnxArtifact, TorchTwin
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -52,8 +52,10 @@ def _described(value: object) -> object:
     match value:
         case None | bool() | int() | float() | str():
             described = value
-        case OnnxArtifact() | TorchTwin() | CleanSamples():
+        case OnnxArtifact() | CleanSamples():
             described = value.digest
+        case TorchTwin():
+            described = [value.digest, TWIN_VERSION]
         case torch.device():
             described = None
         case np.ndarray():

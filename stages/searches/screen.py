@@ -122,7 +122,7 @@ def choice_of(
         return choose_classes(searches, subject, configs, screening, seed)
 
     choose.__name__ = "choose_classes"
-    return Stage(choose, 100 + sum(search.version for search in searches))
+    return Stage(choose, 200 + sum(search.version for search in searches))
 
 
 def _look(search: Search, subject: Subject, config: Any, seed: int) -> tuple[Floats, Effort]:
