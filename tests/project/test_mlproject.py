@@ -124,6 +124,7 @@ FIGURES = {
 STEPS = {
     "fetch", "inspect_onnx", "read_samples", "prove_conversion", "build_twin", "measure_sites",
     "check_preconditions", "choose_classes", *(f"find_{search.name}" for search in SEARCHES),
+    "compare_decisions", "compare_found",
     "find_untargeted_noise", "find_mask", "judge",
 }  # fmt: skip
 SETTINGS = (

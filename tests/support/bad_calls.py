@@ -51,19 +51,14 @@ MODELS = {
     ),
     "two_outputs": _model(
         f"({IMAGE} a) => (float[N,10] y, float[N,10] z)"
-        "{ f=Flatten(a) y=MatMul(f,w) z=Identity(y) }",
-        WEIGHT,
+        "{ f=Flatten(a) h=MatMul(f,u) r=Relu(h) y=MatMul(r,v) z=MatMul(r,w) }",
+        HEADS,
     ),
     "rank_4": _model(f"({IMAGE} a) => ({IMAGE} y) {{ y=Relu(a) }}"),
     "integers": _model(f"({IMAGE} a) => (int64[N,1] y) {{ f=Flatten(a) y=ArgMax<axis=1>(f) }}"),
     "no_output": _model(f"({IMAGE} a) => () {{ y=Relu(a) }}"),
     "linear": _model(
         f"({IMAGE} a) => (float[N,10] y) {{ f=Flatten(a) y=MatMul(f,w) }}", WEIGHT
-    ),
-    "two_heads": _model(
-        f"({IMAGE} a) => (float[N,10] y)"
-        "{ f=Flatten(a) h=MatMul(f,u) r=Relu(h) p=MatMul(r,v) q=MatMul(r,w) y=Add(p,q) }",
-        HEADS,
     ),
     "foreign": _model(f"({IMAGE} a) => (float[N,10] y) {{ f=Flatten(a) y=MatMul(f,w) }}", WEIGHT)
     .replace(b"MatMul", b"MatMuh"),

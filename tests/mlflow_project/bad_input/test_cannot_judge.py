@@ -28,7 +28,6 @@ CANNOT_JUDGE = {
     "integers": Scan(model="integers.onnx", sentence="found `y` int64 (?, 1)"),
     "no output": Scan(model="no_output.onnx", sentence="found none"),
     "no neurons": Scan(model="linear.onnx", sentence="no neurons to perturb"),
-    "two heads": Scan(model="two_heads.onnx", sentence="classifier"),
     "unknown operator": Scan(model="foreign.onnx", sentence="MatMuh"),
     "forged lines": Scan(model="forged.onnx", sentence=r"x\n\x1b[2J\rclean "),
     "images without channels": Scan(samples="no_channel.npz", sentence="(200, 16, 16), the"),

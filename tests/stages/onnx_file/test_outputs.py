@@ -23,8 +23,7 @@ OTHERS = {
     "a second head": "label = MatMul(hidden, weight)",
     "a layer on the scores": "label = MatMul(logits, mixed)",
     "label of another net": "o = MatMul(x, other) label = ArgMax <axis = 1, keepdims = 0> (o)",
-    "scores and features": "s = ReduceSum <axes = [1], keepdims = 1> (hidden) "
-    "label = Add(logits, s)",
+    "scores times features": "f = MatMul(hidden, weight) label = Mul(logits, f)",
 }
 
 

@@ -81,12 +81,14 @@ def labelled_by_itself(classes: int, shape: tuple[int, ...] = (1, SIDE, SIDE)) -
 
 @pytest.mark.parametrize("classes", [2, 14, 24])
 def test_few_classes_are_all_searched(classes: int) -> None:
-    """Then nobody takes a brief look, and all that have samples are ordinary."""
+    """Then nobody takes a brief look, and all are ordinary, or those with samples if most are."""
     subject = labelled_by_itself(classes)
     found = choose(ON_IMAGES, subject)
 
     assert found.classes.tolist() == list(range(classes))
-    assert found.ordinary.tolist() == np.unique(subject.samples.labels).tolist()
+    covered = np.unique(subject.samples.labels).tolist()
+    most = 2 * len(covered) >= classes
+    assert found.ordinary.tolist() == (covered if most else list(range(classes)))
     assert found.looked == {}
 
 
