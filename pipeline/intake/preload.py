@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 
 gc.disable()
+import pipeline.intake.untrusted  # noqa: E402, F401 (what the children run)
 import stages.twin.whole_file  # noqa: E402, F401 (same)
 
 gc.enable()
