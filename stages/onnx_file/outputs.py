@@ -15,8 +15,15 @@ from onnx import ModelProto, ValueInfoProto
 from stages.errors import ModelRefused
 from stages.onnx_file.tensor_specs import describe
 from stages.passes.cut_to_logits import score_outputs
-from stages.passes.onnx_graph import graph_inputs, producers, subgraphs, uses
-from stages.passes.score_tail import tail_of
+from stages.passes.onnx_graph import (
+    graph_inputs,
+    inferred,
+    producers,
+    subgraphs,
+    uses,
+    values,
+)
+from stages.passes.score_tail import Types, tail_of
 from stages.passes.tangles import WEIGHTED
 
 SHAPES = frozenset(["Shape", "Size"])
@@ -53,7 +60,8 @@ def judged_output(model: ModelProto, name: str = "") -> Judged:
         raise ModelRefused(
             f"the model gives an output twice: {_shown(names)}; export each output once"
         )
-    found = [_judged(model, one) for one in score_outputs(model)]
+    types = values(inferred(model).graph)
+    found = [_judged(model, one, types) for one in score_outputs(model)]
     ranked = [one.scores.name for one in found if _is_ranked(model, one.scores)]
     if ranked and (not name or name in ranked):
         raise ModelRefused(
@@ -89,8 +97,8 @@ def judged_output(model: ModelProto, name: str = "") -> Judged:
     )
 
 
-def _judged(model: ModelProto, scores: ValueInfoProto) -> Judged:
-    tail = tail_of(model, scores)
+def _judged(model: ModelProto, scores: ValueInfoProto, types: Types) -> Judged:
+    tail = tail_of(model, scores, types)
     others = (one.name for one in model.graph.output if one.name != scores.name)
     return Judged(
         scores=scores,

@@ -28,7 +28,7 @@ from stages.passes.onnx_graph import (
     shape_of,
     values,
 )
-from stages.passes.score_tail import Tail, tail_of
+from stages.passes.score_tail import Tail, Types, tail_of
 from stages.passes.tangles import tangled
 
 NumberArray = npt.NDArray[np.generic]
@@ -86,29 +86,30 @@ def apply(model: ModelProto) -> None:
     if len(scores) != 1:
         return
     output = scores[0]
-    tail = tail_of(model, output)
-    name = _made_plain(model, tail, output)
+    types = values(inferred(model).graph)
+    tail = tail_of(model, output, types)
+    name = _made_plain(model, tail, output, types)
     new = helper.make_empty_tensor_value_info(output.name)
     new.CopyFrom(output)
     new.name = name
     if name != output.name:
-        new.type.tensor_type.elem_type = _kind(model, tail.name)
+        new.type.tensor_type.elem_type = _kind(types, tail.name)
         _flatten(new)
     del model.graph.output[:]
     model.graph.output.append(new)
     drop_unreached(model.graph)
 
 
-def _made_plain(model: ModelProto, tail: Tail, output: ValueInfoProto) -> str:
+def _made_plain(model: ModelProto, tail: Tail, output: ValueInfoProto, types: Types) -> str:
     """The name of the raw scores in the order of the classes, for which nodes may be added."""
     special = _special_scores(model, tail.name)
     if special is not None:
         return special
     name = tail.name
-    mixed = tangled(model, tail, output)
+    mixed = tangled(model, tail, output, types)
     names = fresh_names(model.graph, "raw_scores")
-    typed = values(inferred(model).graph).get(name)
-    rank = len(shape_of(typed) or (0, 0)) if typed is not None else 2
+    value = types.get(name)
+    rank = len(shape_of(value) or (0, 0)) if value is not None else 2
 
     def add(operator: str, *inputs: str, **axis: Any) -> str:
         made = next(names)
@@ -121,7 +122,7 @@ def _made_plain(model: ModelProto, tail: Tail, output: ValueInfoProto) -> str:
         return made
 
     if mixed:
-        kind = helper.tensor_dtype_to_np_dtype(_kind(model, name))
+        kind = helper.tensor_dtype_to_np_dtype(_kind(types, name))
         name = add("Log", add("Max", name, number(np.array(LEAST, kind))))
     if tail.falls:
         name = add("Neg", name)
@@ -142,9 +143,9 @@ def _special_scores(model: ModelProto, name: str) -> str | None:
     return _two_class_logits(model, node) if node.op_type == "Concat" else None
 
 
-def _kind(model: ModelProto, name: str) -> int:
+def _kind(types: Types, name: str) -> int:
     """The element type of a value of floats."""
-    value = values(inferred(model).graph).get(name)
+    value = types.get(name)
     return TensorProto.FLOAT if value is None else value.type.tensor_type.elem_type
 
 

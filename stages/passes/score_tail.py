@@ -17,7 +17,7 @@ Source: ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,13 +28,13 @@ from stages.passes.onnx_graph import (
     FLOATS,
     Shape,
     attribute,
-    inferred,
     is_float,
     opset,
     producers,
     shape_of,
-    values,
 )
+
+Types = Mapping[str, ValueInfoProto]
 
 NEARLY = 0.05
 """How far a linear layer may be from one that only reorders, as a share of its factor."""
@@ -71,9 +71,12 @@ class Tail:
     peeled: tuple[str, ...] = ()
 
 
-def tail_of(model: ModelProto, scores: ValueInfoProto) -> Tail:
-    """The raw scores behind an output (batch, classes) whose number of classes is known."""
-    return _Walk(model, scores).to_the_end()
+def tail_of(model: ModelProto, scores: ValueInfoProto, types: Types) -> Tail:
+    """The raw scores behind an output (batch, classes) whose number of classes is known.
+
+    `types` are the inferred types of the model's values by their names.
+    """
+    return _Walk(model, scores, types).to_the_end()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,14 +91,13 @@ class _Step:
 class _Walk:
     """One walk from an output back."""
 
-    def __init__(self, model: ModelProto, scores: ValueInfoProto) -> None:
-        typed = inferred(model)
+    def __init__(self, model: ModelProto, scores: ValueInfoProto, types: Types) -> None:
         self.output = scores.name
         self.shape = shape_of(scores) or ()
         self.classes = class_count(scores) or 0
         self.version = opset(model)
         self.made_by = producers(model.graph)
-        self.types = values(typed.graph)
+        self.types = types
         self.bounds = Bounds(model.graph)
 
     def to_the_end(self) -> Tail:

@@ -14,8 +14,8 @@ from onnx import ModelProto, NodeProto, ValueInfoProto
 
 from stages.errors import ModelRefused
 from stages.passes.bounds import Bounds
-from stages.passes.onnx_graph import constants, inferred, producers, shape_of, values
-from stages.passes.score_tail import Tail, class_count
+from stages.passes.onnx_graph import constants, producers, shape_of
+from stages.passes.score_tail import Tail, Types, class_count
 
 WEIGHTED = frozenset(
     [
@@ -35,14 +35,15 @@ LINEAR = frozenset(
 PROBABILITIES = frozenset(["Softmax", "Sigmoid"])
 
 
-def tangled(model: ModelProto, tail: Tail, output: ValueInfoProto) -> bool:
+def tangled(model: ModelProto, tail: Tail, output: ValueInfoProto, types: Types) -> bool:
     """Whether the scores are a mixture of probabilities, whose logarithm is to be searched.
+
+    `types` are the inferred types of the model's values by their names.
 
     Raises:
         ModelRefused: another function lies between the last real layers and the scores.
     """
     graph = model.graph
-    typed = values(inferred(model).graph)
     made_by, fixed = producers(graph), constants(graph)
     classes = class_count(output)
     mixed, seen, waiting = False, set(), [tail.name]
@@ -52,7 +53,7 @@ def tangled(model: ModelProto, tail: Tail, output: ValueInfoProto) -> bool:
         if node is None or name in seen or name in fixed or node.op_type in WEIGHTED:
             continue
         seen.add(name)
-        if not _is_linear(node, fixed, made_by) and _is_narrow(typed.get(name), classes):
+        if not _is_linear(node, fixed, made_by) and _is_narrow(types.get(name), classes):
             if node.op_type not in PROBABILITIES or name == tail.name:
                 raise ModelRefused(
                     f"`{node.op_type}` (node `{node.name or name}`) changes the scores after the"

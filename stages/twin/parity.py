@@ -255,7 +255,7 @@ class Reference:
         """
         size = self.batch or len(images)
         chunks = (images[start : start + size] for start in range(0, len(images), size))
-        logits = [self.run(_filled(chunk, size))[0] for chunk in chunks]
+        logits = [self.run(filled(chunk, size))[0] for chunk in chunks]
         if any(one.ndim != 2 or one.size == 0 for one in logits):
             raise ModelRefused(
                 f"the model gives values of shape {logits[0].shape} for {size} images, expected"
@@ -264,7 +264,8 @@ class Reference:
         return np.concatenate(logits)[: len(images)].astype(np.float32)
 
 
-def _filled(images: Floats, size: int) -> Floats:
+def filled(images: Floats, size: int) -> Floats:
+    """Images (n, …) as a batch (size, …), filled up with the last one."""
     return images[np.minimum(np.arange(size), len(images) - 1)]
 
 
@@ -324,7 +325,7 @@ def _first_difference(
     names = [name for node in taps.graph.node for name in node.output if name]
     taps.graph.output.extend(ValueInfoProto(name=name) for name in names)
     reference = Reference(taps)
-    chunk = _filled(images, reference.batch or len(images))
+    chunk = filled(images, reference.batch or len(images))
     expected = dict(zip(names, reference.run(chunk), strict=True))
     recorder = _Recorder(module)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from stages.errors import ModelRefused
 from stages.onnx_file.inspection import load_scored
 from stages.passes.onnx_graph import graph_inputs, shape_of
 from stages.twin.alike import Alike, folded
-from stages.twin.parity import Reference
+from stages.twin.parity import Reference, filled
 from stages.types import CleanSamples, Floats, GraphFinding, Integers, OnnxArtifact, freeze
 
 SIZES = (1, 2, 7, 32)
@@ -57,15 +57,12 @@ def run_whole(artifact: OnnxArtifact, images: CleanSamples, sizes: tuple[int, ..
 
 def _at(reference: Reference, images: Floats, size: int) -> Floats:
     """The scores (N, K) at one batch size."""
-    starts = range(0, len(images), size)
-    parts = [np.asarray(reference.run(images[one : one + size])[0]) for one in starts[:-1]]
-    last = images[starts[-1] :]
-    short = size - len(last)
-    filled = np.concatenate([last, np.repeat(last[-1:], short, axis=0)]) if short else last
-    parts.append(np.asarray(reference.run(filled)[0])[: len(last)])
-    if any(len(part) != min(size, len(images)) for part in parts[:-1]):
+    chunks = (images[start : start + size] for start in range(0, len(images), size))
+    parts = [reference.run(filled(chunk, size))[0] for chunk in chunks]
+    if any(len(part) != size for part in parts):
         raise ModelRefused("the model gives another number of scores than of images")
-    scores: Floats = np.concatenate(parts).reshape(len(images), -1).astype(np.float32)
+    together = np.concatenate(parts)[: len(images)]
+    scores: Floats = together.reshape(len(images), -1).astype(np.float32)
     return scores
 
 
