@@ -27,6 +27,7 @@ from stages.converters.normalisation import (
 from stages.converters.quantisation import Centred
 from stages.errors import ConversionError
 from stages.passes.onnx_graph import inferred, opset, producers
+from stages.twin.advice import advice
 
 _FAILURES = (
     NotImplementedError,
@@ -40,7 +41,6 @@ _FAILURES = (
     shape_inference.InferenceError,
 )
 _LOW = -50.0  # exp(−50) vanishes beside one in float32
-_BEST_OPSET = 17  # onnx2torch itself covers it
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, FunctionalConv)
 _WEIGHTED = (nn.Linear, *_CONVOLUTIONS, OnnxGemm, OnnxMatMul, Centred)
@@ -148,18 +148,11 @@ def _explained(model: ModelProto, cause: Exception) -> ConversionError:
         except _FAILURES as error:
             return ConversionError(
                 f"cannot convert `{node.operation_type}` at opset {version} "
-                f"(node `{name}`): {_reason(error)}; {_advice(version)}"
+                f"(node `{name}`): {_reason(error)}; {advice(version, node)}"
             )
     return ConversionError(
-        f"cannot convert the model at opset {version}: {_reason(cause)}; {_advice(version)}"
+        f"cannot convert the model at opset {version}: {_reason(cause)}; {advice(version)}"
     )
-
-
-def _advice(version: int) -> str:
-    """What to try next."""
-    if version == _BEST_OPSET:
-        return "export the model without it"
-    return f"export the model at opset {_BEST_OPSET}"
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 import torch
 from onnx import ModelProto, ValueInfoProto, helper
+from onnx2torch.onnx_node import OnnxNode
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from torch import fx
 
@@ -25,8 +26,9 @@ from stages.passes import cut_to_logits, normalise
 from stages.passes.cut_to_logits import score_outputs
 from stages.passes.dequantise_weights import is_quantised
 from stages.passes.half_to_float import is_half
-from stages.passes.onnx_graph import graph_inputs, producers, shape_of
+from stages.passes.onnx_graph import graph_inputs, opset, producers, shape_of
 from stages.stage import stage
+from stages.twin.advice import advice
 from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
 
 _THREADS = 2
@@ -95,13 +97,13 @@ def prove_parity(
         expected, logits = reference.logits(images), _run_twin(module, images)
         if not _agree(logits, expected, allowed):
             gap = _difference(logits, expected)
-            raise _divergence(normalise(original), module, images, gap, allowed)
+            raise _divergence(original, module, images, gap, allowed)
         pairs.append((logits, expected))
     result = _summary(pairs, config.batches, allowed)
     if result.median_rel > max(config.typical, config.tolerance):
         raise ParityError(
             "the torch twin differs from the ONNX file throughout: found a median difference of"
-            f" {result.median_rel:.2g}, allowed {config.typical:.2g}; export the model at opset 17"
+            f" {result.median_rel:.2g}, allowed {config.typical:.2g}; {advice(opset(original))}"
         )
     return result
 
@@ -299,9 +301,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _divergence(
-    model: ModelProto, module: fx.GraphModule, images: Floats, gap: float, tolerance: float
+    original: ModelProto, module: fx.GraphModule, images: Floats, gap: float, tolerance: float
 ) -> ParityError:
     """The error that says by how much the logits differ, and from which node on."""
+    model = normalise(original)
     name = _first_difference(model, module, images, tolerance)
     node = producers(model.graph).get(name or "")
     where = (
@@ -309,9 +312,10 @@ def _divergence(
         if node
         else "although every node agrees, so the graph was rewritten wrongly"
     )
+    next_try = advice(opset(original), OnnxNode(node, node.name) if node else None)
     return ParityError(
         f"the torch twin differs from the ONNX file at batch {len(images)}: found a relative "
-        f"difference of {gap:.2g}, allowed {tolerance:.2g}; {where}; export the model at opset 17"
+        f"difference of {gap:.2g}, allowed {tolerance:.2g}; {where}; {next_try}"
     )
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx2torch.onnx_node import OnnxNode
 from torch import fx, nn
 
 from stages.errors import ConversionError
 from stages.passes import normalise
+from stages.twin.advice import advice
 from stages.twin.convert import build_module, trainable_share
 from tests.support import zoo
 
@@ -193,14 +195,38 @@ def test_a_graph_onnx2torch_cannot_put_together_is_refused() -> None:
         build_module(model)
 
 
-@pytest.mark.parametrize(("opset", "advice"), [(17, "without it"), (20, "at opset 17")])
-def test_advice_fits_the_opset(opset: int, advice: str) -> None:
-    """At the opset onnx2torch covers best the advice is another model, elsewhere that opset."""
-    model = tiny([helper.make_node("Hardmax", ["x"], ["last"]), LAST], {"mix": MIX})
+BUMP = helper.make_node("Hardmax", ["x"], ["last"])
+TRAINING = helper.make_node(
+    "BatchNormalization", ["x", "o", "o", "o", "o"], ["last"], training_mode=1
+)
+
+
+@pytest.mark.parametrize(
+    ("node", "opset", "advice"),
+    [
+        (BUMP, 17, "without it"),
+        (BUMP, 20, "without it"),
+        (TRAINING, 17, "in eval mode"),
+        (TRAINING, 20, "in eval mode"),
+    ],
+)
+def test_the_advice_can_be_followed(node: NodeProto, opset: int, advice: str) -> None:
+    """No opset is named at which the operator has no converter either."""
+    ones: list[float] = [1, 1]
+    model = tiny([node, LAST], {"o": ones, "mix": MIX})
     model.opset_import[0].version = opset
 
     with pytest.raises(ConversionError, match=f"export the model {advice}"):
         build_module(model)
+
+
+def test_an_opset_is_advised_where_the_operator_has_a_converter() -> None:
+    """A node in the way of a new opset may convert at the one that is covered best."""
+    node = OnnxNode(helper.make_node("Relu", ["x"], ["y"]), "relu")
+
+    assert advice(20, node) == "export the model at opset 17"
+    assert advice(20) == "export the model at opset 17"
+    assert advice(17) == "export the model with another exporter"
 
 
 def test_building_leaves_the_model_as_it_was() -> None:
