@@ -170,8 +170,10 @@ def localise(call: ScanCall, folder: Path) -> ScanRequest:
     )
 
 
-def inspect(model: str, config: ScanConfig) -> Description:
+def inspect(model: str, config: ScanConfig, image: tuple[int, ...] | None = None) -> Description:
     """What an ONNX file is, where noise can enter, and how it splits into features and head.
+
+    `image` is the shape of one image, for a model that leaves sizes free.
 
     Raises:
         CannotJudge: the file is refused or cannot be converted.
@@ -187,7 +189,8 @@ def inspect(model: str, config: ScanConfig) -> Description:
     with workspace() as folder:
         native = NativeModel(source=source)
         file = fetch(native, folder, trusted=False, config=config.export, limits=limits).path
-        return isolated(limits, describe, file, config.output.name, config.precondition.min_classes)
+        least = config.precondition.min_classes
+        return isolated(limits, describe, file, config.output.name, least, image)
 
 
 def export(call: ExportCall) -> ExportResult:

@@ -35,11 +35,36 @@ if TYPE_CHECKING:
     from stages.types import OnnxArtifact
 
 
+def _read_shape(
+    _ctx: click.Context, _option: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """The shape in a text such as 3,32,32."""
+    if text is None:
+        return None
+    sizes = text.split(",")
+    if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+        raise click.BadParameter(f"'{text}' is no shape, expected sizes such as 3,32,32.")
+    return tuple(map(int, sizes))
+
+
+InputShape = Annotated[
+    tuple[int, ...] | None,
+    option(
+        "--input-shape",
+        metavar="SIZES",
+        callback=_read_shape,
+        help="Shape of one image, such as 3,32,32, where there are no samples and the model does"
+        " not tell.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions:
     """The options of `inspect`."""
 
     model: Model
+    input_shape: InputShape
     settings: ConfigOptions
     as_json: AsJson
     verbose: Verbose
@@ -57,23 +82,13 @@ def inspect(options: InspectOptions) -> None:
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
-    description = commands.inspect(options.model, options.settings.scan_config())
+    description = commands.inspect(
+        options.model, options.settings.scan_config(), options.input_shape
+    )
     if options.as_json:
         click.echo(json.dumps(_inspection_document(options.model, description), indent=2))
     else:
         click.echo("\n".join(map(printable, _inspection_lines(options.model, description))))
-
-
-def _read_shape(
-    _ctx: click.Context, _option: click.Parameter, text: str | None
-) -> tuple[int, ...] | None:
-    """The shape in a text such as 3,32,32."""
-    if text is None:
-        return None
-    sizes = text.split(",")
-    if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
-        raise click.BadParameter(f"'{text}' is no shape, expected sizes such as 3,32,32.")
-    return tuple(map(int, sizes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +115,7 @@ class ExportOptions:
             help="Samples to compare native model and ONNX on, as for `scan`.",
         ),
     ]
-    input_shape: Annotated[
-        tuple[int, ...] | None,
-        option(
-            "--input-shape",
-            metavar="SIZES",
-            callback=_read_shape,
-            help="Shape of one image, such as 3,32,32, where there are no samples and the model"
-            " does not tell.",
-        ),
-    ]
+    input_shape: InputShape
     native: NativeOptions
     settings: ConfigOptions
     verbose: Verbose

@@ -57,18 +57,20 @@ def prove_conversion(
     return ProvenGraph(graph=graph.SerializeToString(), parity=parity)
 
 
-def describe(path: Path, output: str = "", min_classes: int = 0) -> Description:
+def describe(
+    path: Path, output: str = "", min_classes: int = 0, image: tuple[int, ...] | None = None
+) -> Description:
     """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
 
     `output` names the output to judge; a model of fewer than `min_classes` classes is refused, as a
-    scan refuses it.
+    scan refuses it. `image` is the shape of one image, for a model that leaves sizes free.
 
     Raises:
         CannotJudge: the file is refused, cannot become a twin, or its twin is not the model.
     """
     artifact = inspect_onnx(path, output)
     config = ParityConfig()
-    images = _random_images(artifact, sum(config.batches))
+    images = _random_images(artifact, _image_shape(artifact, image), sum(config.batches))
     samples = CleanSamples(images=images, labels=np.zeros(len(images), dtype=np.int64))
     module = build_module(normalise(load_scored(artifact)))
     parity = prove_parity(artifact, module, samples, config)
@@ -79,25 +81,34 @@ def describe(path: Path, output: str = "", min_classes: int = 0) -> Description:
     return Description(artifact=artifact, parity=parity, twin=summarise(twin))
 
 
-def _random_images(artifact: OnnxArtifact, count: int) -> Floats:
+def _random_images(artifact: OnnxArtifact, image: tuple[int, ...], count: int) -> Floats:
     """Numbers in [0, 1), or bytes for a model that reads whole numbers."""
-    shape, random = (count, *_image_shape(artifact)), np.random.default_rng(0)
+    shape, random = (count, *image), np.random.default_rng(0)
     if "int" in artifact.input.dtype:
         return random.integers(0, 256, shape).astype(artifact.input.dtype).astype(np.float32)
     return random.random(shape, dtype=np.float32)
 
 
-def _image_shape(artifact: OnnxArtifact) -> tuple[int, ...]:
-    free = tuple(size for size in artifact.input.shape[1:] if size is None)
-    if free:
+def _image_shape(artifact: OnnxArtifact, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one image: what the file says, with its free sizes as they are given."""
+    name, stated = artifact.input.name, artifact.input.shape[1:]
+    if given is None and None in stated:
         raise CannotJudge(
-            f"the input `{artifact.input.name}` has {len(free)} free sizes beside the batch; only"
-            " a scan with samples can find where noise may enter"
+            f"the input `{name}` has {stated.count(None)} free sizes beside the batch; say how"
+            " large an image is with `--input-shape`, such as 3,32,32"
         )
-    shape = tuple(size for size in artifact.input.shape[1:] if size is not None)
-    if prod(shape) > LARGEST_IMAGE:
+    shape = stated if given is None else given
+    if len(shape) != len(stated) or any(
+        size not in (None, wanted) for size, wanted in zip(stated, shape, strict=True)
+    ):
+        found, expected = ",".join(map(str, shape)), ",".join(str(s or "any") for s in stated)
         raise CannotJudge(
-            f"an image of the input `{artifact.input.name}` has {prod(shape)} numbers, expected"
+            f"`--input-shape` is {found}, the model's input `{name}` expects {expected}"
+        )
+    sizes = tuple(size for size in shape if size is not None)
+    if prod(sizes) > LARGEST_IMAGE:
+        raise CannotJudge(
+            f"an image of the input `{name}` has {prod(sizes)} numbers, expected"
             f" {LARGEST_IMAGE} at most; export the model for smaller images"
         )
-    return shape
+    return sizes
