@@ -21,6 +21,7 @@ from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
 from stages.onnx_file.outputs import Judged, judged_output
 from stages.onnx_file.precision import require_one_precision
 from stages.onnx_file.tensor_specs import show, spec_of
+from stages.onnx_file.whole_tensors import require_whole
 from stages.passes import sort_nodes
 from stages.passes.cut_to_logits import keep_output
 from stages.passes.known_opset import NEWEST_OPSET, OLDEST_OPSET
@@ -64,6 +65,7 @@ def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     _require_weights_inside(model)
     _require_versions(model)
     _require_valid(model)
+    require_whole(tensors(model.graph))
     require_one_precision(model)
     source, judged = _one_input(model), judged_output(model, output)
     return OnnxArtifact(

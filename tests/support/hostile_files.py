@@ -140,7 +140,7 @@ def _too_little_data(model: ModelProto) -> None:
     tensor.raw_data = tensor.raw_data[:-5]
 
 
-@refused("cannot reshape array")
+@refused("`kernel` does not hold the 108 numbers of its shape")
 def _too_much_data(model: ModelProto) -> None:
     model.graph.initializer[0].raw_data += b"1234"
 
