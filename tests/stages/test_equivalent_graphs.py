@@ -22,7 +22,7 @@ from stages.twin.convert import build_module
 from stages.twin.gradient import require_gradient
 from stages.types import Floats
 from tests.support.graph_beginnings import BEGINNINGS, begun
-from tests.support.graph_ends import KEEPING, ended
+from tests.support.graph_ends import KEEPING, at_opset_17, ended
 
 DEMO = Path(__file__).parents[2] / "mlflow_project" / "demo"
 MODELS = ["clean", "patch", "blended"]
@@ -32,9 +32,7 @@ CLASSES = 10
 @cache
 def demo(name: str) -> ModelProto:
     """A demo model, at the opset that the texts of ends and beginnings are written for."""
-    model = onnx.load(DEMO / f"{name}.onnx")
-    model.opset_import[0].version = 17
-    return model
+    return at_opset_17(onnx.load(DEMO / f"{name}.onnx"))
 
 
 @cache

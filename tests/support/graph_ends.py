@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 KEEPING = {
     "identity": "y = Identity(z)",
@@ -68,6 +68,18 @@ def numbers(classes: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.g
         "axes_2": np.array([2]),
         "axes_23": np.array([2, 3]),
     }
+
+
+def at_opset_17(model: ModelProto) -> ModelProto:
+    """The model with the axes of reductions as attributes, as the texts of ends and beginnings."""
+    known = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "ReduceMean" and len(node.input) == 2:
+            axes = known[node.input.pop()].tolist()
+            del node.attribute[:]  # keepdims is 1 by default
+            node.attribute.append(helper.make_attribute("axes", axes))
+    model.opset_import[0].version = 17
+    return model
 
 
 def nodes_of(text: str, scores: str, result: str) -> list[NodeProto]:
