@@ -27,7 +27,7 @@ from pipeline.gate.decision import GateDecision
 from pipeline.intake.fetch import fetch
 from pipeline.intake.native import ExportResult, NativeModel
 from pipeline.intake.samples import first_images
-from pipeline.intake.sandbox import isolated
+from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import Description, describe
 from pipeline.references.measure import measure
 from pipeline.references.profile_file import profile_text
@@ -185,12 +185,12 @@ def inspect(model: str, config: ScanConfig, image: tuple[int, ...] | None = None
             f"`{source.path.name}` is a {source.framework or 'native'} model; make an ONNX file of"
             " it with `ban-gate export` first"
         )
-    limits = config.isolation
+    sandbox = Sandbox(limits=config.isolation)
     with workspace() as folder:
         native = NativeModel(source=source)
-        file = fetch(native, folder, trusted=False, config=config.export, limits=limits).path
+        file = fetch(native, folder, trusted=False, config=config.export, sandbox=sandbox).path
         least = config.precondition.min_classes
-        return isolated(limits, describe, file, config.output.name, least, image)
+        return sandbox.run(describe, file, config.output.name, least, image)
 
 
 def export(call: ExportCall) -> ExportResult:
@@ -213,7 +213,7 @@ def export(call: ExportCall) -> ExportResult:
             *(model, folder),
             trusted=call.trusted,
             config=call.config.export,
-            limits=call.config.isolation,
+            sandbox=Sandbox(limits=call.config.isolation),
         )
         _put(fetched.path, call.output)
     assert fetched.export is not None, "a native model is exported"  # noqa: S101 (our own logic)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pipeline.config import ScanConfig
 from pipeline.intake.native import ExportResult
+from pipeline.intake.sandbox import Isolation
 from stages.published.results import BanResult, MaskResult, UntargetedNoise
 from stages.searches.search import SearchResult, Sweep
 from stages.twin.summary import TwinSummary
@@ -38,10 +39,12 @@ class ReferenceSummary:
 class Evidence:
     """What the steps of a scan found, in their order; None or empty where the scan did not come.
 
-    `searches` holds the results of the searches by their names, `decisions` where the whole file
-    was found to decide otherwise than the scores that were searched.
+    `isolation` says how far the processes that read the model were kept apart, `searches` holds the
+    results of the searches by their names, `decisions` where the whole file was found to decide
+    otherwise than the scores that were searched.
     """
 
+    isolation: Isolation | None = None
     export: ExportResult | None = None
     artifact: OnnxArtifact | None = None
     samples: CleanSamples | None = None

@@ -14,7 +14,7 @@ from pipeline.config import ScanConfig
 from pipeline.intake.fetch import Fetched, fetch
 from pipeline.intake.native import NativeModel
 from pipeline.intake.samples import first_images, read_samples
-from pipeline.intake.sandbox import isolated
+from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
 from pipeline.request import ScanRequest
 from stages.export.child import PROBES
@@ -63,19 +63,34 @@ def prepare(
     Raises:
         CannotJudge: the model or the samples are refused, or the twin is not the model.
     """
+    sandbox = Sandbox(limits=request.config.isolation)
+    try:
+        return _prepared(request, store, device, workspace, sandbox, note)
+    finally:
+        note(isolation=sandbox.isolation())
+
+
+def _prepared(
+    request: ScanRequest,
+    store: Store,
+    device: torch.device,
+    workspace: Path,
+    sandbox: Sandbox,
+    note: Note,
+) -> Prepared:
     config = request.config
     with store.timed("fetch"):
-        fetched = _fetched(request, workspace)
+        fetched = _fetched(request, workspace, sandbox)
     note(export=fetched.export)
     with store.timed("inspect_onnx"):
-        artifact = isolated(config.isolation, inspect_onnx, fetched.path, config.output.name)
+        artifact = sandbox.run(inspect_onnx, fetched.path, config.output.name)
     note(artifact=artifact)
     with store.timed("read_samples"):
         samples = read_samples(request.samples, artifact)
     note(samples=samples)
     with store.timed("prove_conversion"):
         first = _first(samples, config)
-        proven = isolated(config.isolation, prove_conversion, artifact, first, config.parity)
+        proven = sandbox.run(prove_conversion, artifact, first, config.parity)
     note(parity=proven.parity)
     with store.timed("build_twin"):
         module = build_module(ModelProto.FromString(proven.graph)).to(device)
@@ -122,7 +137,7 @@ def search_all(
     return chosen, results
 
 
-def _fetched(request: ScanRequest, workspace: Path) -> Fetched:
+def _fetched(request: ScanRequest, workspace: Path, sandbox: Sandbox) -> Fetched:
     config = request.config
     source = find_source(request.model)
     exports = source.framework != "onnx" and request.trusted
@@ -133,7 +148,7 @@ def _fetched(request: ScanRequest, workspace: Path) -> Fetched:
         workspace,
         trusted=request.trusted,
         config=config.export,
-        limits=config.isolation,
+        sandbox=sandbox,
     )
 
 

@@ -29,3 +29,8 @@ Nothing here prints, remembers anything, or knows MLflow.
 
 Source: BAN, NeurIPS 2024 (arXiv 2405.19928); docs/method.md explains every deviation.
 """
+
+import os
+
+# Before anything imports onnxruntime, whose builds for GPUs queue telemetry in the user's cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

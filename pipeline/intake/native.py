@@ -1,7 +1,8 @@
 """Exports a native model to ONNX in a process of its own, and proves the export.
 
 The process runs the interpreter that has the framework: this one, or one the caller names whose
-packages need not agree with ours. Such a process sees only the package `stages` of ban-gate.
+packages need not agree with ours. Such a process sees only the package `stages` of ban-gate. It
+runs code that the user trusts, in a cage that is wider than that of an untrusted file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import stages
-from pipeline.intake.sandbox import IsolationConfig, isolated
+from pipeline.cage import launch
+from pipeline.intake.sandbox import Sandbox
 from stages import refusal
 from stages.errors import CannotJudge, ConfigError, ConversionError
 from stages.export import child
@@ -77,7 +79,7 @@ class ExportResult:
 
 
 def export(
-    model: NativeModel, folder: Path, config: ExportConfig, limits: IsolationConfig
+    model: NativeModel, folder: Path, config: ExportConfig, sandbox: Sandbox
 ) -> ExportResult:
     """The model as an ONNX file in `folder` that gives the native model's scores.
 
@@ -85,48 +87,48 @@ def export(
         CannotJudge: the model cannot be loaded or exported, or its ONNX gives other scores.
         ConfigError: the interpreter or the framework is missing.
     """
-    _run(model, folder, config)
+    _run(model, folder, config, sandbox)
     facts = json.loads((folder / child.FACTS).read_text())
     path = folder / child.ONNX
     with np.load(folder / child.PROBE, allow_pickle=False) as probe:
         images, scores = probe["images"], probe["scores"]
     parity_config = ParityConfig(tolerance=config.tolerance)
-    parity = isolated(limits, prove_export, path, images, scores, parity_config)
+    parity = sandbox.run(prove_export, path, images, scores, parity_config)
     return ExportResult(
         path=path, framework=facts["framework"], packages=facts["packages"], parity=parity
     )
 
 
-def _run(model: NativeModel, folder: Path, config: ExportConfig) -> None:
+def _run(model: NativeModel, folder: Path, config: ExportConfig, sandbox: Sandbox) -> None:
     """Runs the child process, which fills the folder."""
     name = model.source.path.name
-    ended = _ended(_command(model, folder), name, config.seconds)
-    output = f"{ended.stdout}\n{ended.stderr}".strip()
+    ended = _ended(_command(model, folder), name, folder, config.seconds, sandbox)
+    output = ended.output.strip()
     logger.debug("the exporting process said: %s", output[-_SHOWN_OUTPUT:])
     if error := refusal.found_in(folder):
         raise error
-    if ended.returncode != 0:
+    if ended.code != 0:
         last = (output.splitlines() or ["nothing"])[-1]
         raise ConversionError(
             f"the export of `{name}` failed: {last[:_LONGEST_REASON]}; `-v` shows all its output"
         )
 
 
-def _command(model: NativeModel, folder: Path) -> list[str]:
+def _command(model: NativeModel, folder: Path) -> tuple[str, ...]:
     """The child's command line; its request and probe images are written to the folder."""
     images, request = folder / "images.npz", folder / "request.json"
     if model.images is not None:
         np.savez(images, images=model.images)
     probe_images = images if images.exists() else None
     request.write_text(child.request_of(model.source, probe_images, model.shape))
-    return [model.python, "-c", BOOTSTRAP, str(PACKAGE), str(request), str(folder)]
+    return (model.python, "-c", BOOTSTRAP, str(PACKAGE), str(request), str(folder))
 
 
-def _ended(command: list[str], name: str, seconds: float) -> subprocess.CompletedProcess[str]:
+def _ended(
+    command: tuple[str, ...], name: str, folder: Path, seconds: float, sandbox: Sandbox
+) -> launch.Finished:
     try:
-        return subprocess.run(  # noqa: S603 (the interpreter is the caller's choice)
-            command, capture_output=True, check=False, text=True, errors="replace", timeout=seconds
-        )
+        ended = launch.run(command, folder, seconds, sandbox.limits.without)
     except subprocess.TimeoutExpired as error:
         raise CannotJudge(
             f"the export of `{name}` took longer than {seconds:g} s and was stopped; raise"
@@ -134,3 +136,5 @@ def _ended(command: list[str], name: str, seconds: float) -> subprocess.Complete
         ) from error
     except OSError as error:
         raise ConfigError(f"cannot run the Python at `{command[0]}`: {error.strerror}") from error
+    sandbox.note(ended.had, ended.missing)
+    return ended

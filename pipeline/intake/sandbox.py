@@ -1,7 +1,8 @@
-"""Works on an untrusted file in a child process that can neither hang nor exhaust the machine.
+"""Works on an untrusted file in a child process that can neither hang, nor exhaust the machine, nor
+reach what it was not given.
 
-The child is forked from a server process that has only imported what the work needs, so it is quick
-and inherits no threads. It returns its result as an `entry` folder, never as a pickle.
+The child returns its result as an `entry` folder, never as a pickle, and that is read within limits
+too. What of its cage this system does not have is part of the result.
 """
 
 from __future__ import annotations
@@ -9,32 +10,31 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing import context, forkserver, get_all_start_methods, get_context
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import RLock
-from traceback import format_exc
-from typing import ParamSpec, TypeVar, get_type_hints
-
-from tqdm import tqdm
+from typing import ParamSpec, TypeVar
 
 from pipeline.cache import entry
+from pipeline.cage.layers import LAYERS
+from pipeline.intake import request as asking
+from pipeline.intake import starter
+from pipeline.intake.request import OUTPUT, Request
+from pipeline.intake.starter import Ended, warm_up
 from pipeline.printable import printable
 from stages import errors, refusal
-from stages.errors import BanGateError, CannotJudge
+from stages.errors import CannotJudge
+
+__all__ = ["Isolation", "IsolationConfig", "Places", "Sandbox", "isolated", "warm_up"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-FORKS = "forkserver" in get_all_start_methods()
-PRELOADED = ["pipeline.intake.preload"]
-OUTPUT = "output.txt"
-OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc", "Failed to allocate memory")
 _SHOWN_OUTPUT = 4000  # characters
+_LARGEST_REFUSAL = 2**16  # bytes
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +43,13 @@ logger = logging.getLogger(__name__)
 class IsolationConfig:
     """What one step on an untrusted file may take: wall time in seconds, and MiB of memory beyond
     what the child starts with. Memory is limited on Linux only.
+
+    `without` names layers of the cage that are left off, for systems on which one does harm.
     """
 
     seconds: float = 300.0
     memory_mb: int = 8192
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("seconds", "memory_mb"):
@@ -54,13 +57,110 @@ class IsolationConfig:
                 raise errors.ConfigError(
                     f"setting `isolation.{name}` is {getattr(self, name)}, expected more than 0"
                 )
+        for name in self.without:
+            if name not in LAYERS:
+                raise errors.ConfigError(
+                    f"setting `isolation.without` names {name!r}, expected some of"
+                    f" {', '.join(map(repr, LAYERS))}"
+                )
 
 
-def warm_up() -> None:
-    """Starts the server process, so that its imports overlap with what the caller does next."""
-    if FORKS:
-        _context().set_forkserver_preload(PRELOADED)
-        forkserver.ensure_running()
+@dataclass(frozen=True, kw_only=True)
+class Isolation:
+    """Which layers the cage of an untrusted process had, and a sentence on each that it lacked."""
+
+    layers: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """What a child may read and write besides the paths among its arguments and its own folder."""
+
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Sandbox:
+    """Runs work in caged children within the same limits, and remembers what their cages were."""
+
+    limits: IsolationConfig
+    _lacked: dict[str, None] = field(default_factory=dict)
+    _had: set[str] | None = None
+
+    def run(
+        self,
+        work: Callable[Parameters, Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        """What `work` returns for these arguments, computed in a child within the limits.
+
+        `work` is a module's function, or a stage, with annotated types that `entry` can write.
+
+        Raises:
+            BanGateError: the one `work` raised; `CannotJudge` if it failed otherwise, took too
+                long, took too much memory, or died.
+        """
+        return self.run_in(Places(), work, *args, **kwargs)
+
+    def run_in(
+        self,
+        places: Places,
+        work: Callable[Parameters, Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        """The same as `run`, where the child may use further places."""
+        with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
+            asked, own = Path(name, "asked"), Path(name, "own")
+            for each in (asked, own):
+                each.mkdir()
+            asking.write_arguments(work, args, kwargs, asked)
+            reads = (*asking.paths_in((args, tuple(kwargs.values()))), *places.reads)
+            request = self._request(asking.name_of(work), asked, own, reads, places.writes)
+            ended = starter.run(request)
+            self._note(ended)
+            _log_output(own)
+            kind: type[Result] = asking.result_type(work)
+            return _outcome(own, kind, ended, self.limits)
+
+    def isolation(self) -> Isolation | None:
+        """The layers that all its children had, and what any lacked; None before the first."""
+        if self._had is None:
+            return None
+        layers = tuple(name for name in LAYERS if name in self._had)
+        return Isolation(layers=layers, missing=tuple(self._lacked))
+
+    def note(self, had: tuple[str, ...], missing: tuple[str, ...]) -> None:
+        """Remembers the cage of a child that was started otherwise."""
+        self._had = set(had) if self._had is None else self._had & set(had)
+        self._lacked.update(dict.fromkeys(missing))
+
+    def _note(self, ended: Ended) -> None:
+        if ended.began:
+            self.note(ended.had, ended.missing)
+
+    def _request(
+        self,
+        work: str,
+        asked: Path,
+        own: Path,
+        reads: tuple[Path, ...],
+        writes: tuple[Path, ...],
+    ) -> Request:
+        return Request(
+            work=work,
+            asked=str(asked),
+            own=str(own),
+            start=_current_folder(own),
+            reads=tuple(map(str, reads)),
+            writes=tuple(map(str, writes)),
+            seconds=self.limits.seconds,
+            memory_mb=self.limits.memory_mb,
+            without=self.limits.without,
+        )
 
 
 def isolated(
@@ -69,120 +169,73 @@ def isolated(
     *args: Parameters.args,
     **kwargs: Parameters.kwargs,
 ) -> Result:
-    """What `work` returns for these arguments, computed in a child process within the limits.
-
-    `work` is a module's function, or a stage, with an annotated result type that `entry` can write.
+    """What `work` returns for these arguments, computed in a sandbox of its own.
 
     Raises:
-        BanGateError: the one `work` raised; `CannotJudge` if it failed otherwise, took too long,
-            took too much memory, or died.
+        BanGateError: as `Sandbox.run`.
     """
-    warm_up()
-    with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
-        folder = Path(name)
-        child = _context().Process(
-            target=_child, args=(folder, limits.memory_mb, work, args, kwargs), daemon=True
-        )
-        child.start()
-        try:
-            child.join(limits.seconds)
-            in_time = not child.is_alive()
-        finally:
-            child.kill()
-            child.join()
-        _log_output(folder)
-        if not in_time:
-            raise CannotJudge(_too_long(limits))
-        return _outcome(folder, work, child.exitcode, limits)
+    return Sandbox(limits=limits).run(work, *args, **kwargs)
 
 
-def _context() -> context.ForkServerContext | context.SpawnContext:
-    return get_context("forkserver") if FORKS else get_context("spawn")
-
-
-def _child(
-    folder: Path,
-    memory_mb: int,
-    work: Callable[..., object],
-    args: tuple[object, ...],
-    kwargs: dict[str, object],
-) -> None:
-    """Runs in the child: leaves an entry, or a refusal, in the folder."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process itself
-    _redirect_output(folder / OUTPUT)
-    tqdm.set_lock(RLock())  # else torch.fx makes a semaphore, which outlives a child that is killed
-    _limit_memory(memory_mb)
+def _current_folder(otherwise: Path) -> str:
     try:
-        entry.write(folder, work(*args, **kwargs), _result_type(work), {})
-    except Exception as error:  # noqa: BLE001 (whatever a hostile file makes a library raise)
-        refusal.leave(_explained(error, memory_mb), folder)
-        print(format_exc(), file=sys.stderr)  # noqa: T201 (stderr is the file of the output)
+        return os.getcwd()  # noqa: PTH109 (a text)
+    except OSError:  # it was removed
+        return str(otherwise)
 
 
-def _redirect_output(path: Path) -> None:
-    """Sends everything that libraries print to a file: the caller's stdout is for the verdict."""
-    sys.stdout.flush()
-    with path.open("wb") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
+def _outcome(folder: Path, kind: type[Result], ended: Ended, limits: IsolationConfig) -> Result:
+    if not ended.in_time:
+        raise CannotJudge(_too_long(limits))
+    if (folder / refusal.FILE).exists():
+        raise _refused(folder)
+    if not ended.began and ended.code is None:
+        raise CannotJudge(
+            "no process could be started that reads the model apart; free memory, and scan again"
+        )
+    if ended.code != 0 or not (folder / entry.COMPLETE).exists():
+        raise CannotJudge(_died(ended.code, limits))
+    try:
+        for name in (entry.COMPLETE, entry.VALUES, entry.ARRAYS):
+            _require_plain(folder / name, limits.memory_mb * 2**20)
+        return entry.read(folder, kind)
+    except entry.UNREADABLE as error:
+        raise CannotJudge(
+            "the process that reads the model left no result that can be read"
+            f" ({type(error).__name__}); export the model again"
+        ) from error
 
 
-def _limit_memory(memory_mb: int) -> None:
-    """Limits this process to its present private memory and `memory_mb` MiB on top."""
-    if sys.platform != "linux":
-        return
-    import resource  # noqa: PLC0415 (not on every system)
-
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    (held,) = (line for line in status.splitlines() if line.startswith("VmData:"))
-    limit = int(held.split()[1]) * 1024 + memory_mb * 1024**2
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _explained(error: Exception, memory_mb: int) -> BanGateError:
-    """The refusal for an exception."""
-    if any(_is_out_of_memory(one) for one in _chain(error)):
-        return CannotJudge(_too_much(memory_mb))
-    if isinstance(error, BanGateError):
-        return type(error)(printable(str(error)))
-    reason = (str(error).strip().splitlines() or [""])[0]
-    return CannotJudge(
-        f"the model makes its reader fail with {type(error).__name__}: {printable(reason)}; please"
-        " report it, with the output of `-v`"
-    )
+def _refused(folder: Path) -> errors.BanGateError:
+    """The refusal that the child left, if it is one."""
+    try:
+        _require_plain(folder / refusal.FILE, _LARGEST_REFUSAL)
+        found = refusal.found_in(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return CannotJudge(
+            f"the process that reads the model left no refusal that can be read"
+            f" ({type(error).__name__}); export the model again"
+        )
+    if not isinstance(found, errors.BanGateError):
+        return CannotJudge("the process that reads the model left a refusal of no known kind")
+    return type(found)(printable(str(found)))
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _require_plain(path: Path, largest: int) -> None:
+    """Raises unless the path is a plain file of at most `largest` bytes: a child may link anywhere.
 
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(one in str(error) for one in OUT_OF_MEMORY)
-
-
-def _outcome(
-    folder: Path, work: Callable[..., Result], code: int | None, limits: IsolationConfig
-) -> Result:
-    if error := refusal.found_in(folder):
-        raise error
-    if code != 0 or not (folder / entry.COMPLETE).exists():
-        raise CannotJudge(_died(code, limits))
-    return entry.read(folder, _result_type(work))
+    Raises:
+        ValueError: it is something else.
+    """
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > largest:
+        raise ValueError(f"`{path.name}` is no plain file of at most {largest} bytes")
 
 
 def _too_long(limits: IsolationConfig) -> str:
     return (
         f"the model was not read and converted within {limits.seconds:g} s and was stopped; if it"
         " is a large model you know, raise `isolation.seconds`"
-    )
-
-
-def _too_much(memory_mb: int) -> str:
-    return (
-        f"reading and converting the model takes more than {memory_mb} MiB of memory; if it"
-        " is a large model you know, raise `isolation.memory_mb`"
     )
 
 
@@ -196,13 +249,11 @@ def _died(code: int | None, limits: IsolationConfig) -> str:
     return f"the process that reads the model ended with code {code}; export the model again"
 
 
-def _result_type(work: Callable[..., Result]) -> type[Result]:
-    kind: type[Result] = get_type_hints(work)["return"]
-    return kind
-
-
 def _log_output(folder: Path) -> None:
-    with suppress(OSError):
-        text = (folder / OUTPUT).read_text(errors="replace").strip()
+    with suppress(OSError, ValueError):
+        _require_plain(folder / OUTPUT, 2**40)
+        with (folder / OUTPUT).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * _SHOWN_OUTPUT))
+            text = file.read().decode(errors="replace").strip()
         if text:
             logger.debug("the process that reads the model said: %s", text[-_SHOWN_OUTPUT:])

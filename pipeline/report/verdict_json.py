@@ -52,6 +52,7 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "references": [asdict(each) for each in evidence.references],
         "seconds": result.seconds,
         "peak_rss_mb": result.peak_rss_mb,
+        "isolation": evidence.isolation and asdict(evidence.isolation),
         "environment": result.environment,
         "scanner": result.environment.get("ban-gate"),
         "config": config_dict(result.config),

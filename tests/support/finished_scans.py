@@ -14,6 +14,7 @@ from pipeline.cache.store import Store
 from pipeline.ci_formats.checks import Outcome
 from pipeline.config import ScanConfig, load_config
 from pipeline.evidence import Evidence, ScanResult
+from pipeline.intake.sandbox import Isolation
 from pipeline.request import ScanRequest
 from pipeline.scan import scan
 from pipeline.steps import STEPS, steps_of
@@ -82,6 +83,10 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
     random = np.random.default_rng(0)
     labels = np.arange(40, dtype=np.int64) % 5
     return Evidence(
+        isolation=Isolation(
+            layers=("process namespace", "file access"),
+            missing=("TCP: needs version 4 of Landlock, this kernel has 3",),
+        ),
         artifact=make_artifact(),
         samples=CleanSamples(images=random.random((40, 1, 4, 4), np.float32), labels=labels),
         parity=ParityResult(

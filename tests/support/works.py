@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from pipeline.intake.untrusted import Description
+from pipeline.intake.untrusted import Description, describe
 from stages.errors import ModelRefused
 
 
@@ -23,6 +23,13 @@ def sleep(path: Path) -> Description:
     while path:
         time.sleep(1)
     raise AssertionError("the path is something")
+
+
+def hang_described(path: Path) -> Description:
+    """Work that never ends once a file is described, beside which it leaves a note."""
+    describe(path)
+    (path.parent / "described").touch()
+    return sleep(path)
 
 
 def leave(path: Path) -> Description:

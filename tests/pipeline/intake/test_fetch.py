@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.intake.fetch import fetch
 from pipeline.intake.native import ExportConfig, NativeModel
-from pipeline.intake.sandbox import IsolationConfig
+from pipeline.intake.sandbox import IsolationConfig, Sandbox
 from stages.errors import ModelRefused
 from stages.export.detect import find_source
 from stages.onnx_file.inspection import inspect_onnx
@@ -34,7 +34,9 @@ def fetched(model: Path, workspace: Path) -> OnnxArtifact:
     """The artifact of the file that a scan fetches into a new folder."""
     workspace.mkdir()
     source = NativeModel(source=find_source(str(model)))
-    file = fetch(source, workspace, trusted=False, config=ExportConfig(), limits=LIMITS).path
+    file = fetch(
+        source, workspace, trusted=False, config=ExportConfig(), sandbox=Sandbox(limits=LIMITS)
+    ).path
     assert list(workspace.iterdir()) == [file]
     return inspect_onnx(file)
 

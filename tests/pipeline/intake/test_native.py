@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.intake.fetch import fetch
 from pipeline.intake.native import ExportConfig, NativeModel, export
-from pipeline.intake.sandbox import IsolationConfig
+from pipeline.intake.sandbox import IsolationConfig, Sandbox
 from stages.errors import CannotJudge, ConfigError, ConversionError, ModelRefused, ParityError
 from stages.export.detect import find_source
 from stages.twin.parity import ParityConfig, prove_export
@@ -31,7 +31,7 @@ def built_by(code: str, folder: Path) -> NativeModel:
 def exported(model: NativeModel, folder: Path, seconds: float = 120.0) -> Path:
     place = folder / "export"
     place.mkdir()
-    return export(model, place, ExportConfig(seconds=seconds), LIMITS).path
+    return export(model, place, ExportConfig(seconds=seconds), Sandbox(limits=LIMITS)).path
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,13 @@ def test_an_onnx_file_is_copied_before_anything_reads_it(tmp_path: Path) -> None
     (tmp_path / "own").mkdir()
     native = NativeModel(source=find_source(str(path)), python=sys.executable)
 
-    fetched = fetch(native, tmp_path / "own", trusted=False, config=ExportConfig(), limits=LIMITS)
+    fetched = fetch(
+        native,
+        tmp_path / "own",
+        trusted=False,
+        config=ExportConfig(),
+        sandbox=Sandbox(limits=LIMITS),
+    )
     path.write_bytes(b"something else")
 
     assert fetched.path.read_bytes() == before

@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from pipeline.intake.fetch import fetch
 from pipeline.intake.native import ExportConfig, NativeModel
-from pipeline.intake.sandbox import IsolationConfig
+from pipeline.intake.sandbox import IsolationConfig, Sandbox
 from stages.errors import ModelRefused
 from stages.export.detect import find_source
 from stages.onnx_file.external_data import inline_weights
@@ -252,7 +252,9 @@ def fetch_folder(folder: Path, workspace: Path) -> Path:
     flavours = {"flavors": {"onnx": {"data": "model.onnx"}}}
     (folder / "MLmodel").write_text(yaml.safe_dump(flavours))
     model = NativeModel(source=find_source(str(folder)))
-    fetched = fetch(model, workspace, trusted=False, config=ExportConfig(), limits=LIMITS)
+    fetched = fetch(
+        model, workspace, trusted=False, config=ExportConfig(), sandbox=Sandbox(limits=LIMITS)
+    )
     return fetched.path
 
 

@@ -32,23 +32,18 @@ def test_a_refusal_from_the_child_is_printable() -> None:
 
 PROGRAM = """
 import sys
-import time
 from pathlib import Path
-from pipeline.intake.sandbox import IsolationConfig, isolated
-from pipeline.intake.untrusted import Description, describe
+from pipeline.intake.sandbox import IsolationConfig, Places, Sandbox
 from stages.errors import CannotJudge
+from tests.support.works import hang_described
 
-def hang(path: Path) -> Description:
-    describe(path)
-    (path.parent / "described").touch()
-    time.sleep(600)
-
-if __name__ == "__main__":
-    isolated(IsolationConfig(), describe, Path(sys.argv[1]))  # the imports take no time of the next
-    try:
-        isolated(IsolationConfig(seconds=4), hang, Path(sys.argv[1]))
-    except CannotJudge as refusal:
-        print(refusal)
+path = Path(sys.argv[1])
+try:
+    Sandbox(limits=IsolationConfig(seconds=6)).run_in(
+        Places(writes=(path.parent,)), hang_described, path
+    )
+except CannotJudge as refusal:
+    print(refusal)
 """
 
 
