@@ -112,10 +112,20 @@ def record(
         told = dict(texts or {})
         if REPORT_FILE not in told:
             told[REPORT_FILE] = render(result)
-        for name, text in told.items():
-            mlflow.log_text(text, name)
-        mlflow.set_tags({**_tags(result), **(tags or {})})
+        note(told, {**_tags(result), **(tags or {})})
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
+
+
+def note(texts: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Logs texts, by name, and then tags to the run that is open.
+
+    Raises:
+        TrackingError: the server or its artifact store failed.
+    """
+    with _explained():
+        for name, text in texts.items():
+            mlflow.log_text(text, name)
+        mlflow.set_tags(dict(tags))
 
 
 def run_url() -> str | None:

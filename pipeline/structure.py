@@ -6,7 +6,8 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from datetime import date
+from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -51,6 +52,7 @@ class _UnfitError(ValueError):
     """A value that does not fit its key; the text continues a sentence that begins with the key."""
 
 
+@cache
 def _strict_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
     converter.register_structure_hook(int, _exactly("a whole number", int))
@@ -58,6 +60,7 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(bool, _exactly("true or false", bool))
     converter.register_structure_hook(str, _exactly("a text", str))
     converter.register_structure_hook(date, _exactly_a_date)
+    converter.register_structure_hook(datetime, _exactly_a_moment)
     converter.register_structure_hook_func(_is(Literal), _one_of)
     converter.register_structure_hook_factory(_is(tuple), lambda kind: _list(kind, converter))
     converter.register_structure_hook_factory(is_dataclass, lambda kind: _section(kind, converter))
@@ -82,6 +85,14 @@ def _exactly(meaning: str, *types: type) -> Hook:
 def _exactly_a_date(value: Any, _kind: Any) -> date:
     if type(value) is not date:
         raise _UnfitError(f"is {value!r}, expected a date such as 2026-12-31, without quotes")
+    return value
+
+
+def _exactly_a_moment(value: Any, _kind: Any) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise _UnfitError(
+            f"is {value!r}, expected a moment such as 2026-12-31T12:00:00Z, without quotes"
+        )
     return value
 
 

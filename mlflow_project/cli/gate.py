@@ -46,6 +46,18 @@ PolicyFile = Annotated[
 ]
 
 
+SigningKey = Annotated[
+    Path | None,
+    option(
+        "--signing-key",
+        envvar="BAN_GATE_SIGNING_KEY",
+        type=EXISTING_FILE,
+        metavar="FILE.pem",
+        help="Ed25519 private key.  [default: $BAN_GATE_SIGNING_KEY, else one made once]",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class GateOptions:
     """The options of `gate`."""
@@ -57,16 +69,7 @@ class GateOptions:
         option("--promote", metavar="ALIAS", help="Move this alias to the version if it passes."),
     ]
     policy: PolicyFile
-    signing_key: Annotated[
-        Path | None,
-        option(
-            "--signing-key",
-            envvar="BAN_GATE_SIGNING_KEY",
-            type=EXISTING_FILE,
-            metavar="FILE.pem",
-            help="Ed25519 private key.  [default: $BAN_GATE_SIGNING_KEY, else one made once]",
-        ),
-    ]
+    signing_key: SigningKey
     dry_run: Annotated[
         bool, flag("--dry-run", help="Change nothing in the registry; say what would.")
     ]
@@ -208,14 +211,14 @@ def rollback(options: RollbackOptions) -> None:
     """
     log_to_stderr(options.verbose)
     from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
-    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
+    from mlflow_project.gate import rollback as returning  # noqa: PLC0415 (same)
 
     if options.force and not options.reason:
         raise click.UsageError("--force needs a --reason, which is noted in the registry")
     rules = options.trust.rules()
     keys = () if options.force else options.trust.keys(rules)
     tracking.connect(tracking.Target(uri=options.tracking_uri))
-    outcome = gating.roll_back(
+    outcome = returning.roll_back(
         options.name,
         options.alias,
         rules,
@@ -300,7 +303,7 @@ def _document(outcome: GateOutcome) -> dict[str, object]:
         "reasons": [*outcome.objections, *claim.reasons],
         "waiver": claim.waiver,
         "content_digest": claim.content_digest,
-        "references": claim.references,
+        "references": claim.provenance.references,
         "run_id": claim.run_id,
         "alias": promotion.alias if promotion else None,
         "moved": bool(promotion and promotion.moved and not outcome.dry_run),

@@ -39,7 +39,7 @@ def _card(claim: Claim) -> str:
         "suspected class": claim.suspected_class,
         "waiver": claim.waiver,
         "why": "; ".join(claim.reasons)[:LONGEST_REASON],
-        "compared with": ", ".join(claim.references)[:LONGEST_REASON],
+        "compared with": ", ".join(claim.provenance.references)[:LONGEST_REASON],
         "run": claim.run_id,
         "at": claim.time,
     }

@@ -6,9 +6,7 @@ gate that blocks; the same command goes on from the results that were kept.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,25 +24,32 @@ from mlflow_project.commands import (
     write_evidence,
 )
 from mlflow_project.errors import RegistryError, TrackingError
-from mlflow_project.gate.card import with_card
+from mlflow_project.gate.marking import mark
+from mlflow_project.gate.statement import (
+    claim_of,
+    facts_of,
+    given_digest,
+    provenance_of,
+    tags_of,
+)
 from mlflow_project.registry import alias, versions
+from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import Downloaded, ModelVersion
 from pipeline.ci_formats.all_files import output_texts
 from pipeline.config import ScanConfig
 from pipeline.evidence import ScanResult
 from pipeline.gate.attestation import Attestation, Claim, attest
-from pipeline.gate.decision import GateDecision, ScanFacts, decide
-from pipeline.gate.policy import Policy, policy_digest, policy_text
+from pipeline.gate.attestation import verify as verify_envelope
+from pipeline.gate.decision import GateDecision, decide
+from pipeline.gate.policy import Policy, policy_text
+from pipeline.gate.provenance import Provenance
 from pipeline.gate.signing import PrivateKey, PublicKey
-from pipeline.gate.verification import ATTESTATION_TAG, Verification, trusted_keys, verify_version
-from pipeline.printable import printable
+from pipeline.gate.verification import Verification, trusted_keys, verify_version
 from pipeline.report.html_page import REPORT_FILE, GateSection, render
 from pipeline.report.verdict_json import summary, write_verdict
-from pipeline.report.wording import p_text
 from pipeline.scan import choose_device
 from stages.errors import ModelRefused
 
-ATTESTATION_FILE = "attestation.json"
 POLICY_FILE = "policy.json"
 
 logger = logging.getLogger(__name__)
@@ -109,11 +114,11 @@ def gate(call: GateCall) -> GateOutcome:
         workspace() as place,
     ):
         files = versions.download(version, downloads / "version")
-        result = _judged(call, version, files, downloads, place)
+        judged = _judged(call, version, files, downloads, place)
         try:
-            return _published(call, version, files, result, downloads)
+            return _published(call, version, files, judged, downloads)
         except (TrackingError, RegistryError) as error:
-            raise type(error)(f"{error}; {_kept(result, scan.output)}") from error
+            raise type(error)(f"{error}; {_kept(judged.result, scan.output)}") from error
 
 
 def verify(uri: str, policy: Policy, keys: tuple[PublicKey, ...]) -> Verification:
@@ -129,54 +134,16 @@ def verify(uri: str, policy: Policy, keys: tuple[PublicKey, ...]) -> Verificatio
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollback:
-    """Whether an alias was returned to an earlier version, and a line that says so or why not."""
+class _Judged:
+    """A scan of a version, and how its verdict came about."""
 
-    returned: bool
-    line: str
-
-
-def roll_back(
-    name: str,
-    alias_name: str,
-    policy: Policy,
-    keys: tuple[PublicKey, ...],
-    *,
-    forced: bool,
-    reason: str,
-) -> Rollback:
-    """Returns an alias to its previous version if that passes verification, or if it is forced.
-
-    Raises:
-        RegistryError: there is no such model, or the server does not answer.
-    """
-    client, now = MlflowClient(), datetime.now(UTC)
-    before = alias.previous(client, name, alias_name)
-    if before is None:
-        note = f"`{alias.PREVIOUS_TAG}{alias_name}`"
-        return _refused(f"no earlier holder of `{alias_name}` is noted in {note} of `{name}`")
-    version = versions.existing_version(client, name, before)
-    if version is None:
-        return _refused(f"version {before} of `{name}` does not exist any more")
-    with workspace() as folder:
-        verification = versions.verify(version, policy, keys, now, folder)
-    if not verification.valid and not forced:
-        return _refused(
-            f"version {before} of `{name}` does not pass verification:"
-            f" {'; '.join(verification.reasons)}; gate it again, or use --force with a --reason"
-        )
-    promotion = alias.roll_back(client, name, before, alias_name, reason, now)
-    line = f"returned  {name}  {alias_name}: {promotion.previous} → {before}"
-    return Rollback(returned=True, line=line)
-
-
-def _refused(why: str) -> Rollback:
-    return Rollback(returned=False, line=f"refused   {why}")
+    result: ScanResult
+    provenance: Provenance
 
 
 def _judged(
     call: GateCall, version: ModelVersion, files: Downloaded, downloads: Path, place: Path
-) -> ScanResult:
+) -> _Judged:
     """The scan of the files, with the earlier versions as references; written to the output."""
     if not (files.folder / "MLmodel").is_file():
         raise ModelRefused(
@@ -193,6 +160,7 @@ def _judged(
     )
     scan = replace(call.scan, model=str(files.folder), uri=version.uri, config=_config(call))
     request = localise(scan, downloads)
+    given = [given_digest(each) for each in request.references]
     earlier = {str(folder): uri for uri, folder in accepted.items()}
     references = (*request.references, *earlier)
     request = replace(request, references=references, names={**request.names, **earlier})
@@ -200,16 +168,17 @@ def _judged(
     logger.info("judged: %s", summary(result))
     if call.scan.output:
         write_verdict(result, call.scan.output)
-    return result
+    return _Judged(result=result, provenance=provenance_of(result, given))
 
 
 def _published(
-    call: GateCall, version: ModelVersion, files: Downloaded, result: ScanResult, downloads: Path
+    call: GateCall, version: ModelVersion, files: Downloaded, judged: _Judged, downloads: Path
 ) -> GateOutcome:
     """Decides, then leaves the evidence in the run, the tags on the version, and the alias."""
-    now = datetime.now(UTC)
-    decision = decide(_facts(version, result), call.policy, now)
-    claim = _claim(version, result, decision, call.policy, now)
+    now, result = datetime.now(UTC), judged.result
+    facts = facts_of(version, result, judged.provenance)
+    decision = decide(facts, call.policy, now)
+    claim = claim_of(facts, result, decision, call.policy, now, rehearsal=call.dry_run)
     envelope = attest(Attestation(claim=claim, files=files.files), call.key)
     section, ci_outcome = _section(call, claim, envelope), outcome_of(result, call.scan, decision)
     texts = {
@@ -221,8 +190,9 @@ def _published(
     if call.scan.output:
         write_evidence(result, {**texts, **ci_texts}, call.scan.output)
     github.announce(ci_outcome, call.scan.environment)
-    tags = _tags(claim)
-    run_tags = {**tags, "ban.dry_run": "true"} if call.dry_run else tags
+    run_tags = {**tags_of(claim), VERSION_TAG: version_mark(version.name, version.version)}
+    if call.dry_run:
+        run_tags["ban.dry_run"] = "true"
     tracking.log_texts(ci_texts)
     tracking.record(result, call.scan.samples, texts=texts, tags=run_tags)
     outcome = GateOutcome(
@@ -230,7 +200,7 @@ def _published(
     )
     if call.dry_run:
         return _foreseen(call, outcome)
-    _mark(version, {**tags, ATTESTATION_TAG: envelope}, claim)
+    mark(version, claim, envelope)
     if version.model_id:
         tracking.log_model_metrics(result, version.model_id)
     return _promoted(call, outcome, downloads)
@@ -244,21 +214,8 @@ def _section(call: GateCall, claim: Claim, envelope: str) -> GateSection:
         reasons=claim.reasons,
         policy=f"sha256 {claim.policy_digest}",
         alias=call.promote,
-        attestation=hashlib.sha256(envelope.encode()).hexdigest(),
+        attestation=verify_envelope(envelope, [call.key.public_key()]).digest,
     )
-
-
-def _mark(version: ModelVersion, tags: Mapping[str, str], claim: Claim) -> None:
-    """Puts the card and the tags on the version, the attestation last, then drops stale tags."""
-    client = MlflowClient()
-    with versions.explained(f"cannot tag `{version.uri}`"):
-        client.update_model_version(
-            version.name, str(version.version), with_card(version.description, claim)
-        )
-        for key in {*_TAGS, *FORMER_TAGS} & set(version.tags) - set(tags):
-            client.delete_model_version_tag(version.name, str(version.version), key)
-        for key, value in tags.items():
-            client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
 def _promoted(call: GateCall, outcome: GateOutcome, downloads: Path) -> GateOutcome:
@@ -269,7 +226,7 @@ def _promoted(call: GateCall, outcome: GateOutcome, downloads: Path) -> GateOutc
     current = versions.find_version(client, version.uri)
     files = versions.download(current, downloads / "again").files
     facts = versions.facts_of(current, files)
-    verification = verify_version(facts, call.policy, [call.key.public_key()], datetime.now(UTC))
+    verification = verify_version(facts, call.policy, _keys(call), datetime.now(UTC))
     if not verification.valid:
         return replace(outcome, objections=verification.reasons)
     promotion = alias.promote(client, version.name, version.version, call.promote)
@@ -302,83 +259,6 @@ def _config(call: GateCall) -> ScanConfig:
 
 def _keys(call: GateCall) -> tuple[PublicKey, ...]:
     return trusted_keys(call.policy, call.key.public_key())
-
-
-def _facts(version: ModelVersion, result: ScanResult) -> ScanFacts:
-    artifact = result.evidence.artifact
-    return ScanFacts(
-        model=version.name,
-        version=version.version,
-        verdict=result.verdict.label,
-        p_value=result.verdict.p_value,
-        p_is_bound=result.verdict.p_is_bound,
-        outside=result.verdict.outside,
-        unscanned=artifact.unscanned if artifact else (),
-        content_digest=artifact.content_digest if artifact else None,
-    )
-
-
-def _claim(
-    version: ModelVersion,
-    result: ScanResult,
-    decision: GateDecision,
-    policy: Policy,
-    now: datetime,
-) -> Claim:
-    verdict, evidence = result.verdict, result.evidence
-    reasons = (printable(each)[: tracking.LONGEST_TAG] for each in _reasons(result, decision))
-    return Claim(
-        model=version.name,
-        version=version.version,
-        verdict=verdict.label,
-        action=decision.action,
-        outcome=decision.outcome,
-        reasons=tuple(reasons),
-        policy_digest=policy_digest(policy),
-        run_id=tracking.open_run_id(),
-        time=now.isoformat(timespec="seconds"),
-        anomaly_score=verdict.anomaly_score,
-        critical_value=verdict.critical_value,
-        p_value=verdict.p_value,
-        p_is_bound=verdict.p_is_bound,
-        outside=verdict.outside,
-        unscanned=evidence.artifact.unscanned if evidence.artifact else (),
-        suspected_class=verdict.suspected_class,
-        content_digest=evidence.artifact.content_digest if evidence.artifact else None,
-        samples_digest=evidence.samples.digest if evidence.samples else None,
-        waiver=str(decision.waiver) if decision.waiver else None,
-        references=tuple(f"{each.uri} sha256:{each.digest}" for each in evidence.references),
-    )
-
-
-def _reasons(result: ScanResult, decision: GateDecision) -> tuple[str, ...]:
-    """Why the gate decides so, then why the verdict is what it is."""
-    return (*decision.reasons, *(" ".join(each.split()) for each in result.verdict.reasons))
-
-
-_TAGS = {
-    "ban.verdict": "verdict",
-    "ban.gate": "action",
-    "ban.digest": "content_digest",
-    "ban.run_id": "run_id",
-    "ban.anomaly_score": "anomaly_score",
-    "ban.critical_value": "critical_value",
-    "ban.suspected_class": "suspected_class",
-    "ban.policy": "policy_digest",
-    "ban.waiver": "waiver",
-    "ban.gated_at": "time",
-}
-"""Tags of a version, each from one field of the claim; a field that is None has no tag."""
-FORMER_TAGS = ("ban.p_value", "ban.score")
-"""Tags that a version may have from an earlier gate, also from an earlier release."""
-
-
-def _tags(claim: Claim) -> dict[str, str]:
-    values = {key: getattr(claim, name) for key, name in _TAGS.items()}
-    tags = {key: printable(str(value)) for key, value in values.items() if value is not None}
-    if claim.p_value is not None:
-        tags["ban.p_value"] = p_text(claim.p_value, claim.p_is_bound)
-    return {**tags, "ban.reason": "; ".join(claim.reasons)[: tracking.LONGEST_TAG]}
 
 
 def _kept(result: ScanResult, output: Path | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from mlflow_project.errors import RegistryError
+from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.tracking import CLIENT_ERRORS
 from mlflow_project.uris import is_uri
 from pipeline.gate.attestation import file_digests
@@ -38,7 +39,8 @@ _LOGGED_MODEL = "m-"
 class ModelVersion:
     """One version of a registered model as the registry describes it.
 
-    `files_uri` is where its files are; `model_id` names the LoggedModel it was made from, if any.
+    `files_uri` is where its files are; `model_id` names the LoggedModel it was made from, if any;
+    `created` is when the registry made it.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelVersion:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    created: datetime | None = None
 
     @property
     def uri(self) -> str:
@@ -135,8 +138,21 @@ def verify(
 
 
 def facts_of(version: ModelVersion, files: Mapping[str, str]) -> VersionFacts:
-    """What is verified of a version with these files."""
-    return VersionFacts(name=version.name, version=version.version, tags=version.tags, files=files)
+    """What is verified of a version with these files: also what runs say of it.
+
+    Raises:
+        RegistryError: the server does not answer.
+    """
+    with explained(f"cannot look for the runs about `{version.uri}`"):
+        recorded = recorded_attestations(MlflowClient(), version.name, version.version)
+    return VersionFacts(
+        name=version.name,
+        version=version.version,
+        tags=version.tags,
+        files=files,
+        created=version.created,
+        recorded=recorded,
+    )
 
 
 def accepted_before(
@@ -230,4 +246,5 @@ def _version(client: MlflowClient, registered: Registered) -> ModelVersion:
         description=registered.description or "",
         tags=dict(registered.tags),
         aliases=tuple(registered.aliases),
+        created=datetime.fromtimestamp(registered.creation_timestamp / 1000, UTC),
     )

@@ -23,6 +23,7 @@ from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 
 from pipeline.gate import signing
 from pipeline.gate.decision import Action, Outcome
+from pipeline.gate.provenance import Provenance
 from pipeline.gate.signing import PrivateKey, PublicKey
 from pipeline.structure import structured
 from stages.errors import AttestationError, ConfigError
@@ -31,9 +32,13 @@ from stages.verdict_label import Label
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 EXTENSION = "ban_gate"
+SCHEMA = 2
+"""The form of the extension; 1 did not say how the verdict came about."""
 CONTENT = "onnx content"
 CONTENT_ALGORITHM = "banGateContentV1"
-"""The content digest is not the sha256 of a file's bytes, so its algorithm has its own name."""
+SETTINGS_ALGORITHM = "banGateSettingsV1"
+"""These digests are not the sha256 of a file's bytes, so their algorithms have names of their own.
+"""
 LARGEST = 100_000
 """Characters of the longest attestation: as many as a tag of MLflow holds."""
 
@@ -42,10 +47,11 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a gate states about one version of a registered model.
+    """What a gate states about one version of a registered model, and how it came to that.
 
-    `time` is when it was decided, ISO 8601 with its offset; `references` are names and digests of
-    the models it was compared with; digests are sha256 in hexadecimal.
+    `time` is when it was decided, ISO 8601 with its offset; digests are sha256 in hexadecimal. A
+    `rehearsal` is the decision of a dry run, which counts for nothing; `revoked` is why an earlier
+    decision was taken back.
     """
 
     model: str
@@ -57,6 +63,7 @@ class Claim:
     policy_digest: str
     run_id: str
     time: str
+    provenance: Provenance
     anomaly_score: float | None = None
     critical_value: float | None = None
     p_value: float | None = None
@@ -65,9 +72,9 @@ class Claim:
     unscanned: tuple[str, ...] = ()
     suspected_class: int | None = None
     content_digest: str | None = None
-    samples_digest: str | None = None
     waiver: str | None = None
-    references: tuple[str, ...] = ()
+    rehearsal: bool = False
+    revoked: str = ""
 
     @property
     def decided(self) -> datetime:
@@ -81,6 +88,24 @@ class Attestation:
 
     claim: Claim
     files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """An attestation that was read from an envelope.
+
+    `digest` is the sha256 of what was signed, however the envelope around it is written; `signers`
+    are the ids of the trusted keys that have signed it.
+    """
+
+    attestation: Attestation
+    digest: str
+    signers: frozenset[str]
+
+    @property
+    def claim(self) -> Claim:
+        """What it states."""
+        return self.attestation.claim
 
 
 def attest(attestation: Attestation, key: PrivateKey) -> str:
@@ -101,17 +126,23 @@ def attest(attestation: Attestation, key: PrivateKey) -> str:
     return envelope
 
 
-def verify(envelope: str, keys: Sequence[PublicKey]) -> Attestation:
+def verify(envelope: str, keys: Sequence[PublicKey]) -> Signed:
     """The attestation in an envelope that one of the trusted keys has signed.
 
     Raises:
-        AttestationError: it is not signed by any of them, or is not an attestation of a gate.
+        AttestationError: it is not signed by any of them, is not an attestation of a gate, or has
+            another form than this version of ban-gate writes.
     """
-    payload = signing.unseal(envelope, PAYLOAD_TYPE, keys)
+    opened = signing.unseal(envelope, PAYLOAD_TYPE, keys)
     try:
-        statement = json.loads(payload)
+        statement = json.loads(opened.payload)
         _require_statement(statement)
-        return _attestation(statement)
+        _require_schema(statement["predicate"][EXTENSION].pop("schema", 1))
+        return Signed(
+            attestation=_attestation(statement),
+            digest=hashlib.sha256(opened.payload).hexdigest(),
+            signers=opened.signers,
+        )
     except (*_MALFORMED, json_format.ParseError, ConfigError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AttestationError(
@@ -123,13 +154,14 @@ def verify(envelope: str, keys: Sequence[PublicKey]) -> Attestation:
 def file_digests(folder: Path) -> dict[str, str]:
     """The sha256 of every file in a folder, by its path there with `/` between the parts."""
     return {
-        path.relative_to(folder).as_posix(): _sha256(path)
+        path.relative_to(folder).as_posix(): file_digest(path)
         for path in sorted(folder.rglob("*"))
         if not path.is_dir()
     }
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -142,14 +174,16 @@ def _statement(attestation: Attestation) -> dict[str, object]:
         digest = {CONTENT_ALGORITHM: claim["content_digest"]}
         subjects.append({"name": CONTENT, "digest": digest})
     policy = {"name": "policy", "digest": {"sha256": claim["policy_digest"]}}
+    settings_digest = claim["provenance"]["settings_digest"]
+    settings = {"name": "settings", "digest": {SETTINGS_ALGORITHM: settings_digest}}
     return {
         "_type": STATEMENT_TYPE_URI,
         "subject": subjects,
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "result": claim.pop("outcome"),
-            "configuration": [policy],
-            EXTENSION: claim,
+            "configuration": [policy, settings],
+            EXTENSION: {"schema": SCHEMA, **claim},
         },
     }
 
@@ -161,6 +195,16 @@ def _require_statement(statement: Mapping[str, object]) -> None:
     if message.predicate_type != PREDICATE_TYPE:
         raise ValueError(f"predicate type {message.predicate_type!r}, expected {PREDICATE_TYPE!r}")
     json_format.ParseDict(statement["predicate"], TestResult(), ignore_unknown_fields=True)
+
+
+def _require_schema(found: object) -> None:
+    if found == SCHEMA:
+        return
+    age = "an older" if type(found) is int and found < SCHEMA else "another"
+    raise AttestationError(
+        f"the attestation has expired: it was made by {age} version of ban-gate (form"
+        f" {str(found)[:20]}, expected {SCHEMA}); gate the version again"
+    )
 
 
 def _attestation(statement: Mapping[str, Any]) -> Attestation:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pipeline.gate.acceptance import sample_objections, way_objections
 from pipeline.gate.policy import Policy, Waiver
+from pipeline.gate.provenance import Provenance
 from stages.verdict_label import Label
 
 Action = Literal["pass", "block"]
@@ -18,6 +20,7 @@ Outcome = Literal["PASSED", "WARNED", "FAILED"]
 class ScanFacts:
     """What a decision needs to know about a scan, and which version it was a scan of.
 
+    `provenance` is how the verdict came about.
     `outside` is the verdict's: in which respect the model is unlike those of the calibration.
     `unscanned` are outputs of the model that no search looked at.
     """
@@ -25,6 +28,7 @@ class ScanFacts:
     model: str
     version: int
     verdict: Label
+    provenance: Provenance
     p_value: float | None = None
     p_is_bound: bool = False
     outside: str = ""
@@ -73,9 +77,15 @@ def decide(facts: ScanFacts, policy: Policy, now: datetime) -> GateDecision:
 
 
 def _objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
+    yield from _verdict_objections(facts, policy)
+    yield from way_objections(facts.provenance, policy)
+
+
+def _verdict_objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
     match facts.verdict:
         case "clean":
             yield from _rate_objections(facts.p_value, facts.p_is_bound, policy)
+            yield from sample_objections(facts.provenance, policy)
             if facts.outside and not policy.outside_calibration:
                 yield (
                     f"the calibration was measured on models unlike this one ({facts.outside}), and"

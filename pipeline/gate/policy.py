@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from pipeline.gate import signing
 from pipeline.structure import read_toml, structured
@@ -75,10 +78,32 @@ class Policy:
     """Whether a pass counts for a model unlike those that the calibration was measured on."""
     unscanned_outputs: tuple[str, ...] = ()
     """Outputs that a model may have beside the judged scores without following from them."""
+    settings: tuple[str, ...] = ()
+    """Settings that a scan may have beside the shipped ones, each as `NAME=VALUE`."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of accepted scans: the shipped one alone, so that nobody scans until a seed passes."""
+    scanner_versions: str = ""
+    """Accepted versions of ban-gate, as a specifier of PEP 440; empty: the own series."""
+    samples: tuple[str, ...] = ()
+    """The sha256 of accepted samples; empty: any."""
+    least_samples: int = 0
+    """Fewest samples of a clean verdict, beyond what the scan's own settings ask for."""
+    least_accuracy: float = 0.0
+    """Smallest clean accuracy in [0, 1], beyond what the scan's own settings ask for."""
+    given_references: tuple[str, ...] = ()
+    """The sha256 of references that a caller may bring beside the registry's own versions."""
+    require_isolation: bool = False
+    """Whether a verdict counts only where the child process had every limit there is."""
     max_age: str = "30d"
     """How long a verdict holds: a number of hours (h), days (d) or weeks (w)."""
     protected_aliases: tuple[str, ...] = ("champion", "production")
     """Aliases that a server with this policy gives only to versions that pass verification."""
+    not_before: datetime | None = None
+    """Moment, with its offset, before which no decision counts."""
+    revoked: tuple[str, ...] = ()
+    """The sha256 of attestations that do not count, as `ban-gate revoke` prints them."""
+    approvals: int = 0
+    """How many other trusted keys than the gate's must have approved an attestation."""
     references: int = 3
     """How many earlier accepted versions of the same registered model a gate compares with."""
     trusted_keys: tuple[str, ...] = ()
@@ -89,8 +114,18 @@ class Policy:
         rate = self.false_alarm_rate
         if rate is not None and not 0 < rate < 1:
             raise ConfigError(f"setting `false_alarm_rate` is {rate}, expected between 0 and 1")
-        if self.references < 0:
-            raise ConfigError(f"setting `references` is {self.references}, expected 0 or more")
+        for name in ("references", "approvals", "least_samples"):
+            if (number := getattr(self, name)) < 0:
+                raise ConfigError(f"setting `{name}` is {number}, expected 0 or more")
+        if not 0 <= self.least_accuracy <= 1:
+            raise ConfigError(
+                f"setting `least_accuracy` is {self.least_accuracy}, expected from 0 to 1"
+            )
+        for digest in (*self.samples, *self.given_references, *self.revoked):
+            _require_digest(digest)
+        for setting in self.settings:
+            accepted_setting(setting)
+        _require_specifier(self.scanner_versions)
         if self.age_limit <= timedelta(0):
             raise ConfigError(f"setting `max_age` is {self.max_age!r}, expected more than nothing")
 
@@ -104,6 +139,23 @@ class Policy:
                 " '12h', '30d' or '8w'"
             )
         return timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+
+
+def accepted_setting(text: str) -> tuple[str, object]:
+    """Name and value of an accepted setting such as `blend.faint=0.2`, as `--set` reads it.
+
+    Raises:
+        ConfigError: it is no setting.
+    """
+    name, separator, value = (part.strip() for part in text.partition("="))
+    if not separator or not name or not value:
+        raise ConfigError(
+            f"setting `settings` names {text!r}, expected NAME=VALUE such as 'blend.faint=0.2'"
+        )
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):  # a text without quotes
+        return name, value
 
 
 def read_policy(path: Path | None) -> Policy:
@@ -130,6 +182,20 @@ def policy_text(policy: Policy) -> str:
 def policy_digest(policy: Policy) -> str:
     """The sha256 of the policy's text."""
     return hashlib.sha256(policy_text(policy).encode()).hexdigest()
+
+
+def _require_digest(text: str) -> None:
+    if not _SHA256.fullmatch(text):
+        raise ConfigError(f"the policy names the digest {text!r}, expected 64 hexadecimal digits")
+
+
+def _require_specifier(text: str) -> None:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise ConfigError(
+            f"setting `scanner_versions` is {text!r}, expected versions such as '>=0.1,<0.3'"
+        ) from error
 
 
 def _key(text_or_path: str, policy: Path) -> str:

@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -25,6 +26,14 @@ PublicKey = Ed25519PublicKey
 
 _UNREADABLE = (OSError, ValueError, TypeError, UnsupportedAlgorithm)
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsealed:
+    """What was in an envelope, and the ids of the given keys that have signed it."""
+
+    payload: bytes
+    signers: frozenset[str]
 
 
 def make_key(path: Path) -> PrivateKey:
@@ -121,8 +130,8 @@ def seal(payload: bytes, kind: str, key: PrivateKey) -> str:
     return json.dumps({"payload": body, "payloadType": kind, "signatures": signatures})
 
 
-def unseal(envelope: str, kind: str, keys: Sequence[PublicKey]) -> bytes:
-    """The payload of an envelope that one of the keys has signed; key ids are ignored.
+def unseal(envelope: str, kind: str, keys: Sequence[PublicKey]) -> Unsealed:
+    """The payload of an envelope that one of the keys has signed; ids in it are ignored.
 
     Raises:
         AttestationError: it is not such an envelope, or none of the keys has signed it.
@@ -140,13 +149,14 @@ def unseal(envelope: str, kind: str, keys: Sequence[PublicKey]) -> bytes:
         raise AttestationError(
             f"the attestation's payload is of type {payload_type!r}, expected `{kind}`"
         )
-    if not any(_signed(payload, kind, signatures, key) for key in keys):
+    signers = frozenset(key_id(key) for key in keys if _signed(payload, kind, signatures, key))
+    if not signers:
         raise AttestationError(
             f"the attestation is not signed by a trusted key: {len(signatures)} signature(s), none"
             f" by one of the {len(keys)} key(s) trusted here; it was changed, or its signer's"
             " public key is missing from `trusted_keys` or `--public-key`"
         )
-    return payload
+    return Unsealed(payload=payload, signers=signers)
 
 
 def _signed(payload: bytes, kind: str, signatures: Sequence[bytes], key: PublicKey) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pipeline.gate import attestation, signing
-from pipeline.gate.attestation import Attestation, Claim
+from pipeline.gate import approval, attestation, signing
+from pipeline.gate.attestation import Claim, Signed
 from pipeline.gate.decision import ScanFacts, decide
 from pipeline.gate.policy import Policy
 from pipeline.gate.signing import PublicKey
@@ -22,12 +23,17 @@ CLOCK_SKEW = timedelta(minutes=5)
 class VersionFacts:
     """A version of a registered model as it is now: its tags, and the sha256 of each of its files
     by path in the model's folder.
+
+    `created` is when the registry made it, `recorded` the attestations in runs that say they are
+    about it.
     """
 
     name: str
     version: int
     tags: Mapping[str, str]
     files: Mapping[str, str]
+    created: datetime | None = None
+    recorded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +59,66 @@ def verify_version(
 ) -> Verification:
     """Verifies a version at the moment `now`, with its time zone; valid only if all of this holds.
 
-    A trusted key has signed the attestation; it is about this very version, so a copied tag does
-    not count; it names the files as they are now; it is not too old; and the policy lets its
-    verdict pass, as it is or by a waiver that has not expired.
+    A trusted key has signed the attestation in the tag, and it is about this very version, so a
+    copied tag does not count. The newest decision that is signed and recorded anywhere names the
+    files as they are now; it is no revocation, not too old, and approved by as many other keys as
+    the policy asks for; and the policy lets its verdict pass, as it is or by a waiver that has not
+    expired.
     """
     if ATTESTATION_TAG not in facts.tags:
         reason = f"the version has no tag `{ATTESTATION_TAG}`: it was never gated"
         return Verification(valid=False, reasons=(reason,), gated=False)
     try:
-        signed = attestation.verify(facts.tags[ATTESTATION_TAG], keys)
+        newest = newest_decision(facts, keys)
     except AttestationError as error:
         return Verification(valid=False, reasons=(str(error),))
-    decision = decide(_scan_facts(signed.claim), policy, now)
-    objections = [*_objections(signed, facts, policy, now)]
+    decision = decide(_scan_facts(newest.claim), policy, now)
+    objections = [
+        *_standing_objections(newest, facts),
+        *_time_objections(newest, facts, policy, now),
+        *_file_objections(newest.attestation.files, facts.files),
+        *_approval_objections(newest, facts, policy, keys),
+    ]
     if decision.action == "block":
         objections += decision.reasons
     reasons = tuple(objections) or decision.reasons
-    return Verification(valid=not objections, reasons=reasons, claim=signed.claim)
+    return Verification(valid=not objections, reasons=reasons, claim=newest.claim)
+
+
+def newest_decision(facts: VersionFacts, keys: Sequence[PublicKey]) -> Signed:
+    """The newest signed decision on a version: that in its tag, or a newer one that a run holds.
+
+    Of two at the same moment the block counts.
+
+    Raises:
+        AttestationError: the tag is missing, or is no attestation that a trusted key has signed.
+    """
+    marked = attestation.verify(facts.tags.get(ATTESTATION_TAG, ""), keys)
+    if not is_about(marked.claim, facts.name, facts.version):
+        return marked
+    recorded = [found for found in _opened(facts.recorded, keys) if _decides(found.claim, facts)]
+    return max((marked, *recorded), key=lambda each: order_of(each.claim))
+
+
+def is_about(claim: Claim, name: str, version: int) -> bool:
+    """Whether a claim is about this version of this registered model."""
+    return (claim.model, claim.version) == (name, version)
+
+
+def order_of(claim: Claim) -> tuple[datetime, bool]:
+    """What decisions on one version are ordered by: the moment, then whether it blocks."""
+    return claim.decided, claim.action == "block"
+
+
+def _opened(envelopes: Sequence[str], keys: Sequence[PublicKey]) -> Iterator[Signed]:
+    """Those of the envelopes that are attestations which a trusted key has signed."""
+    for envelope in envelopes:
+        with suppress(AttestationError):
+            yield attestation.verify(envelope, keys)
+
+
+def _decides(claim: Claim, facts: VersionFacts) -> bool:
+    return is_about(claim, facts.name, facts.version) and not claim.rehearsal
 
 
 def _scan_facts(claim: Claim) -> ScanFacts:
@@ -77,6 +126,7 @@ def _scan_facts(claim: Claim) -> ScanFacts:
         model=claim.model,
         version=claim.version,
         verdict=claim.verdict,
+        provenance=claim.provenance,
         p_value=claim.p_value,
         p_is_bound=claim.p_is_bound,
         outside=claim.outside,
@@ -85,16 +135,24 @@ def _scan_facts(claim: Claim) -> ScanFacts:
     )
 
 
-def _objections(
-    signed: Attestation, facts: VersionFacts, policy: Policy, now: datetime
-) -> Iterator[str]:
-    claim = signed.claim
-    if (claim.model, claim.version) != (facts.name, facts.version):
+def _standing_objections(newest: Signed, facts: VersionFacts) -> Iterator[str]:
+    """What is wrong with the decision itself, whatever it says."""
+    claim = newest.claim
+    if not is_about(claim, facts.name, facts.version):
         yield (
             f"the attestation is about `{claim.model}` version {claim.version}, expected"
             f" `{facts.name}` version {facts.version}; it was copied"
         )
-    yield from _file_objections(signed.files, facts.files)
+    if claim.rehearsal:
+        yield "the attestation is that of a dry run, which decides nothing; gate without it"
+    if claim.revoked:
+        yield f"revoked at {claim.time}: {claim.revoked}; only a newer pass of a gate counts"
+
+
+def _time_objections(
+    newest: Signed, facts: VersionFacts, policy: Policy, now: datetime
+) -> Iterator[str]:
+    claim = newest.claim
     age = now - claim.decided
     if age > policy.age_limit:
         yield (
@@ -103,6 +161,33 @@ def _objections(
         )
     if age < -CLOCK_SKEW:
         yield f"the verdict was made at {claim.time}, which is yet to come; check the clocks"
+    if facts.created and claim.decided < facts.created - CLOCK_SKEW:
+        yield (
+            f"the verdict was made at {claim.time}, before the registry made this version at"
+            f" {facts.created.isoformat(timespec='seconds')}: it is about an earlier one of the"
+            " same name; gate the version again"
+        )
+    if policy.not_before and claim.decided < policy.not_before:
+        yield (
+            f"the verdict was made at {claim.time}, the policy accepts none before"
+            f" {policy.not_before.isoformat()}; gate the version again"
+        )
+    if newest.digest in policy.revoked:
+        yield f"the policy has revoked the attestation `{newest.digest}`; gate the version again"
+
+
+def _approval_objections(
+    newest: Signed, facts: VersionFacts, policy: Policy, keys: Sequence[PublicKey]
+) -> Iterator[str]:
+    if not policy.approvals:
+        return
+    envelopes = [text for tag, text in facts.tags.items() if tag.startswith(approval.TAG)]
+    found = len(approval.approvers(envelopes, newest.digest, keys) - newest.signers)
+    if found < policy.approvals:
+        yield (
+            f"{found} of {policy.approvals} approvals by other trusted keys than the gate's are"
+            f" there; run `ban-gate approve models:/{facts.name}/{facts.version}` with such a key"
+        )
 
 
 def _file_objections(attested: Mapping[str, str], current: Mapping[str, str]) -> Iterator[str]:

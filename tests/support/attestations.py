@@ -5,11 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.gate import signing
+from pipeline.gate.acceptance import PACKAGE
 from pipeline.gate.attestation import Attestation, Claim
+from pipeline.gate.provenance import Provenance
+from pipeline.versions import versions_of
 
 KEY = signing.PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key()
 OTHER = signing.PrivateKey.from_private_bytes(bytes(32))
+
+
+def provenance(**changes: Any) -> Provenance:
+    """A scan by this version of ban-gate, with shipped settings and seed, on 400 samples."""
+    known = {
+        "scanner": versions_of([PACKAGE])[PACKAGE],
+        "device": "cpu",
+        "seed": 0,
+        "settings_digest": "12" * 32,
+        "samples_digest": "ef" * 32,
+        "samples": 400,
+        "clean_accuracy": 0.98,
+    }
+    return Provenance(**{**known, **changes})
 
 
 def claim(**changes: Any) -> Claim:
@@ -29,8 +46,7 @@ def claim(**changes: Any) -> Claim:
         "p_value": 0.002,
         "suspected_class": 3,
         "content_digest": "ab" * 32,
-        "samples_digest": "ef" * 32,
-        "references": ("models:/digits/2",),
+        "provenance": provenance(references=("models:/digits/2",)),
     }
     return Claim(**{**known, **changes})
 

@@ -9,11 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -21,9 +22,11 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from werkzeug.security import generate_password_hash
 
+from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from pipeline.gate import signing
 from pipeline.gate.attestation import Attestation, Claim, attest, file_digests
 from pipeline.gate.signing import PrivateKey
+from tests.support.attestations import provenance
 from tests.support.mlflow_servers import serving
 from tests.support.places import ROOT
 
@@ -58,13 +61,22 @@ class Registry:
         source = f"{run.info.artifact_uri}/model"
         return str(self.client.create_model_version(name, source, run.info.run_id).version)
 
-    def attest(self, name: str, version: str, *, key: PrivateKey = KEY) -> str:
-        """What a gate that found the version clean would attach to it."""
-        with files_in_a_folder() as folder:
-            files = file_digests(folder)
-        envelope = attest(Attestation(claim=_claim(name, int(version)), files=files), key)
-        self.client.set_model_version_tag(name, version, "ban.attestation", envelope)
+    def attest(self, name: str, version: str, *, key: PrivateKey = KEY, **changes: Any) -> str:
+        """What a gate that found the version clean would attach to it, in its tag."""
+        envelope = statement(name, version, key=key, **changes)
+        self.mark(name, version, envelope)
         return envelope
+
+    def mark(self, name: str, version: str, envelope: str) -> None:
+        """Puts an attestation into the tag of a version."""
+        self.client.set_model_version_tag(name, version, "ban.attestation", envelope)
+
+    def record(self, name: str, version: str, envelope: str) -> str:
+        """A run that holds an attestation about a version, as a gate leaves it; its id."""
+        run = self.client.create_run("0").info.run_id
+        self.client.log_text(run, envelope, ATTESTATION_FILE)
+        self.client.set_tag(run, VERSION_TAG, version_mark(name, int(version)))
+        return str(run)
 
     def post(self, path: str, body: Mapping[str, object], **more: str) -> requests.Response:
         """The answer to a request of whoever may do anything."""
@@ -81,6 +93,14 @@ class Registry:
     def aliases(self, name: str) -> dict[str, str]:
         """All aliases of a model."""
         return dict(self.client.get_registered_model(name).aliases)
+
+
+def statement(name: str, version: str, *, key: PrivateKey = KEY, **changes: Any) -> str:
+    """The envelope of a gate that found the version clean, unless the claim is changed."""
+    with files_in_a_folder() as folder:
+        files = file_digests(folder)
+    claimed = replace(_claim(name, int(version)), **changes)
+    return attest(Attestation(claim=claimed, files=files), key)
 
 
 @contextmanager
@@ -184,5 +204,6 @@ def _claim(name: str, version: int) -> Claim:
         policy_digest="ab" * 32,
         run_id="0123",
         time=datetime.now(UTC).isoformat(),
+        provenance=provenance(),
         p_value=0.4,
     )

@@ -187,7 +187,8 @@ def test_a_pass_from_outside_of_the_calibration_is_promoted_by_policy_alone(
     """
     register("outside", logged("clean"))
     settings = ("--set", "calibration.range.fewest_classes=11; judge.false_alarm_rate=0.001")
-    Path("lax.toml").write_text("outside_calibration = true")
+    accepted = "['calibration.range.fewest_classes=11', 'judge.false_alarm_rate=0.001']"
+    Path("lax.toml").write_text(f"outside_calibration = true\nsettings = {accepted}")
     uri = "models:/outside/1"
 
     blocked = gate(uri, *settings, "--promote", "champion")
@@ -284,14 +285,14 @@ def test_files_changed_after_the_verdict_end_it(
     assert digits
     register("tampered", logged("clean"))
     place = registry.get_model_version_download_uri("tampered", "1").split(":/", 1)[1]
-    mark = gating._mark
+    mark = gating.mark
 
     def mark_and_tamper(*arguments: object) -> None:
         mark(*arguments)  # type: ignore[arg-type] # handed on
         url = f"{mlflow_server}/api/2.0/mlflow-artifacts/artifacts/{place}/model.onnx"
         requests.put(url, data=b"another model", timeout=10).raise_for_status()
 
-    monkeypatch.setattr(gating, "_mark", mark_and_tamper)
+    monkeypatch.setattr(gating, "mark", mark_and_tamper)
     found = gate("models:/tampered/1", "--promote", "champion")
 
     assert found.exit_code == 1, found.stderr

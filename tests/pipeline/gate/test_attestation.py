@@ -33,7 +33,10 @@ def forged(change: Callable[[dict[str, Any]], object], key: signing.PrivateKey =
 
 def test_what_is_signed_is_read_back() -> None:
     """Every field of the claim and every file."""
-    assert verify(attest(signed(), KEY), [OTHER.public_key(), PUBLIC]) == signed()
+    found = verify(attest(signed(), KEY), [OTHER.public_key(), PUBLIC])
+
+    assert found.attestation == signed()
+    assert found.signers == {signing.key_id(PUBLIC)}
 
 
 def test_the_statement_is_in_totos() -> None:
@@ -105,7 +108,7 @@ def test_a_refused_model_has_no_content_digest() -> None:
     """Its files are attested all the same."""
     unknown = signed(content_digest=None, p_value=None, verdict="inconclusive")
 
-    assert verify(attest(unknown, KEY), [PUBLIC]) == unknown
+    assert verify(attest(unknown, KEY), [PUBLIC]).attestation == unknown
 
 
 @pytest.mark.parametrize("keys", [[], [OTHER.public_key()]])

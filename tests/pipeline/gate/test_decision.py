@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from pipeline.gate.decision import ScanFacts, decide
 from pipeline.gate.policy import Policy, Waiver
+from tests.support.attestations import provenance
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def facts(**changes: Any) -> ScanFacts:
     known = {"model": "digits", "version": 3, "verdict": "clean", "p_value": 0.4}
-    return ScanFacts(**{**known, **changes})
+    return ScanFacts(**{**known, "provenance": provenance(), **changes})
 
 
 def waiver(**changes: Any) -> Waiver:

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.gate import signing
-from pipeline.gate.policy import Policy, Waiver, policy_digest, policy_text, read_policy
+from pipeline.gate.policy import (
+    Policy,
+    Waiver,
+    accepted_setting,
+    policy_digest,
+    policy_text,
+    read_policy,
+)
 from stages.errors import ConfigError
 
 FULL = """
@@ -19,6 +26,17 @@ outside_calibration = true
 max_age = "12h"
 protected_aliases = ["champion"]
 references = 1
+settings = ["blend.faint=0.2", "output.name=logits"]
+seeds = [0, 7]
+scanner_versions = ">=0.1,<1"
+samples = ["{digest}"]
+least_samples = 200
+least_accuracy = 0.9
+given_references = ["{digest}"]
+require_isolation = true
+not_before = 2026-11-25T12:00:00Z
+revoked = ["{digest}"]
+approvals = 1
 trusted_keys = ["gate.pub.pem"]
 
 [[waiver]]
@@ -60,6 +78,10 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
 
     assert policy.age_limit == timedelta(hours=12)
     assert policy.outside_calibration
+    assert policy.not_before == datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert policy.seeds == (0, 7)
+    read = [accepted_setting(each) for each in policy.settings]
+    assert read == [("blend.faint", 0.2), ("output.name", "logits")]
     assert policy.trusted_keys == (signing.public_pem(key.public_key()),)
     assert [each.version for each in policy.waiver] == [3, None]
     assert policy.waiver[0].expires == date(2026, 12, 31)
@@ -84,6 +106,19 @@ def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
         ("outside_calibration = 1", "`outside_calibration` is 1, expected true or false"),
         ("false_alarm_rate = 1.5", "expected between 0 and 1"),
         ("references = -1", "expected 0 or more"),
+        ("approvals = -1", "`approvals` is -1, expected 0 or more"),
+        ("least_samples = -1", "`least_samples` is -1, expected 0 or more"),
+        ("least_accuracy = 1.1", "`least_accuracy` is 1.1, expected from 0 to 1"),
+        ("seeds = ['0']", "expected a whole number"),
+        ("settings = ['blend.faint']", "'blend.faint', expected NAME=VALUE"),
+        ("settings = ['=1']", "expected NAME=VALUE"),
+        ("scanner_versions = 'new'", "'new', expected versions such as '>=0.1,<0.3'"),
+        ("samples = ['AB']", "the digest 'AB', expected 64 hexadecimal digits"),
+        ("given_references = ['']", "expected 64 hexadecimal digits"),
+        ("revoked = ['ab']", "expected 64 hexadecimal digits"),
+        ("not_before = 2026-12-31", "expected a moment such as 2026-12-31T12:00:00Z"),
+        ("not_before = 2026-12-31T12:00:00", "expected a moment such as"),
+        ("not_before = '2026-12-31T12:00:00Z'", "without quotes"),
         ("protected_aliases = 'champion'", "expected a list"),
         ("maxage = '30d'", "unknown setting `maxage`"),
         ("max_age = ", "cannot be read"),
