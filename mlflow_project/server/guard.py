@@ -8,22 +8,33 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from mlflow_project.server.version_files import served_file_digests
+from mlflow_project.registry.recorded import recorded_attestations
+from mlflow_project.server.version_files import served_file_digests, served_repository
+from pipeline.gate import attestation
+from pipeline.gate.attestation import Claim
 from pipeline.gate.policy import Policy
 from pipeline.gate.signing import PublicKey
-from pipeline.gate.verification import Verification, VersionFacts, verify_version
+from pipeline.gate.verification import (
+    ATTESTATION_TAG,
+    Verification,
+    VersionFacts,
+    is_about,
+    order_of,
+    verify_version,
+)
 from pipeline.printable import printable
+from stages.errors import AttestationError
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +70,43 @@ class Guard:
             f"{version.version}`"
         )
 
+    def require_newest(self, version: ModelVersion, envelope: str | None) -> None:
+        """Lets the attestation of a version be replaced by a newer one, and a pass be deleted.
+
+        None stands for deleting it. What no trusted key has signed may always be replaced.
+
+        Raises:
+            MlflowException: a newer decision, or a block, would be gone (403).
+        """
+        standing = self._decision(version, version.tags.get(ATTESTATION_TAG))
+        if standing is None:
+            return
+        if envelope is None and standing.action == "pass":
+            return
+        given = self._decision(version, envelope)
+        if given is None or order_of(given) < order_of(standing):
+            raise refused(
+                f"the tag `{ATTESTATION_TAG}` of `{version.name}` version {version.version} holds"
+                f" the decision `{standing.action}` of {standing.time}, which only a newer one"
+                " that a trusted key has signed may replace; gate the version again"
+            )
+
+    def _decision(self, version: ModelVersion, envelope: str | None) -> Claim | None:
+        """What an envelope says about this version, None if nothing that counts."""
+        try:
+            claim = attestation.verify(envelope or "", self.keys).claim
+        except AttestationError:
+            return None
+        counts = is_about(claim, version.name, int(version.version)) and not claim.rehearsal
+        return claim if counts else None
+
     def _verify(self, store: AbstractStore, version: ModelVersion) -> Verification:
         uri = store.get_model_version_download_uri(version.name, version.version)
         try:
-            files = served_file_digests(uri)
+            facts = _facts(version, served_file_digests(uri))
         except (MlflowException, OSError) as error:
-            reason = f"its files cannot be read by this server: {error}"
+            reason = f"its files or runs cannot be read by this server: {error}"
             return Verification(valid=False, reasons=(reason,))
-        facts = VersionFacts(
-            name=version.name, version=int(version.version), tags=version.tags, files=files
-        )
         return verify_version(facts, self.policy, self.keys, datetime.now(UTC))
 
 
@@ -88,6 +126,18 @@ class GuardedStore(AbstractStore):
                 self.guard.require_verified(self, target, f"alias `{alias}`")
             name, version = target.name, target.version
         super().set_registered_model_alias(name, alias, version)  # type: ignore[safe-super]
+
+    def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
+        """Sets a tag; an attestation only in place of an older one."""
+        if _folded(tag.key) == ATTESTATION_TAG:
+            self.guard.require_newest(self.get_model_version(name, version), tag.value)
+        super().set_model_version_tag(name, version, tag)  # type: ignore[safe-super]
+
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
+        """Deletes a tag, but no attestation that blocks."""
+        if _folded(key) == ATTESTATION_TAG:
+            self.guard.require_newest(self.get_model_version(name, version), None)
+        super().delete_model_version_tag(name, version, key)  # type: ignore[safe-super]
 
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool
@@ -127,6 +177,19 @@ def refused(sentence: str) -> MlflowException:
     """The answer 403 PERMISSION_DENIED with a sentence, which is also logged."""
     logger.warning("refused: %s", printable(sentence))
     return MlflowException(printable(sentence), error_code=PERMISSION_DENIED)
+
+
+def _facts(version: ModelVersion, files: Mapping[str, str]) -> VersionFacts:
+    """What is verified of a version: also what runs of this server say of it."""
+    name, number, runs = version.name, int(version.version), handlers._get_tracking_store()
+    return VersionFacts(
+        name=name,
+        version=number,
+        tags=version.tags,
+        files=files,
+        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+        recorded=recorded_attestations(runs, name, number, served_repository),
+    )
 
 
 def _folded(name: str) -> str:

@@ -19,13 +19,13 @@ def served_file_digests(uri: str) -> dict[str, str]:
     Raises:
         MlflowException: there are no such artifacts, or they cannot be read from here.
     """
-    repository, path = _repository(uri)
+    repository, path = served_repository(uri)
     with tempfile.TemporaryDirectory(prefix="ban-gate-") as folder:
         return file_digests(Path(repository.download_artifacts(path, dst_path=folder)))
 
 
-def _repository(uri: str) -> tuple[ArtifactRepository, str]:
-    """Where the artifacts lie, as MLflow's own handler of downloads resolves it.
+def served_repository(uri: str) -> tuple[ArtifactRepository, str]:
+    """The repository of an artifact URI and the path in it, as MLflow's own handler resolves it.
 
     Source: `mlflow.server.handlers.get_model_version_artifact_handler`.
     """
