@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import gate, listen, models, scan
+from mlflow_project.cli import decisions, gate, listen, models, scan
 from mlflow_project.cli.exit_codes import failures_as_exits
 
 GARBAGE_AT = 50_000
@@ -30,6 +30,9 @@ COMMANDS = (
     gate.gate,
     gate.verify,
     gate.rollback,
+    decisions.promote,
+    decisions.approve,
+    decisions.revoke,
     gate.keygen,
 )
 
@@ -76,6 +79,7 @@ def main() -> None:
     Judge:      ban-gate scan model.onnx --samples clean.npz
     Gate:       ban-gate gate models:/digits/3 --samples clean.npz --promote champion
     Verify:     ban-gate verify models:/digits@champion
+    Revoke:     ban-gate revoke models:/digits/3 --reason "poisoned data"
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Listen:     ban-gate listen --config listen.toml
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
