@@ -1,14 +1,72 @@
-"""Where ban-gate keeps what it remembers between two calls."""
+"""Where ban-gate keeps what it remembers between two calls: keys, data and the cache apart.
+
+Who may write to the cache, such as a CI job that restores it, has no business with the keys.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 from pathlib import Path
 
+import platformdirs
+
+from pipeline.atomic_files import place_secret
+
 HOME_VARIABLE = "BAN_GATE_HOME"
-DEFAULT_HOME = "~/.cache/ban-gate"
+NAME = "ban-gate"
+CACHE, SECRET = "cache", "cache-secret"
+SECRET_BYTES = 32
+
+logger = logging.getLogger(__name__)
 
 
-def home() -> Path:
-    """The folder named by `BAN_GATE_HOME`, or a cache of the user's; it need not exist yet."""
-    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
+def key_folder() -> Path:
+    """Where keys and secrets are: `BAN_GATE_HOME`, else the user's folder of settings."""
+    return _given() or platformdirs.user_config_path(NAME, appauthor=False)
+
+
+def data_folder() -> Path:
+    """Where the listener's queue is: `BAN_GATE_HOME`, else the user's folder of data."""
+    return _given() or platformdirs.user_data_path(NAME, appauthor=False)
+
+
+def cache_folder() -> Path:
+    """Where results are kept: `cache` in `BAN_GATE_HOME`, else the user's cache."""
+    given = _given()
+    return given / CACHE if given else platformdirs.user_cache_path(NAME, appauthor=False)
+
+
+def cache_secret() -> bytes | None:
+    """The secret that marks kept results as this user's own, made once; None if it cannot be had.
+
+    It lies beside the keys, for its owner alone.
+    """
+    path = key_folder() / SECRET
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            place_secret(path, secrets.token_bytes(SECRET_BYTES))
+    except OSError as error:
+        if not path.exists():  # else another process was faster
+            logger.warning("no results are kept or reused: `%s` cannot be made (%s)", path, error)
+            return None
+    return _read(path)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        logger.warning("no results are kept or reused: `%s` cannot be read (%s)", path, error)
+        return None
+    if len(secret) != SECRET_BYTES:
+        logger.warning("no results are kept or reused: `%s` is no secret; delete it", path)
+        return None
+    return secret
+
+
+def _given() -> Path | None:
+    given = os.environ.get(HOME_VARIABLE)
+    return Path(given).expanduser() if given else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,3 +24,18 @@ def write_texts(texts: Mapping[str, str], folder: Path) -> None:
     """Writes texts, by name, into an existing folder, each in one step."""
     for name, text in texts.items():
         write_text(folder / name, text)
+
+
+def place_secret(path: Path, content: bytes) -> None:
+    """Writes bytes for their owner alone (mode 0600) to a name that must be free, in one step.
+
+    Raises:
+        OSError: the name is taken, or nothing can be written there.
+    """
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.link(draft, path)
+    finally:
+        Path(draft).unlink()

@@ -34,18 +34,19 @@ def judged(
 ) -> Verdict:
     """The verdict on a model whose `first` profile and `results` are those of the scan's seed.
 
+    It takes no time beside the searches, so it is always made anew.
     Notes the searches that the verdict is about, where it is not the first seed's.
     """
-    verdict = store.run(judge, first, references, config.calibration, config.judge)
+    verdict = store.compute(judge, first, references, config.calibration, config.judge)
     if not is_near(verdict, config):
         return verdict
-    quiet = Store(store.root)
+    quiet = store.quiet()
     found = [(verdict, results)]
     for seed in further_seeds(config.seed):
         seeded = replace(config, seed=seed)
         chosen, again = search_all(subject, seeded, quiet)
         profile = profile_of(first.name, subject, chosen, again)
-        opinion = quiet.run(judge, profile, references, config.calibration, config.judge)
+        opinion = quiet.compute(judge, profile, references, config.calibration, config.judge)
         found.append((opinion, again))
     found.sort(key=lambda each: score_of(each[0]))
     median, searches = found[len(found) // 2]

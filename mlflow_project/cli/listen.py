@@ -60,7 +60,7 @@ class ListenOptions:
             type=FILE,
             metavar="FILE",
             help="Where the queue is kept.  [default: listen.db in $BAN_GATE_HOME, else in"
-            " ~/.cache/ban-gate]",
+            " the user's folder of data]",
         ),
     ]
     status: Annotated[bool, flag("--status", help="Print the queue and exit; needs no --config.")]
@@ -88,7 +88,7 @@ def listen(options: ListenOptions) -> None:
     from mlflow_project import home  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.listener import http, job_queue  # noqa: PLC0415 (same)
 
-    database = options.database or home.home() / http.DATABASE
+    database = options.database or home.data_folder() / http.DATABASE
     if options.status:
         _print_jobs(job_queue.jobs_in(database), options.as_json)
     elif options.config is None:

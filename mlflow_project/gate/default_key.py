@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mlflow_project.home import home
+from mlflow_project.home import key_folder
 from pipeline.gate import signing
 from pipeline.gate.policy import Policy
 from pipeline.gate.signing import PrivateKey, PublicKey
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 def signing_key(given: Path | None) -> PrivateKey:
-    """The private key in the file given, else the one in ban-gate's home, made if missing.
+    """The private key in the file given, else ban-gate's own, made if missing.
 
     Raises:
         ConfigError: the key cannot be read or made.
     """
     if given:
         return signing.read_private(given)
-    path = home() / NAME
+    path = key_folder() / NAME
     if not path.exists():
         try:
             made = signing.make_key(path)
@@ -46,7 +46,7 @@ def known_keys(policy: Policy, given: tuple[Path, ...]) -> tuple[PublicKey, ...]
     """
     if given or policy.trusted_keys:
         return tuple(signing.read_public(each) for each in given)
-    path = home() / NAME
+    path = key_folder() / NAME
     if not path.exists():
         raise ConfigError(
             "no key is trusted here; give `--public-key`, or `trusted_keys` in a policy"

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 import zlib
@@ -49,19 +50,23 @@ def write(folder: Path, value: object, kind: object, facts: Mapping[str, object]
     (folder / COMPLETE).write_text(json.dumps(record, indent=2))
 
 
-def read(folder: Path, kind: type[Value]) -> Value:
+def read(folder: Path, kind: type[Value], record: bytes | None = None) -> Value:
     """The value, of type `kind`, that was written there.
+
+    `record` is what `stage.json` holds, where the caller has read it already. Each file is read
+    once, so that what is checked is what is used.
 
     Raises:
         UNREADABLE: a file is missing, was changed, or does not hold such a value.
     """
-    for name, expected in facts_of(folder)["sha256"].items():
-        if _digest(folder / name) != expected:
+    checks = json.loads((folder / COMPLETE).read_bytes() if record is None else record)["sha256"]
+    contents = {name: (folder / name).read_bytes() for name in (VALUES, ARRAYS)}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != checks[name]:
             raise ValueError(f"`{name}` is not the file that was written")
-    with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+    with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as stored:
         arrays = dict(stored)
-    values = json.loads((folder / VALUES).read_text())
-    return _reader(arrays).structure(values, kind)
+    return _reader(arrays).structure(json.loads(contents[VALUES]), kind)
 
 
 def facts_of(folder: Path) -> dict[str, dict[str, str]]:

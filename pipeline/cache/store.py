@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from pipeline.cache import entry, keys
+from pipeline.cache import entry, keys, seal
 from pipeline.versions import versions_of
 from stages.stage import Stage
 
@@ -29,7 +29,8 @@ RECORDED_VERSIONS = ("ban-gate", "numpy", "onnxruntime-gpu", "onnxruntime", "tor
 logger = logging.getLogger(__name__)
 
 
-def _unwatched(_name: str) -> AbstractContextManager[None]:
+def unwatched(_name: str) -> AbstractContextManager[None]:
+    """Shows no progress."""
     return nullcontext()
 
 
@@ -41,10 +42,16 @@ class Store:
     `watch(name)` is entered around every step, for whoever shows progress.
     """
 
-    def __init__(self, root: Path | None, watch: Watch = _unwatched) -> None:
-        """A store in `root`; with None nothing is cached or reused."""
+    def __init__(
+        self, root: Path | None, watch: Watch = unwatched, secret: bytes | None = None
+    ) -> None:
+        """A store in `root`; with None nothing is cached or reused.
+
+        With a secret, which does not lie in `root`, only results that were kept with it are reused.
+        """
         self.root = root
         self.watch = watch
+        self.secret = secret
         self.seconds: dict[str, float] = {}
         self.done: list[str] = []
         self.reused: list[str] = []
@@ -58,13 +65,24 @@ class Store:
                 return stage(*args, **kwargs)
             inputs = keys.describe_inputs(stage, *args, **kwargs)
             place = self.root / stage.name / keys.key_of(stage, inputs)
-            kept = _kept(place, stage.result_type)
+            kept = _kept(place, stage.result_type, self.secret)
             if kept is not None:
                 self.reused.append(stage.name)
                 return kept
             result = stage(*args, **kwargs)
             facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
-            return _remembered(place, result, stage.result_type, facts)
+            return _remembered(place, result, stage.result_type, facts, self.secret)
+
+    def compute(
+        self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """The stage's result for these arguments, computed anew whatever is kept."""
+        with self.timed(stage.name):
+            return stage(*args, **kwargs)
+
+    def quiet(self) -> Store:
+        """A store in the same place, with steps of its own that nobody is shown."""
+        return Store(self.root, secret=self.secret)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -81,12 +99,15 @@ class Store:
         logger.info("%-24s %7.1f s%s", name, seconds, note)
 
 
-def _kept(place: Path, kind: type[Result]) -> Result | None:
+def _kept(place: Path, kind: type[Result], secret: bytes | None) -> Result | None:
     try:
         if not (place / entry.COMPLETE).is_file():
             shutil.rmtree(place, ignore_errors=True)
             return None
-        return entry.read(place, kind)
+        record = (place / entry.COMPLETE).read_bytes()
+        if secret is not None:
+            seal.require_seal(place, secret, _name(place), record)
+        return entry.read(place, kind, record)
     except entry.UNREADABLE as error:
         logger.warning(
             "dropped an unreadable earlier result in %s (%s); computing it", place, error
@@ -96,7 +117,11 @@ def _kept(place: Path, kind: type[Result]) -> Result | None:
 
 
 def _remembered(
-    place: Path, result: Result, kind: type[Result], facts: Mapping[str, object]
+    place: Path,
+    result: Result,
+    kind: type[Result],
+    facts: Mapping[str, object],
+    secret: bytes | None,
 ) -> Result:
     """The result, kept in `place`, or the one another process kept there first."""
     try:
@@ -105,12 +130,20 @@ def _remembered(
             draft = Path(folder) / "entry"
             draft.mkdir()
             entry.write(draft, result, kind, {**facts, **_circumstances()})
+            if secret is not None:
+                record = (draft / entry.COMPLETE).read_bytes()
+                seal.write_seal(draft, secret, _name(place), record)
             if _moved(draft, place):
                 return result
     except OSError as error:
         logger.warning("the result is not kept in %s (%s)", place, error)
         return result
-    return _kept(place, kind) or result
+    return _kept(place, kind, secret) or result
+
+
+def _name(place: Path) -> str:
+    """The place of an entry in its store."""
+    return f"{place.parent.name}/{place.name}"
 
 
 def _moved(draft: Path, place: Path) -> bool:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from pipeline.atomic_files import place_secret
 from stages.errors import AttestationError, ConfigError
 
 PrivateKey = Ed25519PrivateKey
@@ -52,7 +51,7 @@ def make_key(path: Path) -> PrivateKey:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _place(path, content)
+        place_secret(path, content)
         public_path(path).write_text(public_pem(key.public_key()), encoding="ascii")
     except OSError as error:
         raise ConfigError(
@@ -174,17 +173,6 @@ def _authenticated(kind: str, payload: bytes) -> bytes:
     """The bytes that are signed: DSSE's pre-authentication encoding PAE(type, body)."""
     name = kind.encode()
     return b" ".join((b"DSSEv1", b"%d" % len(name), name, b"%d" % len(payload), payload))
-
-
-def _place(path: Path, content: bytes) -> None:
-    """Links a finished file of mode 0600 to a name that must be free."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.link(draft, path)
-    finally:
-        Path(draft).unlink()
 
 
 def _no_key(half: str, name: str, reason: str) -> str:

@@ -57,7 +57,7 @@ def profile(request: ScanRequest, store: Store, device: torch.device, folder: Pa
     Raises:
         CannotJudge: the model is refused, or does not fit the samples.
     """
-    quiet, config = Store(store.root), request.config
+    quiet, config = store.quiet(), request.config
     prepared = prepare(request, quiet, device, folder)
     prepared, clean = checked(prepared, quiet, config)
     if clean.reasons:

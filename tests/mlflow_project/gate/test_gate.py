@@ -118,6 +118,17 @@ def test_the_evidence_tells_the_decision(
     assert 'classname="ban-gate.gate"' in Path(cases).read_text()
 
 
+def test_the_cache_holds_no_verdict_and_no_key(digits: tuple[Result, Result], home: Path) -> None:
+    """What is kept of the searches is marked with a secret that lies elsewhere."""
+    assert digits
+    kept = [each.parent for each in (home / "cache").glob("*/*/stage.json")]
+
+    assert {"find_blend", "measure_sites"} <= {each.parent.name for each in kept}
+    assert "judge" not in {each.parent.name for each in kept}
+    assert all((each / "seal").is_file() for each in kept)
+    assert {"cache", "cache-secret", "signing-key.pem"} <= {each.name for each in home.iterdir()}
+
+
 def test_verify_tells_the_standing(digits: tuple[Result, Result], registry: MlflowClient) -> None:
     """By alias and by number; an unknown key makes it invalid, no attestation is exit 3."""
     assert digits
@@ -202,6 +213,25 @@ def test_a_pass_from_outside_of_the_calibration_is_promoted_by_policy_alone(
         assert "unlike this one (10 classes)" in told.output
     assert (refused.exit_code, strict.exit_code, lax.exit_code) == (1, 1, 0)
     assert registry.get_registered_model("outside").aliases == {"champion": "1"}
+
+
+def test_changed_settings_are_blocked_by_name(
+    digits: tuple[Result, Result], registry: MlflowClient
+) -> None:
+    """By the gate and by whoever verifies; a newer gate with shipped settings passes."""
+    assert digits
+    register("changed", "models:/digits/1")
+    uri, changed = "models:/changed/1", ("--set", "judge.near=2")
+
+    blocked = gate(uri, *changed, "--promote", "champion")
+    refused = call("verify", uri)
+    passed, valid = gate(uri), call("verify", uri)
+
+    for found in (blocked, refused):
+        assert found.exit_code == 1, found.output
+    assert "the setting `judge.near` is 2.0, the policy accepts 3.0" in refused.stdout
+    assert (passed.exit_code, valid.exit_code) == (0, 0), passed.output + valid.output
+    assert registry.get_registered_model("changed").aliases == {}
 
 
 def test_a_dry_run_changes_nothing(digits: tuple[Result, Result], registry: MlflowClient) -> None:
