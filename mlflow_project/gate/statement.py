@@ -12,7 +12,7 @@ from mlflow_project import tracking
 from mlflow_project.registry.versions import ModelVersion
 from pipeline.changed_settings import changed_settings
 from pipeline.config import config_digest
-from pipeline.evidence import ScanResult
+from pipeline.evidence import Evidence, ScanResult
 from pipeline.gate.acceptance import PACKAGE
 from pipeline.gate.attestation import Claim, file_digest, file_digests
 from pipeline.gate.decision import GateDecision, ScanFacts
@@ -38,6 +38,8 @@ TAGS = {
 FORMER_TAGS = ("ban.p_value", "ban.score")
 """Tags that a version may have from an earlier gate, also from an earlier release."""
 
+UNSAID = "the scan does not say how far it was isolated"
+
 
 def provenance_of(result: ScanResult, given: Iterable[str]) -> Provenance:
     """How a verdict came about; `given` are the digests of references that the caller brought."""
@@ -56,7 +58,7 @@ def provenance_of(result: ScanResult, given: Iterable[str]) -> Provenance:
         references=tuple(f"{each.uri} sha256:{each.digest}" for each in evidence.references),
         given_references=tuple(given),
         findings=tuple(sorted(printable(each) for each in found)),
-        isolation_missing=tuple(getattr(result, "isolation_missing", ())),
+        isolation_missing=_missing(evidence),
     )
 
 
@@ -127,6 +129,12 @@ def given_digest(model: str) -> str:
     if not path.is_dir():
         return file_digest(path)
     return hashlib.sha256(json.dumps(file_digests(path), sort_keys=True).encode()).hexdigest()
+
+
+def _missing(evidence: Evidence) -> tuple[str, ...]:
+    """What the isolation of the child processes lacked; a scan that does not say lacked it all."""
+    isolation = getattr(evidence, "isolation", None)
+    return (UNSAID,) if isolation is None else tuple(map(printable, isolation.missing))
 
 
 def _reasons(result: ScanResult, decision: GateDecision) -> tuple[str, ...]:

@@ -32,8 +32,9 @@ def way_objections(found: Provenance, policy: Policy) -> Iterator[str]:
         )
     if found.isolation_missing and policy.require_isolation:
         yield (
-            f"the model was read without {', '.join(found.isolation_missing)}, the policy requires"
-            " full isolation; gate on a machine that has it, or unset `require_isolation`"
+            "the model was read with less than full isolation"
+            f" ({'; '.join(found.isolation_missing)}), which the policy requires; gate on a machine"
+            " that has it, or unset `require_isolation`"
         )
 
 

@@ -93,7 +93,7 @@ class Policy:
     given_references: tuple[str, ...] = ()
     """The sha256 of references that a caller may bring beside the registry's own versions."""
     require_isolation: bool = False
-    """Whether a verdict counts only where the child process had every limit there is."""
+    """Whether a verdict counts only where the child processes lacked no isolation there is."""
     max_age: str = "30d"
     """How long a verdict holds: a number of hours (h), days (d) or weeks (w)."""
     protected_aliases: tuple[str, ...] = ("champion", "production")

@@ -32,7 +32,7 @@ class Provenance:
     as shipped, without the seed. `references` are names and digests of the models the version was
     compared with; `given_references` are the sha256 of those that the caller brought, which no
     registry vouches for. `findings` are severity and rule of what was found in the graph,
-    `isolation_missing` names the limits of the child process that this machine could not set.
+    `isolation_missing` says, in sentences, what the isolation of the child processes lacked.
     Digests are sha256 in hexadecimal, the accuracy is a share in [0, 1].
     """
 

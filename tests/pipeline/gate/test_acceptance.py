@@ -147,9 +147,9 @@ def test_the_policys_own_rate_is_accepted_and_no_other() -> None:
         ({"clean_accuracy": None}, {"least_accuracy": 0.1}, "accuracy is 0.000"),
         ({"given_references": ("ab" * 32,)}, {}, f"given reference sha256 `{'ab' * 32}`"),
         (
-            {"isolation_missing": ("a network of its own",)},
+            {"isolation_missing": ("the network is shared",)},
             {"require_isolation": True},
-            "read without a network of its own",
+            "read with less than full isolation (the network is shared)",
         ),
     ],
 )
