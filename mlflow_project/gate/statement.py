@@ -133,8 +133,9 @@ def given_digest(model: str) -> str:
 
 def _missing(evidence: Evidence) -> tuple[str, ...]:
     """What the isolation of the child processes lacked; a scan that does not say lacked it all."""
-    isolation = getattr(evidence, "isolation", None)
-    return (UNSAID,) if isolation is None else tuple(map(printable, isolation.missing))
+    if evidence.isolation is None:
+        return (UNSAID,)
+    return tuple(printable(each) for each in evidence.isolation.missing)
 
 
 def _reasons(result: ScanResult, decision: GateDecision) -> tuple[str, ...]:
