@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow_project import github, tracking
-from mlflow_project.home import cache_folder, cache_secret
+from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
 from mlflow_project.registry import versions
 from mlflow_project.uris import is_uri
 from pipeline.atomic_files import write_texts
-from pipeline.cache.store import Store, Watch, unwatched
 from pipeline.ci_formats.all_files import output_texts
 from pipeline.ci_formats.checks import Outcome
 from pipeline.config import ScanConfig
@@ -229,7 +228,7 @@ def calibrate(call: CalibrateCall) -> Calibrated:
         TrackingError: the profile could not be logged.
     """
     device = choose_device(call.config.device)
-    store = _store(call.fresh)
+    store = own_store(call.fresh)
     recorded = tracking.open_run("calibrate", call.target) if call.target else nullcontext()
     with recorded, workspace() as folder, redirect_stdout(sys.stderr):
         request = ScanRequest(
@@ -276,15 +275,9 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
 
 def judge(request: ScanRequest, fresh: bool, place: Path) -> ScanResult:
     """The scan's result; a `fresh` one neither uses nor keeps earlier results."""
-    store = _store(fresh, progress_bars(steps_of(request)))
+    store = own_store(fresh, progress_bars(steps_of(request)))
     with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
         return run_scan(request, store, place)
-
-
-def _store(fresh: bool, watch: Watch = unwatched) -> Store:
-    """The user's own store of results; one without memory if `fresh`, or without a secret."""
-    secret = None if fresh else cache_secret()
-    return Store(cache_folder() if secret else None, watch, secret)
 
 
 def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None = None) -> Outcome:

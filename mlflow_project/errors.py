@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from stages.errors import BanGateError
 
 
@@ -11,3 +13,12 @@ class TrackingError(BanGateError):
 
 class RegistryError(BanGateError):
     """The registry does not answer, or has no such model, version, alias or artifact."""
+
+
+class Ended(BaseException):
+    """A signal asked the process to end; like an interruption, no error that anyone handles."""
+
+    def __init__(self, number: int) -> None:
+        """`number` is the signal's."""
+        super().__init__(signal.Signals(number).name)
+        self.number = number

@@ -13,9 +13,12 @@ from pathlib import Path
 import platformdirs
 
 from pipeline.atomic_files import place_secret
+from stages.errors import ConfigError
 
 HOME_VARIABLE = "BAN_GATE_HOME"
 NAME = "ban-gate"
+FORMER = "~/.cache/ban-gate"
+"""Where keys and queue were beside the cache, unless `BAN_GATE_HOME` named a folder."""
 CACHE, SECRET = "cache", "cache-secret"
 SECRET_BYTES = 32
 
@@ -36,6 +39,29 @@ def cache_folder() -> Path:
     """Where results are kept: `cache` in `BAN_GATE_HOME`, else the user's cache."""
     given = _given()
     return given / CACHE if given else platformdirs.user_cache_path(NAME, appauthor=False)
+
+
+def moved_here(path: Path, *companions: Path) -> Path:
+    """The path; a file of that name that still lies beside the cache is moved there first, and the
+    `companions` with it.
+
+    Raises:
+        ConfigError: it cannot be moved.
+    """
+    former = Path(FORMER).expanduser()
+    if _given() or path.exists() or not (former / path.name).is_file():
+        return path
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (path, *companions):
+            if (former / each.name).is_file():
+                (former / each.name).rename(each)
+    except OSError as error:
+        raise ConfigError(
+            f"`{former / path.name}` cannot be moved to `{path}` ({error.strerror}); move it there"
+        ) from error
+    logger.warning("moved %s from %s to %s", path.name, former, path.parent)
+    return path
 
 
 def cache_secret() -> bytes | None:

@@ -28,7 +28,9 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlflow_project.errors import TrackingError
+from mlflow_project.errors import Ended, TrackingError
+from mlflow_project.new_database import make_tables
+from mlflow_project.unfinished_runs import PROCESS_TAG, end_unfinished, process_name
 from pipeline.config import flat_settings
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.printable import printable
@@ -68,7 +70,8 @@ class Target:
 
 @contextmanager
 def open_run(name: str, target: Target) -> Iterator[None]:
-    """An MLflow run around a scan: FAILED if the block raises, else FINISHED.
+    """An MLflow run around a scan: FAILED if the block raises, KILLED if it is ended from outside,
+    else FINISHED.
 
     Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one.
 
@@ -80,9 +83,10 @@ def open_run(name: str, target: Target) -> Iterator[None]:
         _start_run(name, target)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        outside = isinstance(error, KeyboardInterrupt | Ended)
         with suppress(*CLIENT_ERRORS):
-            mlflow.end_run("FAILED")
+            mlflow.end_run("KILLED" if outside else "FAILED")
         raise
     with _explained():
         mlflow.end_run("FINISHED")
@@ -191,15 +195,18 @@ def _connect(target: Target) -> None:
     if target.uri:
         mlflow.set_tracking_uri(target.uri)
     _check_alive(mlflow.get_tracking_uri())
+    make_tables(mlflow.get_tracking_uri())
 
 
 def _start_run(name: str, target: Target) -> None:
     _connect(target)
     joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
-    mlflow.start_run(
+    run = mlflow.start_run(
         run_name=None if joined else printable(name),
         experiment_id=_experiment_id(target.experiment),
     )
+    mlflow.set_tag(PROCESS_TAG, process_name())
+    end_unfinished(mlflow.MlflowClient(), run.info.experiment_id)
 
 
 def _check_alive(uri: str) -> None:
@@ -240,8 +247,14 @@ def open_run_id() -> str:
 def _experiment_id(name: str | None) -> str | None:
     if not name:
         return None
-    found = mlflow.get_experiment_by_name(name)
-    return found.experiment_id if found else mlflow.create_experiment(name)
+    if found := mlflow.get_experiment_by_name(name):
+        return found.experiment_id
+    try:
+        return mlflow.create_experiment(name)
+    except MlflowException:
+        if found := mlflow.get_experiment_by_name(name):  # another process was faster
+            return found.experiment_id
+        raise
 
 
 def _log_params(run_id: str, params: Mapping[str, object]) -> None:

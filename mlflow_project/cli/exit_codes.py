@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from mlflow_project.errors import RegistryError, TrackingError
+from mlflow_project.errors import Ended, RegistryError, TrackingError
 from pipeline.printable import printable
 from stages.errors import BanGateError, CannotJudge, ConfigError
 
@@ -25,6 +25,8 @@ EXIT_CODES: dict[str | type[BaseException], int] = {
     KeyboardInterrupt: 130,
 }
 """By verdict, or by the nearest ancestor of an exception's type."""
+OF_SIGNALS = 128
+"""Plus its number: the code where a signal asked the process to end, 143 for SIGTERM."""
 
 
 @contextmanager
@@ -43,6 +45,9 @@ def failures_as_exits() -> Iterator[None]:
     except KeyboardInterrupt as error:
         click.echo("ban-gate: interrupted; nothing was judged", err=True)
         sys.exit(_code_of(error))
+    except Ended as error:
+        click.echo(f"ban-gate: ended by {error}; nothing was judged", err=True)
+        sys.exit(OF_SIGNALS + error.number)
     except Exception as error:  # noqa: BLE001 (the only one: whatever is left is our own fault)
         traceback.print_exc()
         click.echo("ban-gate: internal error, please report it with this traceback", err=True)

@@ -88,7 +88,7 @@ def listen(options: ListenOptions) -> None:
     from mlflow_project import home  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.listener import http, job_queue  # noqa: PLC0415 (same)
 
-    database = options.database or home.data_folder() / http.DATABASE
+    database = options.database or home.moved_here(home.data_folder() / http.DATABASE)
     if options.status:
         _print_jobs(job_queue.jobs_in(database), options.as_json)
     elif options.config is None:

@@ -13,8 +13,10 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import decisions, gate, listen, models, scan
+from mlflow_project.cli import cache, decisions, gate, listen, models, scan
 from mlflow_project.cli.exit_codes import failures_as_exits
+from mlflow_project.cli.signals import signals_as_exceptions
+from mlflow_project.own_folder import own_folder
 
 GARBAGE_AT = 50_000
 """New objects until Python looks for garbage: torch and MLflow make many as they are imported, and
@@ -34,6 +36,7 @@ COMMANDS = (
     decisions.approve,
     decisions.revoke,
     gate.keygen,
+    cache.cache,
 )
 
 
@@ -43,7 +46,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command with failures turned into exits."""
         gc.set_threshold(GARBAGE_AT)
-        with failures_as_exits():
+        with failures_as_exits(), signals_as_exceptions(), own_folder():
             return super().invoke(ctx)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mlflow_project.home import key_folder
+from mlflow_project.home import key_folder, moved_here
 from pipeline.gate import signing
 from pipeline.gate.policy import Policy
 from pipeline.gate.signing import PrivateKey, PublicKey
@@ -24,7 +24,7 @@ def signing_key(given: Path | None) -> PrivateKey:
     """
     if given:
         return signing.read_private(given)
-    path = key_folder() / NAME
+    path = _own_path()
     if not path.exists():
         try:
             made = signing.make_key(path)
@@ -46,9 +46,14 @@ def known_keys(policy: Policy, given: tuple[Path, ...]) -> tuple[PublicKey, ...]
     """
     if given or policy.trusted_keys:
         return tuple(signing.read_public(each) for each in given)
-    path = key_folder() / NAME
+    path = _own_path()
     if not path.exists():
         raise ConfigError(
             "no key is trusted here; give `--public-key`, or `trusted_keys` in a policy"
         )
     return (signing.read_private(path).public_key(),)
+
+
+def _own_path() -> Path:
+    path = key_folder() / NAME
+    return moved_here(path, signing.public_path(path))

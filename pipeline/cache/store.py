@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -107,13 +107,16 @@ def _kept(place: Path, kind: type[Result], secret: bytes | None) -> Result | Non
         record = (place / entry.COMPLETE).read_bytes()
         if secret is not None:
             seal.require_seal(place, secret, _name(place), record)
-        return entry.read(place, kind, record)
+        kept = entry.read(place, kind, record)
     except entry.UNREADABLE as error:
         logger.warning(
             "dropped an unreadable earlier result in %s (%s); computing it", place, error
         )
         shutil.rmtree(place, ignore_errors=True)
         return None
+    with suppress(OSError):  # perhaps it may only be read
+        (place / entry.COMPLETE).touch()  # it was used now
+    return kept
 
 
 def _remembered(

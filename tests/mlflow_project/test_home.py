@@ -55,3 +55,26 @@ def test_no_secret_means_no_cache(user: Path, caplog: pytest.LogCaptureFixture) 
 
     assert caplog.text.count("no results are kept or reused") == 2
     assert user.exists()
+
+
+def test_files_that_lay_beside_the_cache_move_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With their companions and a message; what is there already wins."""
+    monkeypatch.delenv("BAN_GATE_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    former = tmp_path / ".cache" / "ban-gate"
+    former.mkdir(parents=True)
+    for name in ("key", "key.pub", "result"):
+        (former / name).write_text(name)
+    key = home.key_folder() / "key"
+
+    assert home.moved_here(key, key.with_name("key.pub")) == key
+    (former / "key").write_text("another")
+    assert home.moved_here(key) == key
+
+    assert key.read_text() == "key"
+    assert key.with_name("key.pub").read_text() == "key.pub"
+    assert (former / "result").exists()
+    assert caplog.text.count("moved key from") == 1

@@ -1,0 +1,66 @@
+"""One folder for the temporary files of a process, which does not outlive it for long.
+
+Whatever a killed process left is removed at the next start: its folder is locked as long as it
+lives, and a lock ends with its process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+PREFIX = "ban-gate-"
+LOCK = "alive.lock"
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Lets all temporary files of this process, and of its children, lie in one new folder.
+
+    It is gone afterwards, and so are the folders of processes that were killed.
+    """
+    root, before = Path(tempfile.gettempdir()), (tempfile.tempdir, os.environ.get("TMPDIR"))
+    sweep(root)
+    folder, lock = _locked_folder(root)
+    try:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+        yield folder
+    finally:
+        tempfile.tempdir = before[0]
+        _restore(before[1])
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Removes the folders in `root` whose processes are dead, if they are this user's."""
+    for folder in root.glob(f"{PREFIX}*"):
+        with suppress(OSError, Timeout):
+            if _is_ours(folder) and (folder / LOCK).is_file():
+                with FileLock(folder / LOCK, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(root: Path) -> tuple[Path, BaseFileLock]:
+    """A new folder that never has its name without being locked."""
+    draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=root))
+    lock = FileLock(draft / LOCK)
+    lock.acquire()
+    return draft.rename(root / draft.name.removeprefix(".")), lock
+
+
+def _is_ours(folder: Path) -> bool:
+    return not folder.is_symlink() and (os.name == "nt" or folder.stat().st_uid == os.getuid())
+
+
+def _restore(variable: str | None) -> None:
+    if variable is None:
+        os.environ.pop("TMPDIR", None)
+    else:
+        os.environ["TMPDIR"] = variable
