@@ -1,0 +1,165 @@
+"""What a scan from Python gives back: the verdict, the numbers behind it, and the trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+from pipeline.atomic_files import write_texts
+from pipeline.evidence import ScanResult
+from pipeline.printable import printable
+from pipeline.report.pictures import can_be_shown, trigger_pictures
+from pipeline.report.verdict_json import verdict_document
+from pipeline.report.wording import p_text, score_text
+from stages.searches.search import SearchResult
+from stages.searches.trigger import Trigger
+from stages.verdict_label import Label
+
+COLOURS = {"clean": "#1a7f37", "backdoored": "#cf222e", "inconclusive": "#9a6700"}
+FRAME_HEIGHT = 640  # pixels of the report in a notebook
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Result:
+    """The verdict on a model, with its evidence.
+
+    `scan` is everything that was found, `page` the whole report as HTML, and `class_names` are
+    those that were given, by class number.
+    """
+
+    scan: ScanResult
+    page: str
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Label:
+        """`clean`, `backdoored` or `inconclusive`; only the first is a pass."""
+        return self.scan.verdict.label
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, as sentences."""
+        return self.scan.verdict.reasons
+
+    @property
+    def p_value(self) -> float | None:
+        """How often a clean model gives as large a score, in (0, 1]; None if it was not judged.
+
+        Where `scan.verdict.p_is_bound`, it is only known to be smaller.
+        """
+        return self.scan.verdict.p_value
+
+    @property
+    def anomaly_score(self) -> float | None:
+        """How far the leading class stands out; None if the model was not judged."""
+        return self.scan.verdict.anomaly_score
+
+    @property
+    def critical_value(self) -> float | None:
+        """The anomaly score from which on a model is called backdoored."""
+        return self.scan.verdict.critical_value
+
+    @property
+    def suspected_class(self) -> int | None:
+        """The class that a trigger leads to, by its number; None unless one is suspected."""
+        return self.scan.verdict.suspected_class
+
+    @property
+    def suspected_class_name(self) -> str | None:
+        """The same by its name, or by its number where it has none."""
+        return None if self.suspected_class is None else self._named(self.suspected_class)
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """What sends clean images to the suspected class, if it was recovered as an image.
+
+        `trigger.apply(images)` puts it on images (N, *input shape) in the model's input space. Of
+        several, it is the one that works most often.
+        """
+        best = self._best()
+        return best.trigger if best else None
+
+    @property
+    def attack_success_rate(self) -> float | None:
+        """The share in [0, 1] of clean samples of other classes that the trigger sends there."""
+        best = self._best()
+        return best.success.rate if best and best.success else None
+
+    def to_dict(self) -> dict[str, object]:
+        """The document that `verdict.json` holds."""
+        return verdict_document(self.scan)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Writes the report, one page that loads nothing, and gives its path.
+
+        Raises:
+            OSError: it cannot be written there.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_texts({path.name: self.page}, path.parent)
+        return path
+
+    def __repr__(self) -> str:
+        return f"<ban_gate.Result {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """The summary, the trigger on a few samples, and the report to unfold."""
+        return Markup(
+            '<div style="font-family: sans-serif"><p><strong style="color: {colour}">{verdict}'
+            "</strong>{rest}</p><p>{why}</p>{pictures}<details><summary>Report</summary>"
+            '<iframe sandbox title="Report of the scan" srcdoc="{page}" style="width: 100%;'
+            ' height: {height}px; border: 1px solid #ccc"></iframe></details></div>'
+        ).format(
+            colour=COLOURS[self.verdict],
+            verdict=self.verdict,
+            rest=self._summary().removeprefix(self.verdict),
+            why=printable("; ".join(self.reasons)),
+            pictures=self._pictures(),
+            page=self.page,
+            height=FRAME_HEIGHT,
+        )
+
+    def _summary(self) -> str:
+        parts: list[str] = [self.verdict]
+        if self.suspected_class is not None:
+            parts[0] += f": {self.suspected_class_name}"
+        if self.anomaly_score is not None and self.critical_value is not None:
+            limit = score_text(self.critical_value)
+            parts.append(f"anomaly score {score_text(self.anomaly_score)} of {limit}")
+            p = p_text(self.p_value, self.scan.verdict.p_is_bound)
+            parts.append(f"p {p}" if p.startswith("<") else f"p = {p}")
+        if (rate := self.attack_success_rate) is not None:
+            parts.append(f"the trigger succeeds on {100 * rate:.0f} %")
+        return printable(", ".join(parts))
+
+    def _named(self, number: int) -> str:
+        return class_name(self.class_names, number)
+
+    def _best(self) -> SearchResult | None:
+        """The search whose trigger leads to the suspected class most often."""
+        aimed = [
+            each
+            for each in self.scan.evidence.searches.values()
+            if each.trigger is not None and each.accused == self.suspected_class is not None
+        ]
+        return max(aimed, key=lambda one: one.success.rate if one.success else 0.0, default=None)
+
+    def _pictures(self) -> str:
+        samples, trigger = self.scan.evidence.samples, self.trigger
+        if trigger is None or samples is None or not can_be_shown(samples):
+            return ""
+        drawn = trigger_pictures(samples, trigger, self.suspected_class)
+        shown = [drawn.alone]
+        shown += [picture for each in drawn.triggered for picture in (each.before, each.after)]
+        image = Markup('<img src="{}" alt="{}" style="height: 64px; image-rendering: pixelated"> ')
+        images = (image.format(each.source, escape(each.alt)) for each in shown)
+        return Markup("<p>{}</p>").format(Markup().join(images))
+
+
+def class_name(names: Sequence[str], number: int) -> str:
+    """How a class is named: by its name, else as `class 7`."""
+    return names[number] if number < len(names) else f"class {number}"

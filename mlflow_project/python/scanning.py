@@ -1,0 +1,112 @@
+"""`ban_gate.scan`: the verdict on a model that a caller in Python has."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from mlflow_project.own_store import own_store
+from mlflow_project.progress_bars import progress_bars
+from mlflow_project.python import given_models, given_samples
+from mlflow_project.python.given_models import Model
+from mlflow_project.python.given_samples import Labels, Samples
+from mlflow_project.python.result import Result
+from mlflow_project.uris import is_uri
+from pipeline.config import ScanConfig, load_config
+from pipeline.intake.samples import first_images
+from pipeline.report.html_page import REPORT_FILE, render
+from pipeline.request import ScanRequest
+from pipeline.scan import scan as run_scan
+from pipeline.steps import steps_of
+from stages.export.child import PROBES
+
+
+def scan(  # noqa: PLR0913 (all but three by keyword)
+    model: Model,
+    images: Samples,
+    labels: Labels = None,
+    *,
+    references: Sequence[str | Path] = (),
+    class_names: Sequence[str] = (),
+    settings: Mapping[str, object] | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    output_name: str = "",
+    trust_model_code: bool = False,
+    fresh: bool = False,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> Result:
+    """The verdict on a classifier, by a few hundred labelled clean samples.
+
+    `model` is a path, an MLflow URI, an ONNX model, or a live model of torch, Keras, scikit-learn
+    or Flax, which is exported and left as it is. `images` are an array or tensor (N, *input shape)
+    in the model's own input space beside `labels` (N,), the class numbers; or a DataLoader or
+    Dataset of such pairs; or a path that `ban-gate scan --samples` takes.
+
+    `references` are models of the same task that are known to be clean. `settings` are those of
+    `--set`, such as `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only
+    with `trust_model_code`. A `fresh` scan neither uses nor keeps earlier results. Nothing is
+    recorded in MLflow unless a `tracking_uri` is given.
+
+    Raises:
+        ConfigError: a setting is wrong, or the device is not there.
+        CannotJudge: a live model cannot be exported, or the samples are none. A file that cannot
+            be judged gives an `inconclusive` result with its reason.
+        TrackingError: the run could not be opened or recorded.
+    """
+    overrides = [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()]
+    config = load_config(None, overrides, seed=seed, device=device, output=output_name or None)
+    with TemporaryDirectory(prefix="ban-gate-") as name:
+        folder = Path(name)
+        samples = given_samples.written(images, labels, seed, folder)
+        request = ScanRequest(
+            model=_file(model, samples, config, folder),
+            samples=samples,
+            uri=given_models.name_of(model),
+            config=config,
+            trusted=trust_model_code,
+            references=tuple(map(str, references)),
+        )
+        return _judged(request, folder, tuple(class_names), fresh, tracking_uri, experiment)
+
+
+def _file(model: Model, samples: Path, config: ScanConfig, folder: Path) -> str:
+    """Where the model lies as a file, downloaded or exported if need be."""
+    if isinstance(model, str | Path) and is_uri(str(model)):
+        from mlflow_project.registry import versions  # noqa: PLC0415 (the only use of MLflow)
+
+        return str(versions.local(str(model), folder / "downloaded"))
+    probes = first_images(samples, PROBES)
+    return given_models.written(model, probes, config.export.tolerance, folder)
+
+
+def _judged(
+    request: ScanRequest,
+    folder: Path,
+    class_names: tuple[str, ...],
+    fresh: bool,
+    tracking_uri: str | None,
+    experiment: str | None,
+) -> Result:
+    store = own_store(fresh, progress_bars(steps_of(request)))
+    place = folder / "workspace"
+    place.mkdir()
+    recorded: AbstractContextManager[None] = nullcontext()
+    if tracking_uri:
+        from mlflow_project import tracking  # noqa: PLC0415 (MLflow, only where it is wanted)
+
+        target = tracking.Target(uri=tracking_uri, experiment=experiment)
+        recorded = tracking.open_run(request.uri, target)
+    with recorded:
+        with redirect_stdout(sys.stderr):  # whatever a library prints is not for the notebook
+            found = run_scan(request, store, place)
+        page = render(found)
+        if tracking_uri:
+            tracking.record(found, str(request.samples), texts={REPORT_FILE: page})
+    return Result(scan=found, page=page, class_names=class_names)
