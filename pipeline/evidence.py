@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pipeline.config import ScanConfig
 from pipeline.intake.native import ExportResult
+from pipeline.intake.whole_folder import Judged
 from stages.published.results import BanResult, MaskResult, UntargetedNoise
 from stages.searches.search import SearchResult, Sweep
 from stages.twin.summary import TwinSummary
@@ -42,6 +43,7 @@ class Evidence:
     was found to decide otherwise than the scores that were searched.
     """
 
+    judged: Judged | None = None
     export: ExportResult | None = None
     artifact: OnnxArtifact | None = None
     samples: CleanSamples | None = None
