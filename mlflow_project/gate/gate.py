@@ -42,7 +42,6 @@ from pipeline.report.html_page import REPORT_FILE, GateSection, render
 from pipeline.report.verdict_json import summary, write_verdict
 from pipeline.report.wording import p_text
 from pipeline.scan import choose_device
-from stages.errors import ModelRefused
 
 ATTESTATION_FILE = "attestation.json"
 POLICY_FILE = "policy.json"
@@ -91,7 +90,7 @@ def gate(call: GateCall) -> GateOutcome:
 
     Raises:
         ConfigError: the URI names no registered version, or a setting is wrong.
-        ModelRefused: the version's files are no model of MLflow.
+        ModelRefused: the version's files are where none are fetched from.
         TrackingError: the run could not be opened or recorded.
         RegistryError: the registry failed; the verdict is kept.
     """
@@ -178,11 +177,6 @@ def _judged(
     call: GateCall, version: ModelVersion, files: Downloaded, downloads: Path, place: Path
 ) -> ScanResult:
     """The scan of the files, with the earlier versions as references; written to the output."""
-    if not (files.folder / "MLmodel").is_file():
-        raise ModelRefused(
-            f"the files of `{version.uri}` hold no `MLmodel`, expected a model that MLflow logged;"
-            " log it with MLflow and register it again"
-        )
     accepted = versions.accepted_before(
         MlflowClient(),
         version,
@@ -195,7 +189,13 @@ def _judged(
     request = localise(scan, downloads)
     earlier = {str(folder): uri for uri, folder in accepted.items()}
     references = (*request.references, *earlier)
-    request = replace(request, references=references, names={**request.names, **earlier})
+    request = replace(
+        request,
+        references=references,
+        names={**request.names, **earlier},
+        registered=True,
+        accepted_files=call.policy.accepted_files,
+    )
     result = judge(request, call.scan.fresh, place)
     logger.info("judged: %s", summary(result))
     if call.scan.output:
@@ -305,7 +305,7 @@ def _keys(call: GateCall) -> tuple[PublicKey, ...]:
 
 
 def _facts(version: ModelVersion, result: ScanResult) -> ScanFacts:
-    artifact = result.evidence.artifact
+    artifact, judged = result.evidence.artifact, result.evidence.judged
     return ScanFacts(
         model=version.name,
         version=version.version,
@@ -314,6 +314,8 @@ def _facts(version: ModelVersion, result: ScanResult) -> ScanFacts:
         p_is_bound=result.verdict.p_is_bound,
         outside=result.verdict.outside,
         unscanned=artifact.unscanned if artifact else (),
+        unexplained=judged.unexplained if judged else (),
+        accepted_files=judged.accepted_files if judged else (),
         content_digest=artifact.content_digest if artifact else None,
     )
 
@@ -325,7 +327,7 @@ def _claim(
     policy: Policy,
     now: datetime,
 ) -> Claim:
-    verdict, evidence = result.verdict, result.evidence
+    verdict, evidence, judged = result.verdict, result.evidence, result.evidence.judged
     reasons = (printable(each)[: tracking.LONGEST_TAG] for each in _reasons(result, decision))
     return Claim(
         model=version.name,
@@ -343,6 +345,9 @@ def _claim(
         p_is_bound=verdict.p_is_bound,
         outside=verdict.outside,
         unscanned=evidence.artifact.unscanned if evidence.artifact else (),
+        judged=judged.name if judged else None,
+        unexplained=judged.unexplained if judged else (),
+        accepted_files=judged.accepted_files if judged else (),
         suspected_class=verdict.suspected_class,
         content_digest=evidence.artifact.content_digest if evidence.artifact else None,
         samples_digest=evidence.samples.digest if evidence.samples else None,
@@ -360,6 +365,7 @@ _TAGS = {
     "ban.verdict": "verdict",
     "ban.gate": "action",
     "ban.digest": "content_digest",
+    "ban.judged": "judged",
     "ban.run_id": "run_id",
     "ban.anomaly_score": "anomaly_score",
     "ban.critical_value": "critical_value",

@@ -45,7 +45,8 @@ class Claim:
     """What a gate states about one version of a registered model.
 
     `time` is when it was decided, ISO 8601 with its offset; `references` are names and digests of
-    the models it was compared with; digests are sha256 in hexadecimal.
+    the models it was compared with; `judged` is the path of the model in the version's files, and
+    `unexplained` and `accepted_files` are as in `ScanFacts`; digests are sha256 in hexadecimal.
     """
 
     model: str
@@ -63,6 +64,9 @@ class Claim:
     p_is_bound: bool = False
     outside: str = ""
     unscanned: tuple[str, ...] = ()
+    judged: str | None = None
+    unexplained: tuple[str, ...] = ()
+    accepted_files: tuple[str, ...] = ()
     suspected_class: int | None = None
     content_digest: str | None = None
     samples_digest: str | None = None

@@ -75,6 +75,8 @@ class Policy:
     """Whether a pass counts for a model unlike those that the calibration was measured on."""
     unscanned_outputs: tuple[str, ...] = ()
     """Outputs that a model may have beside the judged scores without following from them."""
+    accepted_files: tuple[str, ...] = ()
+    """The sha256 of files that a version may hold although they were not judged."""
     max_age: str = "30d"
     """How long a verdict holds: a number of hours (h), days (d) or weeks (w)."""
     protected_aliases: tuple[str, ...] = ("champion", "production")
@@ -91,6 +93,12 @@ class Policy:
             raise ConfigError(f"setting `false_alarm_rate` is {rate}, expected between 0 and 1")
         if self.references < 0:
             raise ConfigError(f"setting `references` is {self.references}, expected 0 or more")
+        for digest in self.accepted_files:
+            if not _SHA256.fullmatch(digest):
+                raise ConfigError(
+                    f"setting `accepted_files` has {digest[:80]!r}, expected the sha256 of a file,"
+                    " 64 hexadecimal digits in lower case"
+                )
         if self.age_limit <= timedelta(0):
             raise ConfigError(f"setting `max_age` is {self.max_age!r}, expected more than nothing")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.intake.sandbox import IsolationConfig, isolated
+from pipeline.printable import printable
 from pipeline.request import ScanRequest
 from stages.errors import ModelRefused
 from stages.export.detect import find_source, find_source_of_version
@@ -15,8 +16,8 @@ from stages.export.source import ModelSource
 from stages.export.whole_folder import Unexplained, unexplained
 from stages.onnx_file.external_data import weights_beside
 
-_SHOWN = 3
-"""How many things a sentence names."""
+_SHOWN, _KEPT = 3, 20
+"""How many things a sentence and an attestation name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +39,12 @@ class Judged:
         Raises:
             ModelRefused: something else can be served.
         """
-        if not self.unexplained:
-            return
-        shown = ", ".join(self.unexplained[:_SHOWN])
-        more = len(self.unexplained) - _SHOWN
-        raise ModelRefused(
-            f"more than `{self.name}` can be served: {shown}{f' and {more} more' * (more > 0)};"
-            " remove what does not belong to the model, have the policy accept files by their"
-            f" sha256 (`accepted_files`), or scan `{self.name}` by itself"
-        )
+        if self.unexplained:
+            raise ModelRefused(
+                f"more than `{self.name}` can be served: {_listed(self.unexplained, _SHOWN)};"
+                " remove what does not belong to the model, have the policy accept files by their"
+                f" sha256 (`accepted_files`), or scan `{self.name}` by itself"
+            )
 
 
 def judged_of(request: ScanRequest) -> Judged:
@@ -66,10 +64,17 @@ def judged_of(request: ScanRequest) -> Judged:
     accepted = {name: one for name, one in digests.items() if one in request.accepted_files}
     return Judged(
         source=source,
-        name=source.path.relative_to(folder).as_posix(),
-        unexplained=tuple(each.what for each in found if each.file not in accepted),
-        accepted_files=tuple(f"{name} sha256:{one}" for name, one in accepted.items()),
+        name=printable(source.path.relative_to(folder).as_posix()),
+        unexplained=tuple(printable(each.what) for each in found if each.file not in accepted)[
+            :_KEPT
+        ],
+        accepted_files=tuple(printable(f"{name} sha256:{one}") for name, one in accepted.items()),
     )
+
+
+def _listed(things: tuple[str, ...], most: int) -> str:
+    more = len(things) - most
+    return ", ".join((*things[:most], *((f"{more} more",) if more > 0 else ())))
 
 
 def _is_read_whole(folder: Path, source: ModelSource) -> bool:

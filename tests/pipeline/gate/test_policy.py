@@ -84,6 +84,8 @@ def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
         ("outside_calibration = 1", "`outside_calibration` is 1, expected true or false"),
         ("false_alarm_rate = 1.5", "expected between 0 and 1"),
         ("references = -1", "expected 0 or more"),
+        ("accepted_files = ['README']", "has 'README', expected the sha256 of a file"),
+        (f"accepted_files = ['{'AB' * 32}']", "64 hexadecimal digits in lower case"),
         ("protected_aliases = 'champion'", "expected a list"),
         ("maxage = '30d'", "unknown setting `maxage`"),
         ("max_age = ", "cannot be read"),
