@@ -66,9 +66,9 @@ def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     _require_weights_inside(model)
     _require_versions(model)
     _require_valid(model)
-    _require_fixed_weights(model)
     require_one_precision(model)
     source, judged = _one_input(model), judged_output(model, output)
+    _require_fixed_weights(model)
     return OnnxArtifact(
         path=path,
         framework="onnx",
