@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/")
+FETCHED = frozenset(
+    [
+        *("", "file", "models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs", "sftp"),
+        *("s3", "r2", "b2", "gs", "wasbs", "abfss"),
+    ]
+)
+"""Schemes that files are fetched from: MLflow's own stores, and those that ask who one is."""
 
 
 def is_uri(text: str) -> bool:
@@ -16,3 +24,15 @@ def is_uri(text: str) -> bool:
     (True, False, False)
     """
     return bool(_SCHEME.match(text))
+
+
+def is_fetched(uri: str) -> bool:
+    """Whether files are fetched from a place, by its scheme.
+
+    >>> is_fetched("s3://bucket/model"), is_fetched("/models/1"), is_fetched("http://host/model")
+    (True, True, False)
+    """
+    try:
+        return urlsplit(uri).scheme in FETCHED
+    except ValueError:
+        return False

@@ -9,6 +9,7 @@ from datetime import datetime
 from pipeline.config import ScanConfig
 from pipeline.intake.native import ExportResult
 from pipeline.intake.sandbox import Isolation
+from pipeline.intake.whole_folder import Judged
 from stages.published.results import BanResult, MaskResult, UntargetedNoise
 from stages.searches.search import SearchResult, Sweep
 from stages.twin.summary import TwinSummary
@@ -45,6 +46,7 @@ class Evidence:
     """
 
     isolation: Isolation | None = None
+    judged: Judged | None = None
     export: ExportResult | None = None
     artifact: OnnxArtifact | None = None
     samples: CleanSamples | None = None

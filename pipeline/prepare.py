@@ -16,9 +16,10 @@ from pipeline.intake.native import NativeModel
 from pipeline.intake.samples import first_images, read_samples
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
+from pipeline.intake.whole_folder import judged_of
 from pipeline.request import ScanRequest
 from stages.export.child import PROBES
-from stages.export.detect import find_source
+from stages.export.source import ModelSource
 from stages.onnx_file.inspection import inspect_onnx
 from stages.searches import SEARCHES
 from stages.searches.screen import Chosen, choice_of, stage_of
@@ -80,7 +81,10 @@ def _prepared(
 ) -> Prepared:
     config = request.config
     with store.timed("fetch"):
-        fetched = _fetched(request, workspace, sandbox)
+        judged = judged_of(request)
+        note(judged=judged)
+        judged.require_all()
+        fetched = _fetched(judged.source, request, workspace, sandbox)
     note(export=fetched.export)
     with store.timed("inspect_onnx"):
         artifact = sandbox.run(inspect_onnx, fetched.path, config.output.name)
@@ -137,9 +141,10 @@ def search_all(
     return chosen, results
 
 
-def _fetched(request: ScanRequest, workspace: Path, sandbox: Sandbox) -> Fetched:
+def _fetched(
+    source: ModelSource, request: ScanRequest, workspace: Path, sandbox: Sandbox
+) -> Fetched:
     config = request.config
-    source = find_source(request.model)
     exports = source.framework != "onnx" and request.trusted
     images = first_images(request.samples, PROBES) if exports else None
     model = NativeModel(source=source, python=request.python, images=images)

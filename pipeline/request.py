@@ -18,6 +18,9 @@ class ScanRequest:
     exported first, by the interpreter `python`, if it is `trusted` to run code. `references` are
     models of the same task that are known to be clean, or profiles that `calibrate` wrote; `names`
     are the names in reports of those that were fetched from elsewhere.
+
+    A `registered` model is a folder with the files of a version, every one of which must be judged,
+    but for the `accepted_files`, by their sha256 in hexadecimal.
     """
 
     model: str
@@ -28,3 +31,5 @@ class ScanRequest:
     python: str = sys.executable
     references: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    registered: bool = False
+    accepted_files: tuple[str, ...] = ()

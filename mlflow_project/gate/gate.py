@@ -48,7 +48,6 @@ from pipeline.gate.verification import Verification, trusted_keys, verify_versio
 from pipeline.report.html_page import REPORT_FILE, GateSection, render
 from pipeline.report.verdict_json import summary, write_verdict
 from pipeline.scan import choose_device
-from stages.errors import ModelRefused
 
 POLICY_FILE = "policy.json"
 
@@ -96,7 +95,7 @@ def gate(call: GateCall) -> GateOutcome:
 
     Raises:
         ConfigError: the URI names no registered version, or a setting is wrong.
-        ModelRefused: the version's files are no model of MLflow.
+        ModelRefused: the version's files are where none are fetched from.
         TrackingError: the run could not be opened or recorded.
         RegistryError: the registry failed; the verdict is kept.
     """
@@ -145,11 +144,6 @@ def _judged(
     call: GateCall, version: ModelVersion, files: Downloaded, downloads: Path, place: Path
 ) -> _Judged:
     """The scan of the files, with the earlier versions as references; written to the output."""
-    if not (files.folder / "MLmodel").is_file():
-        raise ModelRefused(
-            f"the files of `{version.uri}` hold no `MLmodel`, expected a model that MLflow logged;"
-            " log it with MLflow and register it again"
-        )
     accepted = versions.accepted_before(
         MlflowClient(),
         version,
@@ -163,7 +157,13 @@ def _judged(
     given = [given_digest(each) for each in request.references]
     earlier = {str(folder): uri for uri, folder in accepted.items()}
     references = (*request.references, *earlier)
-    request = replace(request, references=references, names={**request.names, **earlier})
+    request = replace(
+        request,
+        references=references,
+        names={**request.names, **earlier},
+        registered=True,
+        accepted_files=call.policy.accepted_files,
+    )
     result = judge(request, call.scan.fresh, place)
     logger.info("judged: %s", summary(result))
     if call.scan.output:

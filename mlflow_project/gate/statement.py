@@ -26,6 +26,7 @@ TAGS = {
     "ban.verdict": "verdict",
     "ban.gate": "action",
     "ban.digest": "content_digest",
+    "ban.judged": "judged",
     "ban.run_id": "run_id",
     "ban.anomaly_score": "anomaly_score",
     "ban.critical_value": "critical_value",
@@ -64,7 +65,7 @@ def provenance_of(result: ScanResult, given: Iterable[str]) -> Provenance:
 
 def facts_of(version: ModelVersion, result: ScanResult, provenance: Provenance) -> ScanFacts:
     """What the decision on this version needs to know of its scan."""
-    artifact, verdict = result.evidence.artifact, result.verdict
+    artifact, verdict, judged = result.evidence.artifact, result.verdict, result.evidence.judged
     return ScanFacts(
         model=version.name,
         version=version.version,
@@ -74,6 +75,8 @@ def facts_of(version: ModelVersion, result: ScanResult, provenance: Provenance) 
         p_is_bound=verdict.p_is_bound,
         outside=verdict.outside,
         unscanned=artifact.unscanned if artifact else (),
+        unexplained=judged.unexplained if judged else (),
+        accepted_files=judged.accepted_files if judged else (),
         content_digest=artifact.content_digest if artifact else None,
     )
 
@@ -88,7 +91,7 @@ def claim_of(
     rehearsal: bool,
 ) -> Claim:
     """What is signed about a decision that the open run records."""
-    verdict = result.verdict
+    verdict, judged = result.verdict, result.evidence.judged
     reasons = (printable(each)[: tracking.LONGEST_TAG] for each in _reasons(result, decision))
     return Claim(
         model=facts.model,
@@ -107,6 +110,9 @@ def claim_of(
         p_is_bound=facts.p_is_bound,
         outside=facts.outside,
         unscanned=facts.unscanned,
+        judged=judged.name if judged else None,
+        unexplained=facts.unexplained,
+        accepted_files=facts.accepted_files,
         suspected_class=verdict.suspected_class,
         content_digest=facts.content_digest,
         waiver=str(decision.waiver) if decision.waiver else None,

@@ -21,13 +21,13 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow_project.errors import RegistryError
 from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.tracking import CLIENT_ERRORS
-from mlflow_project.uris import is_uri
+from mlflow_project.uris import FETCHED, is_fetched, is_uri
 from pipeline.gate.attestation import file_digests
 from pipeline.gate.policy import Policy
 from pipeline.gate.signing import PublicKey
 from pipeline.gate.verification import ATTESTATION_TAG, Verification, VersionFacts, verify_version
 from pipeline.printable import printable
-from stages.errors import ConfigError
+from stages.errors import ConfigError, ModelRefused
 
 LOOK_BACK = 50
 """How many versions before its own a gate looks through for references."""
@@ -100,10 +100,16 @@ def existing_version(client: MlflowClient, name: str, number: int) -> ModelVersi
 def download(version: ModelVersion, folder: Path) -> Downloaded:
     """The files of a version, in a folder that is made for them.
 
+    A version whose source is one file is a folder that holds this file alone.
+
     Raises:
+        ModelRefused: they are where none are fetched from.
         RegistryError: they cannot be fetched.
     """
-    files_folder = _fetched(version.files_uri, version.uri, folder)
+    if not is_fetched(version.files_uri):
+        raise ModelRefused(_elsewhere(f"the files of `{version.uri}`", version.files_uri))
+    place = _fetched(version.files_uri, version.uri, folder)
+    files_folder = place.parent if place.is_file() else place
     return Downloaded(folder=files_folder, files=file_digests(files_folder))
 
 
@@ -111,13 +117,15 @@ def local(path_or_uri: str, folder: Path) -> Path:
     """The path itself, or where the content of a URI lies once downloaded into `folder`.
 
     Raises:
-        ConfigError: the URI is malformed.
+        ConfigError: the URI is malformed, or of a scheme that nothing is fetched from.
         RegistryError: it is not there, or cannot be fetched.
     """
     if not is_uri(path_or_uri):
         return Path(path_or_uri)
     if _is_version(path_or_uri):
         return download(find_version(MlflowClient(), path_or_uri), folder).folder
+    if not is_fetched(path_or_uri):
+        raise ConfigError(_elsewhere("what is asked for", path_or_uri))
     return _fetched(path_or_uri, path_or_uri, folder)
 
 
@@ -178,6 +186,8 @@ def accepted_before(
         earlier = existing_version(client, version.name, number)
         if earlier is None or ATTESTATION_TAG not in earlier.tags:
             continue
+        if not is_fetched(earlier.files_uri):
+            continue
         files = download(earlier, folder / str(number))
         verification = verify_version(facts_of(earlier, files.files), policy, keys, now)
         claim = verification.claim
@@ -199,6 +209,13 @@ def explained(what: str) -> Iterator[None]:
                 " `--tracking-uri`, and that the MLflow server runs"
             )
         ) from error
+
+
+def _elsewhere(what: str, uri: str) -> str:
+    return (
+        f"{what} lies at `{uri[:80]}`, expected a local path or one of the schemes"
+        f" {', '.join(sorted(FETCHED - {''}))}; put it into the artifact store of MLflow"
+    )
 
 
 def _fetched(uri: str, name: str, folder: Path) -> Path:

@@ -49,9 +49,10 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 class Claim:
     """What a gate states about one version of a registered model, and how it came to that.
 
-    `time` is when it was decided, ISO 8601 with its offset; digests are sha256 in hexadecimal. A
-    `rehearsal` is the decision of a dry run, which counts for nothing; `revoked` is why an earlier
-    decision was taken back.
+    `time` is when it was decided, ISO 8601 with its offset; digests are sha256 in hexadecimal.
+    `judged` is the path of the model in the version's files, and `unexplained` and `accepted_files`
+    are as in `ScanFacts`. A `rehearsal` is the decision of a dry run, which counts for nothing;
+    `revoked` is why an earlier decision was taken back.
     """
 
     model: str
@@ -70,6 +71,9 @@ class Claim:
     p_is_bound: bool = False
     outside: str = ""
     unscanned: tuple[str, ...] = ()
+    judged: str | None = None
+    unexplained: tuple[str, ...] = ()
+    accepted_files: tuple[str, ...] = ()
     suspected_class: int | None = None
     content_digest: str | None = None
     waiver: str | None = None

@@ -22,7 +22,9 @@ class ScanFacts:
 
     `provenance` is how the verdict came about.
     `outside` is the verdict's: in which respect the model is unlike those of the calibration.
-    `unscanned` are outputs of the model that no search looked at.
+    `unscanned` are outputs of the model that no search looked at, `unexplained` is what else can be
+    served from the version's folder, and `accepted_files` are files of it, each with its sha256,
+    that were not judged and that the gate's policy accepted.
     """
 
     model: str
@@ -33,6 +35,8 @@ class ScanFacts:
     p_is_bound: bool = False
     outside: str = ""
     unscanned: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    accepted_files: tuple[str, ...] = ()
     content_digest: str | None = None
 
 
@@ -77,6 +81,7 @@ def decide(facts: ScanFacts, policy: Policy, now: datetime) -> GateDecision:
 
 
 def _objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
+    yield from _file_objections(facts, policy)
     yield from _verdict_objections(facts, policy)
     yield from way_objections(facts.provenance, policy)
 
@@ -103,6 +108,19 @@ def _verdict_objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
             return
         case _:
             yield f"the verdict is `{facts.verdict}`, the policy requires `clean`"
+
+
+def _file_objections(facts: ScanFacts, policy: Policy) -> Iterator[str]:
+    """No verdict, and no leniency with one, is about what was not judged."""
+    if facts.unexplained:
+        yield f"not all of the version was judged: {', '.join(facts.unexplained)}"
+    for each in facts.accepted_files:
+        name, _, digest = each.rpartition(" sha256:")
+        if digest not in policy.accepted_files:
+            yield (
+                f"the file `{name}` was not judged, and the policy does not name its sha256"
+                f" {digest} in `accepted_files`"
+            )
 
 
 def _rate_objections(p_value: float | None, is_bound: bool, policy: Policy) -> Iterator[str]:

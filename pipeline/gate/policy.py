@@ -78,6 +78,8 @@ class Policy:
     """Whether a pass counts for a model unlike those that the calibration was measured on."""
     unscanned_outputs: tuple[str, ...] = ()
     """Outputs that a model may have beside the judged scores without following from them."""
+    accepted_files: tuple[str, ...] = ()
+    """The sha256 of files that a version may hold although they were not judged."""
     settings: tuple[str, ...] = ()
     """Settings that a scan may have beside the shipped ones, each as `NAME=VALUE`."""
     seeds: tuple[int, ...] = (0,)
@@ -121,7 +123,12 @@ class Policy:
             raise ConfigError(
                 f"setting `least_accuracy` is {self.least_accuracy}, expected from 0 to 1"
             )
-        for digest in (*self.samples, *self.given_references, *self.revoked):
+        for digest in (
+            *self.samples,
+            *self.given_references,
+            *self.accepted_files,
+            *self.revoked,
+        ):
             _require_digest(digest)
         for setting in self.settings:
             accepted_setting(setting)

@@ -131,6 +131,8 @@ def _scan_facts(claim: Claim) -> ScanFacts:
         p_is_bound=claim.p_is_bound,
         outside=claim.outside,
         unscanned=claim.unscanned,
+        unexplained=claim.unexplained,
+        accepted_files=claim.accepted_files,
         content_digest=claim.content_digest,
     )
 

@@ -44,7 +44,7 @@ def measure(
         place.mkdir()
         name = request.names.get(model, model)
         try:
-            each = replace(request, model=model, uri=name, references=())
+            each = replace(request, model=model, uri=name, references=(), registered=False)
             profiles.append(profile(each, store, device, place))
         except CannotJudge as refusal:
             remarks.append(f"reference `{name}` is left out: {refusal}")

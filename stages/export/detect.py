@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from stages.errors import ConfigError
+from stages.errors import ConfigError, ModelRefused
 from stages.export.mlflow_folder import source_in_mlflow_folder
 from stages.export.source import ModelSource
 
@@ -61,10 +61,34 @@ def _in_folder(folder: Path) -> ModelSource:
     for framework, claims in _FOLDERS.items():
         if claims(folder):
             return ModelSource(framework=framework, path=folder)
+    if len(models := onnx_files(folder)) == 1:
+        return ModelSource(framework="onnx", path=models[0])
     raise ConfigError(
         f"folder `{folder}` holds no model that is known: expected one written by MLflow,"
-        " TensorFlow (SavedModel), PaddlePaddle or transformers"
+        " TensorFlow (SavedModel), PaddlePaddle or transformers, or exactly one ONNX file, found"
+        f" {len(models)}"
     )
+
+
+def find_source_of_version(folder: Path) -> ModelSource:
+    """The framework and place of the one model in the folder of a registered version.
+
+    Raises:
+        ModelRefused: it is neither a folder that MLflow wrote nor one with exactly one ONNX file.
+    """
+    if (folder / "MLmodel").is_file():
+        return source_in_mlflow_folder(folder)
+    if len(models := onnx_files(folder)) == 1:
+        return ModelSource(framework="onnx", path=models[0])
+    raise ModelRefused(
+        f"the version holds no `MLmodel` and {len(models)} ONNX files, expected an `MLmodel` or"
+        " exactly one ONNX file; log the model with MLflow and register it again"
+    )
+
+
+def onnx_files(folder: Path) -> list[Path]:
+    """The ONNX files directly in a folder, by their names."""
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() == ".onnx")
 
 
 def _is_transformers(folder: Path) -> bool:

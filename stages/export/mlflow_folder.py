@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped] # has no types
-
 from stages.errors import ModelRefused
+from stages.export.mlmodel_file import read_mlmodel
 from stages.export.source import ModelSource
 
-_MALFORMED = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-"""What the safe YAML reader raises on text that is not YAML."""
+PYFUNC = "python_function"
+"""The flavour by which MLflow serves a model of any other."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ _KERAS = (
     _Place("data", "/model", "tensorflow"),
     _Place("saved_model_dir", "", "tensorflow"),
 )
-_FLAVOURS = {
+FLAVOURS = {
     "onnx": (_Place("data", "", "onnx", "mlflow"),),
     "pytorch": (
         _Place("model_data", "/model.pt2", "pytorch", "program"),
@@ -50,6 +49,16 @@ _FLAVOURS = {
 """In order of preference, for folders that have several."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The model of one flavour: `option` of the flavour is what names it, by `value`."""
+
+    flavour: str
+    option: str
+    value: str
+    source: ModelSource
+
+
 def source_in_mlflow_folder(folder: Path) -> ModelSource:
     """The framework, file and code folder of the model in a folder that holds an `MLmodel` file.
 
@@ -57,30 +66,32 @@ def source_in_mlflow_folder(folder: Path) -> ModelSource:
         ModelRefused: the `MLmodel` file cannot be read, points outside the folder or to something
             missing, or has no flavour that can be exported.
     """
-    flavours = _read_flavours(folder)
-    for name, places in _FLAVOURS.items():
+    return judged_flavour(folder, read_flavours(read_mlmodel(folder), folder)).source
+
+
+def judged_flavour(folder: Path, flavours: Mapping[str, object]) -> Found:
+    """The flavour that is judged: the first in the order of `FLAVOURS`.
+
+    Raises:
+        ModelRefused: there is none, or it points outside the folder or to something missing.
+    """
+    for name in FLAVOURS:
         if name in flavours:
-            return _find(folder, name, flavours[name], places)
+            return find_flavour(folder, name, flavours[name])
     raise ModelRefused(
         f"the MLflow model in `{folder.name}` has the flavours {_listed(flavours)}, expected one of"
-        f" {_listed(_FLAVOURS)}; log the network itself in one of these, or name a function that"
+        f" {_listed(FLAVOURS)}; log the network itself in one of these, or name a function that"
         " builds it, as FILE.py:FUNCTION"
     )
 
 
-def _read_flavours(folder: Path) -> Mapping[str, object]:
-    try:
-        document = yaml.safe_load((folder / "MLmodel").read_bytes())
-    except OSError as error:
-        raise ModelRefused(
-            f"cannot read `MLmodel` in `{folder.name}`: {error.strerror}; give a folder that MLflow"
-            " wrote"
-        ) from error
-    except _MALFORMED as error:
-        raise ModelRefused(
-            f"`MLmodel` in `{folder.name}` is not well-formed YAML; download the model again"
-        ) from error
-    flavours = document.get("flavors") if isinstance(document, dict) else None
+def read_flavours(document: Mapping[str, object], folder: Path) -> Mapping[str, object]:
+    """The options of each flavour in an `MLmodel` file.
+
+    Raises:
+        ModelRefused: it has no table of flavours.
+    """
+    flavours = document.get("flavors")
     if not isinstance(flavours, dict) or not all(isinstance(name, str) for name in flavours):
         raise ModelRefused(
             f"`MLmodel` in `{folder.name}` has no table `flavors`; give a folder that MLflow wrote"
@@ -88,8 +99,13 @@ def _read_flavours(folder: Path) -> Mapping[str, object]:
     return flavours
 
 
-def _find(folder: Path, name: str, options: object, places: tuple[_Place, ...]) -> ModelSource:
-    """The first of `places` that is there."""
+def find_flavour(folder: Path, name: str, options: object) -> Found:
+    """The model of one of `FLAVOURS`: the first of its places that is there.
+
+    Raises:
+        ModelRefused: it points outside the folder or to something missing.
+    """
+    places = FLAVOURS[name]
     if not isinstance(options, dict):
         raise ModelRefused(f"`MLmodel` in `{folder.name}` says nothing about its flavour `{name}`")
     stated = [(place, options[place.option]) for place in places if options.get(place.option)]
@@ -98,7 +114,8 @@ def _find(folder: Path, name: str, options: object, places: tuple[_Place, ...]) 
         if path:
             kind = _kind(path, place.kind)
             code = _code(folder, options.get("code"))
-            return ModelSource(framework=place.framework, path=path, kind=kind, code=code)
+            source = ModelSource(framework=place.framework, path=path, kind=kind, code=code)
+            return Found(flavour=name, option=place.option, value=value, source=source)
     expected = [f"{value}{place.end}" for place, value in stated] or [one.option for one in places]
     raise _missing(folder, name, expected)
 

@@ -13,6 +13,13 @@ from onnx.external_data_helper import ExternalDataInfo
 from stages.errors import ModelRefused
 from stages.onnx_file.inspection import LARGEST_FILE, load_proto, require_plain, tensors
 
+_MODELS = frozenset(
+    [
+        *(".onnx", ".ort", ".pb", ".tflite", ".pt", ".pt2", ".pth", ".keras", ".h5", ".hdf5"),
+        *(".pkl", ".pickle", ".joblib", ".skops", ".pdmodel", ".pdiparams", ".json", ".yaml"),
+        *(".py", ".pyc", ".so", ".dll", ".dylib"),
+    ]
+)
 _UNREADABLE = (EncodeError, OSError, ValueError, RuntimeError, TypeError)
 
 
@@ -40,6 +47,18 @@ def inline_weights(path: Path, target: Path) -> Path:
             " again with its weights inside"
         ) from error
     return target
+
+
+def weights_beside(path: Path) -> tuple[str, ...]:
+    """The names of the files beside a model that hold its weights, in alphabetical order.
+
+    A file that is called like a model or like code is none of them, whatever the model says.
+
+    Raises:
+        ModelRefused: there is no such file, or it is not an ONNX model.
+    """
+    names = {ExternalDataInfo(tensor).location for tensor in _outside(load_proto(path))}
+    return tuple(sorted(name for name in names if Path(name).suffix.lower() not in _MODELS))
 
 
 def _outside(model: ModelProto) -> Iterator[TensorProto]:

@@ -35,6 +35,8 @@ OLDEST_READABLE = 6
 NEWEST_READABLE = min(26, onnx.defs.onnx_opset_version())
 """Opsets that onnxruntime 1.31 can run, if not every operator of the oldest."""
 NEWEST_IR = min(13, onnx.IR_VERSION)
+_WEIGHTS_AS_INPUTS = 4
+"""The IR version from which on a weight that is an input is only a default; before, all were."""
 DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64")
 """Types of the model's input; onnxruntime takes no bfloat16 from numpy."""
 WITHOUT_NEURONS = frozenset(
@@ -50,7 +52,7 @@ _LONGEST_REASON = 300  # characters of the checker's message
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
-@stage(version=4)
+@stage(version=5)
 def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     """The facts about an ONNX classifier with one float input and scores (batch, classes).
 
@@ -68,6 +70,7 @@ def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     require_whole(tensors(model.graph))
     require_one_precision(model)
     source, judged = _one_input(model), judged_output(model, output)
+    _require_fixed_weights(model)
     return OnnxArtifact(
         path=path,
         framework="onnx",
@@ -256,6 +259,18 @@ def _require_valid(model: ModelProto) -> None:
         raise ModelRefused(
             f"the ONNX checker refuses the model: {reason[:_LONGEST_REASON]}"
         ) from error
+
+
+def _require_fixed_weights(model: ModelProto) -> None:
+    """Since IR version 4 whoever calls the model may give another value for such a weight."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    given = [value.name for value in model.graph.input if value.name in weights]
+    if given and model.ir_version >= _WEIGHTS_AS_INPUTS:
+        raise ModelRefused(
+            f"{len(given)} of the weights, such as `{given[0]}`, are inputs, too, so whoever calls"
+            " the model may replace them; export it with `keep_initializers_as_inputs=False`, or"
+            " take them out of the graph's inputs"
+        )
 
 
 def _one_input(model: ModelProto) -> TensorSpec:

@@ -1,4 +1,5 @@
-"""Which references may be used: not the model itself, of its task, not suspicious, and agreeing.
+"""Which references may be used: not the model itself, of its task, measured on its samples, not
+suspicious, and agreeing.
 
 A reference that carries the same backdoor hides it, so a reference in which a class stands out by
 itself is left out, and so is one that the others contradict. What is left out is named.
@@ -74,6 +75,11 @@ def _unfit(
         return (
             f"it has {reference.classes} classes, the model has {profile.classes}; it is of"
             " another task"
+        )
+    if reference.samples != profile.samples:
+        return (
+            "it was measured on other clean samples than the model, or with other labels; write it"
+            " again with `ban-gate calibrate` on these"
         )
     if reference.clean_accuracy < config.min_accuracy:
         return (

@@ -60,6 +60,35 @@ def test_the_policys_rate_is_a_limit_of_its_own() -> None:
     assert decide(facts(p_value=None), policy, NOW).action == "block"
 
 
+LENIENT = Policy(required_verdict="any", inconclusive="warn", outside_calibration=True)
+
+
+@pytest.mark.parametrize("verdict", ["clean", "backdoored", "inconclusive"])
+@pytest.mark.parametrize("policy", [Policy(), LENIENT])
+def test_what_was_not_judged_is_never_let_pass(verdict: str, policy: Policy) -> None:
+    """No leniency with verdicts is one with files that no verdict is about; a waiver is."""
+    unexplained = facts(verdict=verdict, unexplained=("the file `a.onnx`", "the file `b`"))
+
+    decision = decide(unexplained, policy, NOW)
+
+    assert decision.action == "block"
+    assert "not all of the version was judged: the file `a.onnx`, the file `b`" in decision.reasons
+    assert decide(unexplained, Policy(waiver=(waiver(),)), NOW).waiver == waiver()
+
+
+def test_files_are_accepted_by_digest() -> None:
+    """By the policy of now, whatever the gate's policy was."""
+    accepted = facts(accepted_files=(f"README sha256:{'ab' * 32}", f"a b sha256:{'cd' * 32}"))
+
+    assert decide(accepted, Policy(accepted_files=("ab" * 32, "cd" * 32)), NOW).action == "pass"
+    decision = decide(accepted, Policy(accepted_files=("ab" * 32,)), NOW)
+    assert decision.action == "block"
+    assert (
+        f"the file `a b` was not judged, and the policy does not name its sha256 {'cd' * 32}"
+        in (decision.reasons[0])
+    )
+
+
 @pytest.mark.parametrize("rate", [0.001, 0.015, 0.05, 0.5])
 def test_a_bound_on_p_satisfies_no_rate_of_the_policys_own(rate: float) -> None:
     """A scan at a smaller rate may call it clean, but p may be smaller than the policy's rate."""

@@ -119,6 +119,8 @@ def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
         ("not_before = 2026-12-31", "expected a moment such as 2026-12-31T12:00:00Z"),
         ("not_before = 2026-12-31T12:00:00", "expected a moment such as"),
         ("not_before = '2026-12-31T12:00:00Z'", "without quotes"),
+        ("accepted_files = ['README']", "the digest 'README', expected 64 hexadecimal digits"),
+        (f"accepted_files = ['{'AB' * 32}']", "expected 64 hexadecimal digits"),
         ("protected_aliases = 'champion'", "expected a list"),
         ("maxage = '30d'", "unknown setting `maxage`"),
         ("max_age = ", "cannot be read"),

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from stages.errors import ModelRefused
 from stages.export.detect import find_source
 from stages.export.mlflow_folder import source_in_mlflow_folder
+from stages.export.whole_folder import unexplained
 from tests.support import exports
 from tests.support.mlflow_folders import (
     CLASSES,
@@ -76,7 +77,9 @@ def _imports() -> Iterator[None]:
 def test_a_folder_written_by_mlflow_is_understood(
     write: Callable[[Path], None], written: Callable[..., Path]
 ) -> None:
-    """Framework, file and kind are those that were saved; `find_source` says the same."""
+    """Framework, file and kind are those that were saved, `find_source` says the same, and no file
+    and no statement is left unexplained.
+    """
     folder = written(write)
     framework, name, kind = WRITTEN[write]
 
@@ -85,6 +88,7 @@ def test_a_folder_written_by_mlflow_is_understood(
     assert (source.framework, source.path, source.kind) == (framework, folder / name, kind)
     assert source.code == ()
     assert find_source(str(folder)) == source
+    assert unexplained(folder, source, (), code=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +133,9 @@ def test_the_models_own_code_comes_with_it(tmp_path: Path) -> None:
     source = source_in_mlflow_folder(folder)
 
     assert source.code == (folder / "code",)
+    assert unexplained(folder, source, (), code=True) == ()
+    strange = [each.file for each in unexplained(folder, source, (), code=False)]
+    assert strange == ["MLmodel", "MLmodel", "code/own_layers.py"]
     assert "own_layers" not in sys.modules
     exports.assert_faithful(exports.export(source, tmp_path / "out", shape=IMAGES.shape[1:]))
 

@@ -123,6 +123,11 @@ def _with_second_input(model: ModelProto) -> None:
     model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, (1, 4)))
 
 
+def _with_a_weight_to_replace(model: ModelProto) -> None:
+    info = helper.make_tensor_value_info("weight", TensorProto.FLOAT, (4, 3))
+    model.graph.input.append(info)
+
+
 def _with_second_scores(model: ModelProto) -> None:
     model.graph.node.append(helper.make_node("MatMul", ["x", "other"], ["shares"]))
     model.graph.initializer.append(numpy_helper.from_array(np.ones((4, 3), np.float32), "other"))
@@ -146,6 +151,7 @@ CHANGES: dict[str, tuple[Callable[[ModelProto], None], str]] = {
     "external constant": (_with_external_constant, "`far` is stored outside the file"),
     "lie": (_with_lie, "checker refuses the model"),
     "two inputs": (_with_second_input, "expected one model input, found `x`, `other`"),
+    "a weight that is an input": (_with_a_weight_to_replace, "such as `weight`, are inputs, too"),
     "two outputs": (_with_second_scores, "more than one output .* `logits`, `shares`"),
     "labels": (_with_labels_only, r"no classifier output: .* found `labels` int64 \(\?, 1\)"),
     "IR": (_with_future_ir, "IR version 999, expected 3 to"),
@@ -161,6 +167,15 @@ def test_bad_models_are_refused(change: str, tmp_path: Path) -> None:
 
     with pytest.raises(ModelRefused, match=reason):
         inspection.inspect_onnx(saved(model, tmp_path))
+
+
+def test_weights_of_an_old_file_are_constants(tmp_path: Path) -> None:
+    """Up to IR version 3 every weight had to be an input, and nobody can give it another value."""
+    model = linear_model(opset=8)
+    _with_a_weight_to_replace(model)
+    model.ir_version = 3
+
+    assert inspection.inspect_onnx(saved(model, tmp_path)).input.name == "x"
 
 
 @pytest.mark.parametrize(

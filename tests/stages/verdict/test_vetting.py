@@ -51,6 +51,10 @@ def test_a_single_reference_has_nobody_to_contradict_it() -> None:
     [
         (replace(SUBJECT, name="unfit"), "it is the model that is judged"),
         (profile(name="unfit", classes=7), "it has 7 classes, the model has 10"),
+        (
+            replace(profile(name="unfit"), samples="others"),
+            "it was measured on other clean samples",
+        ),
         (profile(name="unfit", accuracy=0.49), "its clean accuracy on these samples is 0.49"),
         (
             profile({PATCH: {4: SUSPICIOUS * 0.25}}, name="unfit"),
