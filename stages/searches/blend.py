@@ -17,8 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-
+from stages.later import torch
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State, advanced, rows_that_fit

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
@@ -97,7 +97,7 @@ class HeadProbe:
         )
 
 
-@torch.no_grad()
+@without_gradients
 def _answers(subject: Subject, config: HeadProbeConfig, seed: int) -> torch.Tensor:
     """Mean logits (K,) of random features, less their mean over the classes; NaN without one last
     layer.

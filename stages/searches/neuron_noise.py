@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.noisy_tail import Noise, NoisyTail, sign_gradient_step
@@ -271,7 +271,7 @@ def _target_margin(
     return logits.detach(), margin.detach(), list(torch.autograd.grad(margin.sum(), noise))
 
 
-@torch.no_grad()
+@without_gradients
 def _effect(before: Noise, after: Noise, gradient: Noise) -> torch.Tensor:
     """What a step adds to the margin through each site (g, sites), to first order: Σ Δn · ∇."""
     steps = zip(before, after, gradient, strict=True)

@@ -19,9 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-
 from stages import image_layout
+from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.probe import Probe, probes
@@ -263,7 +262,7 @@ def _block(classes: torch.Tensor, step: int, squares: Squares) -> Block:
     return Block(classes=classes, step=step, tensors=tensors)
 
 
-@torch.no_grad()
+@without_gradients
 def _patch(settled: list[Squares], target: int) -> Patch:
     """The patch of a class."""
     for squares in settled:

@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from scipy.optimize import linear_sum_assignment
 
 from stages import image_layout, progress
+from stages.later import optimize, torch, without_gradients
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State
@@ -179,7 +178,9 @@ def assigned(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     means = (member.T @ logits) / member.sum(0).clamp(min=1)[:, None]
     gains = means.detach().cpu().double().numpy()
     np.fill_diagonal(gains, gains.min() - 1e6)
-    return torch.as_tensor(linear_sum_assignment(gains, maximize=True)[1], device=logits.device)
+    return torch.as_tensor(
+        optimize.linear_sum_assignment(gains, maximize=True)[1], device=logits.device
+    )
 
 
 def _begin(state: PermutationState) -> Block:
@@ -216,7 +217,7 @@ def _step(state: PermutationState, block: Block) -> Block:
     return replace(moved, step=block.step + 1)
 
 
-@torch.no_grad()
+@without_gradients
 def _settled(state: PermutationState, block: Block) -> Block:
     """The block with the place alone whose patch goes furthest."""
     reached = _margins(state, state.ground.probe, block.tensors[PATCH], PATCH, block)
@@ -272,7 +273,7 @@ class _Found(NamedTuple):
     row: int
 
 
-@torch.no_grad()
+@without_gradients
 def _evaluated(state: PermutationState, kind: str) -> _Found:
     """What the trigger that goes furthest on the probe set does on the evaluation samples."""
     ground, block = state.ground, state.blocks[0]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
+from stages.later import torch
 from stages.searches.search import Effort, Search, SearchResult, Subject
 from stages.stage import Stage
 from stages.types import Floats, Integers, freeze

@@ -16,8 +16,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-
+from stages.later import torch
 from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.ground import Ground, ground_of
@@ -128,7 +127,7 @@ class Tone:
         )
 
 
-Bounded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Bounded = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]
 
 
 def _bounded(config: ToneConfig, raw: torch.Tensor, colours: int) -> Bounded:

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
-from torch.nn import functional
 
+from stages.later import functional, torch
 from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.ground import Ground, ground_of

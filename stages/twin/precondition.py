@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.stage import stage
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
 
@@ -42,7 +42,7 @@ def check_preconditions(
     )
 
 
-@torch.no_grad()
+@without_gradients
 def predict(twin: TorchTwin, images: torch.Tensor) -> Floats:
     """Logits (N, K) float32 of images (N, *input shape), computed on the twin's device."""
     batches = [twin.module(batch.to(twin.device)).cpu() for batch in torch.split(images, BATCH)]
