@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+__all__ = ["functional", "fx", "optimize", "torch", "without_gradients"]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -27,10 +28,10 @@ class Later(ModuleType):
 
 
 if TYPE_CHECKING:
-    import torch as torch
-    from scipy import optimize as optimize
-    from torch import fx as fx
-    from torch.nn import functional as functional
+    import torch
+    from scipy import optimize
+    from torch import fx
+    from torch.nn import functional
 else:
     torch, fx, functional, optimize = map(
         Later, ("torch", "torch.fx", "torch.nn.functional", "scipy.optimize")

@@ -11,7 +11,7 @@ Edit = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 @cache
-def _edited_run() -> type[fx.Interpreter]:
+def _edited_run() -> Callable[[fx.GraphModule, Mapping[str, Edit]], fx.Interpreter]:
     """A run of a graph module that passes the outputs of the named nodes through a function each.
 
     The module itself is left untouched; without edits it returns the module's own outputs.
