@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import decisions, gate, listen, models, scan
+from mlflow_project.cli import decisions, gate, listen, models, scan, settings
 from mlflow_project.cli.exit_codes import failures_as_exits
 
 GARBAGE_AT = 50_000
@@ -26,6 +26,7 @@ COMMANDS = (
     models.export,
     models.calibrate,
     models.demo,
+    settings.settings,
     listen.listen,
     gate.gate,
     gate.verify,
@@ -82,6 +83,7 @@ def main() -> None:
     Revoke:     ban-gate revoke models:/digits/3 --reason "poisoned data"
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Listen:     ban-gate listen --config listen.toml
+    Settings:   ban-gate settings
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
     The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.
