@@ -32,9 +32,11 @@ from pipeline.intake import sandbox
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Prepared, prepare, search_all, subject_of
 from pipeline.request import ScanRequest
-from stages.published.ban import Ban, BanConfig
+from stages.published.ban import Ban
+from stages.published.settings import BanConfig
 from stages.searches import SEARCHES, screen
 from stages.searches.screen import ScreenConfig, choose_classes
+from stages.settings import unchecked
 from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
 from stages.types import PreconditionResult
@@ -130,7 +132,7 @@ def costs_of(subject: Timed) -> Costs:
         screen.run(search, ground, config.searches[search.name], np.arange(twin.classes), 0)
         seconds[search.joint] += time.process_time() - started
     started = time.process_time()
-    looks = ScreenConfig(all_up_to=0, leading=0, ordinary=1)
+    looks = unchecked(ScreenConfig(), all_up_to=0, leading=0, ordinary=1)
     choose_classes(SEARCHES, ground, config.searches, looks, 0)
     looked = time.process_time() - started
     return Costs(

@@ -123,15 +123,17 @@ def _several(value: Any) -> tuple[Any, ...]:
 def _scan(
     config: EvaluatorConfig, dataset: Any, model: PyFuncModel | None, folder: Path
 ) -> ScanResult:
+    from pipeline.config import load_config  # noqa: PLC0415 (see the module's docstring)
+
+    settings = load_config(None, config.settings, output=config.output_name)
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see the module's docstring)
-    from pipeline.config import load_config  # noqa: PLC0415 (same)
 
     path, uri = _model(config, model, folder)
     call = commands.ScanCall(
         model=path,
         uri=uri,
         samples=str(_samples(config, dataset, model, folder)),
-        config=load_config(None, config.settings, output=config.output_name),
+        config=settings,
         trusted=config.trust_model_code,
         references=config.references,
         output=folder / "output",

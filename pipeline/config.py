@@ -1,7 +1,7 @@
 """The settings of a scan: the stages' own, gathered; defaults stand beside the stage they are for.
 
 Changes come from a TOML file, from overrides such as `blend.faint=0.2`, and from explicit options;
-the later wins.
+the later wins. Nothing slow is imported to read them.
 """
 
 from __future__ import annotations
@@ -10,30 +10,31 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cattrs
+from pydantic import BaseModel, SkipValidation, ValidationError, create_model
 
 from pipeline.cache.keys import described_fields
-from pipeline.intake.native import ExportConfig
+from pipeline.did_you_mean import unknown_setting
 from pipeline.intake.sandbox import IsolationConfig
+from pipeline.intake.settings import ExportConfig
 from pipeline.renamed import refuse_renamed
-from pipeline.structure import read_toml, structured
+from pipeline.structure import read_toml
 from stages.errors import ConfigError
-from stages.onnx_file.outputs import OutputConfig
-from stages.published.ban import BanConfig
-from stages.published.feature_mask import FeatureMaskConfig
-from stages.published.untargeted_noise import UntargetedNoiseConfig
+from stages.onnx_file.settings import OutputConfig
+from stages.published.settings import BanConfig, FeatureMaskConfig, UntargetedNoiseConfig
 from stages.searches import SEARCHES
 from stages.searches.screen import ScreenConfig
-from stages.twin.parity import ParityConfig
-from stages.twin.precondition import PreconditionConfig
-from stages.verdict.calibration import Calibration, from_tables, shipped
-from stages.verdict.decide import JudgeConfig
-from stages.verdict.vetting import VettingConfig
+from stages.settings import STRICT, bounded, settings
+from stages.twin.settings import ParityConfig, PreconditionConfig
+from stages.unfit import names_in, sentences
+from stages.verdict.calibration import Calibration, from_model, shipped, tables_model
+from stages.verdict.settings import JudgeConfig, VettingConfig
 
 Device = Literal["auto", "cpu", "cuda"]
 LARGEST_SEED = 2**63
@@ -47,40 +48,57 @@ def _search_settings() -> Mapping[str, Any]:
     return MappingProxyType({search.name: search.settings() for search in SEARCHES})
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ScanConfig:
-    """Every setting of a scan. `seed` seeds all randomness; `device` is auto, cpu or cuda.
+    """Every setting of a scan.
 
     `searches` holds the settings of each search by its name, which is also the name of their
     section in files and overrides.
     """
 
-    seed: int = 0
+    seed: Annotated[int, bounded(ge=0, le=LARGEST_SEED - 1)] = 0
+    """Seed of all randomness."""
     device: Device = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
     isolation: IsolationConfig = field(default_factory=IsolationConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
     screen: ScreenConfig = field(default_factory=ScreenConfig)
-    searches: Mapping[str, Any] = field(default_factory=_search_settings)
-    calibration: Calibration = field(default_factory=shipped)
+    searches: SkipValidation[Mapping[str, Any]] = field(default_factory=_search_settings)
+    calibration: SkipValidation[Calibration] = field(default_factory=shipped)
     vetting: VettingConfig = field(default_factory=VettingConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     untargeted_noise: UntargetedNoiseConfig = field(default_factory=UntargetedNoiseConfig)
     feature_mask: FeatureMaskConfig = field(default_factory=FeatureMaskConfig)
     published_ban: BanConfig = field(default_factory=BanConfig)
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < LARGEST_SEED:
-            raise ConfigError(
-                f"setting `seed` is {self.seed}, expected 0 or more, and less than 2 to the 63"
-            )
-
     def with_search(self, name: str, **changes: object) -> ScanConfig:
         """The same with some settings of a search changed."""
         changed = replace(self.searches[name], **changes)
         return replace(self, searches=MappingProxyType({**self.searches, name: changed}))
+
+
+@cache
+def file_model() -> type[BaseModel]:
+    """The model of a file of settings: the sections of ScanConfig, and one for each search."""
+    sections: dict[str, Any] = {}
+    for name, info in ScanConfig.__pydantic_fields__.items():  # type: ignore[attr-defined] # it has
+        if name == "searches":
+            sections |= {each.name: (each.settings, each.settings()) for each in SEARCHES}
+        elif name == "calibration":
+            sections[name] = (tables_model(shipped().tables()), ...)
+        else:
+            sections[name] = (info.annotation, info)
+    made: type[BaseModel] = create_model("Settings", __config__=STRICT, **sections)
+    return made
+
+
+@cache
+def file_schema() -> Mapping[str, Any]:
+    """The JSON Schema of that model, and so the names and ranges of all settings."""
+    return file_model().model_json_schema()
 
 
 def load_config(
@@ -96,15 +114,16 @@ def load_config(
     An override may hold several settings, separated by semicolons.
 
     Raises:
-        ConfigError: the file is not TOML, or a key is unknown, or a value is of the wrong type.
+        ConfigError: the file is not TOML, or a key is unknown, or a value is of the wrong type or
+            out of its range.
     """
-    settings = {} if path is None else read_toml(path, "config", EXAMPLE)
+    given = {} if path is None else read_toml(path, "config", EXAMPLE)
     for override in overrides:
         for each in filter(str.strip, override.split(";")):
-            _apply(each, settings)
+            _apply(each, given)
     explicit = {"seed": seed, "device": device}
-    settings |= {key: value for key, value in explicit.items() if value is not None}
-    config = _config(settings)
+    given |= {key: value for key, value in explicit.items() if value is not None}
+    config = _config(given)
     return replace(config, output=OutputConfig(name=output)) if output else config
 
 
@@ -155,66 +174,30 @@ def _numbers(tables: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _config(settings: dict[str, object]) -> ScanConfig:
+def _config(given: dict[str, object]) -> ScanConfig:
     """The settings in nested tables, strictly."""
-    refuse_renamed(settings)
-    names = [search.name for search in SEARCHES]
-    known = [name for each in fields(ScanConfig) for name in _sections(each.name, names)]
-    if unknown := sorted(set(settings) - set(known)):
-        raise ConfigError(
-            f"unknown setting {', '.join(f'`{name}`' for name in unknown)}; known are"
-            f" {', '.join(f'`{name}`' for name in known)}"
-        )
-    searches = {
-        search.name: _section(settings.get(search.name, {}), search.settings, search.name)
-        for search in SEARCHES
-    }
-    tables = _merged(shipped().tables(), settings.get("calibration", {}), "calibration")
-    rest = {key: each for key, each in settings.items() if key not in (*names, "calibration")}
-    return replace(
-        structured(rest, ScanConfig),
-        searches=MappingProxyType(searches),
-        calibration=from_tables(tables),
-    )
-
-
-def _sections(name: str, searches: list[str]) -> list[str]:
-    """The sections that a field of the configuration is read from."""
-    return searches if name == "searches" else [name]
-
-
-def _section(settings: object, kind: type[Any], name: str) -> Any:
-    """The settings of one search; what is wrong is named with its section."""
-
-    @dataclass(frozen=True)
-    class One:
-        section: Any
-
-    One.__annotations__["section"] = kind
+    refuse_renamed(given)
+    tables = _merged(shipped().tables(), given.get("calibration", {}))
     try:
-        return structured({"section": settings}, One).section
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("`section", f"`{name}")) from error
+        read = dict(file_model().model_validate({**given, "calibration": tables}))
+    except ValidationError as error:
+        known = list(names_in(file_schema()))
+        wrong = sentences(error, file_schema(), lambda name: unknown_setting(name, known))
+        raise ConfigError("; ".join(wrong)) from error
+    searches = {search.name: read.pop(search.name) for search in SEARCHES}
+    read["calibration"] = from_model(read["calibration"])
+    return ScanConfig(searches=MappingProxyType(searches), **read)
 
 
-def _merged(defaults: Mapping[str, Any], changes: object, place: str) -> dict[str, Any]:
-    """Nested tables with some values changed.
-
-    Raises:
-        ConfigError: a change is to something that is not there.
-    """
+def _merged(defaults: Mapping[str, Any], changes: object) -> object:
+    """Nested tables with some values changed or added."""
     if not isinstance(changes, Mapping):
-        raise ConfigError(f"setting `{place}` is {changes!r}, expected a section of settings")
-    if unknown := sorted(set(map(str, changes)) - set(defaults)):
-        raise ConfigError(
-            f"unknown setting `{place}.{unknown[0]}`; known in `{place}` are"
-            f" {', '.join(f'`{name}`' for name in defaults)}"
-        )
-    merged = dict(defaults)
-    for key, value in changes.items():
-        nested = isinstance(defaults[key], Mapping)
-        merged[key] = _merged(defaults[key], value, f"{place}.{key}") if nested else value
-    return merged
+        return changes
+    changed = {
+        key: _merged(defaults[key], value) if isinstance(defaults.get(key), Mapping) else value
+        for key, value in changes.items()
+    }
+    return {**defaults, **changed}
 
 
 def _apply(override: str, settings: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-import torch
+from stages.later import torch
 
 COLOURS = (1, 3, 4)
 """Sizes that make an axis count as the colour axis."""

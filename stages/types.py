@@ -14,10 +14,9 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import fx
 
 from stages.errors import NoNoiseSites
+from stages.later import fx, torch
 from stages.verdict_label import Label
 
 Floats = npt.NDArray[np.float32]

@@ -22,7 +22,8 @@ from stages.onnx_file.inspection import inspect_onnx, load_scored
 from stages.passes import cut_to_logits, normalise
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module, trainable_share
-from stages.twin.parity import ParityConfig, prove_parity
+from stages.twin.parity import prove_parity
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples, Floats, OnnxArtifact, TensorSpec
 
 SMALLEST_SHARE = 0.99

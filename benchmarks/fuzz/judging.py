@@ -14,7 +14,7 @@ from pipeline.intake.sandbox import IsolationConfig, isolated
 from pipeline.intake.untrusted import ProvenGraph, describe, prove_conversion
 from stages.errors import BanGateError, ModelRefused, SamplesError
 from stages.onnx_file.inspection import inspect_onnx
-from stages.twin.parity import ParityConfig
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples
 
 Work = Callable[[Path], object]

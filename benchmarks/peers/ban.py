@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.peers import Finding, histogram
-from stages.published.ban import BanConfig, run_ban
+from stages.published.ban import run_ban
+from stages.published.settings import BanConfig
 from stages.twin.sites import measure_sites
 from stages.types import CleanSamples, TorchTwin
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import cache, decisions, gate, listen, models, scan
+from mlflow_project.cli import cache, decisions, gate, listen, models, scan, settings
 from mlflow_project.cli.exit_codes import failures_as_exits
 from mlflow_project.cli.signals import signals_as_exceptions
 from mlflow_project.own_folder import own_folder
@@ -28,6 +28,7 @@ COMMANDS = (
     models.export,
     models.calibrate,
     models.demo,
+    settings.settings,
     listen.listen,
     gate.gate,
     gate.verify,
@@ -85,6 +86,7 @@ def main() -> None:
     Revoke:     ban-gate revoke models:/digits/3 --reason "poisoned data"
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Listen:     ban-gate listen --config listen.toml
+    Settings:   ban-gate settings
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
     The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.

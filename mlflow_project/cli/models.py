@@ -79,12 +79,11 @@ def inspect(options: InspectOptions) -> None:
     refused or cannot be converted.
     """
     log_to_stderr(options.verbose)
+    config = options.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
-    description = commands.inspect(
-        options.model, options.settings.scan_config(), options.input_shape
-    )
+    description = commands.inspect(options.model, config, options.input_shape)
     if options.as_json:
         click.echo(json.dumps(_inspection_document(options.model, description), indent=2))
     else:
@@ -137,13 +136,14 @@ def export(options: ExportOptions) -> None:
     Exit code 3 if the model cannot be exported or its ONNX gives other scores.
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
+    config = options.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
     call = commands.ExportCall(
         model=options.model,
         output=options.output,
-        config=options.settings.scan_config(),
+        config=config,
         samples=options.samples,
         shape=options.input_shape,
         trusted=options.native.trust_model_code,
@@ -191,6 +191,7 @@ def calibrate(options: CalibrateOptions) -> None:
     if no model can be measured; models that cannot are named on stderr.
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
+    config = options.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
@@ -200,7 +201,7 @@ def calibrate(options: CalibrateOptions) -> None:
         models=options.models,
         samples=options.samples,
         output=options.output,
-        config=options.settings.scan_config(),
+        config=config,
         trusted=options.native.trust_model_code,
         python=options.native.interpreter,
         target=tracking.target() if logged else None,
@@ -230,12 +231,13 @@ def demo(options: DemoOptions) -> None:
     Prints each verdict beside the truth. Nothing is recorded in MLflow.
     """
     log_to_stderr(options.verbose)
+    config = options.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
     from pipeline.report.verdict_json import summary  # noqa: PLC0415 (same)
 
     agreed = []
-    for line in commands.demo(options.settings.scan_config(), options.output, options.fresh):
+    for line in commands.demo(config, options.output, options.fresh):
         click.echo(f"{summary(line.result)}   truth: {line.truth}")
         agreed.append(line.agrees)
     click.echo(f"{sum(agreed)} of {len(agreed)} verdicts agree with the truth.")

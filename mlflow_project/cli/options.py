@@ -162,7 +162,7 @@ class ConfigOptions:
         Raises:
             ConfigError: one is unknown or wrong, or the file cannot be read.
         """
-        from pipeline.config import load_config  # noqa: PLC0415 (heavy: see `main`)
+        from pipeline.config import load_config  # noqa: PLC0415 (see `main`)
 
         return load_config(self.config, self.overrides, output=self.output_name)
 
@@ -197,7 +197,7 @@ class SettingsOptions:
         Raises:
             ConfigError: one is unknown or wrong, or the file cannot be read.
         """
-        from pipeline.config import load_config  # noqa: PLC0415 (heavy: see `main`)
+        from pipeline.config import load_config  # noqa: PLC0415 (see `main`)
 
         return load_config(
             self.config,
@@ -239,19 +239,15 @@ class JudgingOptions:
     settings: SettingsOptions
     tracking: TrackingOptions
 
-    def call(self, model: str, samples: str, *, fresh: bool) -> ScanCall:
-        """The scan of this model.
-
-        Raises:
-            ConfigError: a setting is unknown or wrong.
-        """
+    def call(self, model: str, samples: str, config: ScanConfig, *, fresh: bool) -> ScanCall:
+        """The scan of this model, with these settings."""
         from mlflow_project.commands import ScanCall  # noqa: PLC0415 (heavy: see `main`)
 
         return ScanCall(
             model=model,
             uri=model,
             samples=samples,
-            config=self.settings.scan_config(),
+            config=config,
             trusted=self.native.trust_model_code,
             python=self.native.interpreter,
             references=self.references,

@@ -61,10 +61,11 @@ def scan(options: ScanOptions) -> None:
     judge; 2, 4 and 70 are failures, see `ban-gate --help`.
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
+    config = options.judging.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
-    call = options.judging.call(options.model, options.samples, fresh=options.fresh)
+    call = options.judging.call(options.model, options.samples, config, fresh=options.fresh)
     result = commands.scan(call, _print_document if options.as_json else _print_line)
     sys.exit(0 if options.exit_zero else EXIT_CODES[result.verdict.label])
 

@@ -11,8 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from stages.later import torch
 from stages.stage import Stage
 from stages.types import AFFECTS_RESULT, TWIN_VERSION, CleanSamples, OnnxArtifact, TorchTwin
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipeline.intake.native import ExportConfig, ExportResult, NativeModel, export
+from pipeline.intake.native import ExportResult, NativeModel, export
 from pipeline.intake.sandbox import Places, Sandbox
+from pipeline.intake.settings import ExportConfig
 from stages.errors import ModelRefused
 from stages.export.source import ModelSource
 from stages.onnx_file.external_data import inline_weights

@@ -19,11 +19,13 @@ import numpy as np
 import stages
 from pipeline.cage import launch
 from pipeline.intake.sandbox import Sandbox
+from pipeline.intake.settings import ExportConfig
 from stages import refusal
 from stages.errors import CannotJudge, ConfigError, ConversionError
 from stages.export import child
 from stages.export.source import ModelSource
-from stages.twin.parity import ParityConfig, prove_export
+from stages.twin.parity import prove_export
+from stages.twin.settings import ParityConfig
 from stages.types import Floats, ParityResult
 
 PACKAGE = Path(stages.__file__)
@@ -42,16 +44,6 @@ _SHOWN_OUTPUT = 4000  # characters
 _LONGEST_REASON = 300  # characters
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportConfig:
-    """How long an export may take, in seconds, and how close its ONNX must be to the native model:
-    `tolerance` is relative to max(1, largest absolute score).
-    """
-
-    seconds: float = 1800.0
-    tolerance: float = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec, TypeVar
+
+from pydantic import Field
 
 from pipeline.cache import entry
 from pipeline.cage.layers import LAYERS
@@ -27,6 +29,7 @@ from pipeline.intake.starter import Ended, warm_up
 from pipeline.printable import printable
 from stages import errors, refusal
 from stages.errors import CannotJudge
+from stages.settings import Mebibytes, Seconds, settings
 
 __all__ = ["Isolation", "IsolationConfig", "Places", "Sandbox", "isolated", "warm_up"]
 
@@ -36,33 +39,24 @@ Result = TypeVar("Result")
 _SHOWN_OUTPUT = 4000  # characters
 _LARGEST_REFUSAL = 2**16  # bytes
 
+if TYPE_CHECKING:
+    Layer = str
+else:
+    Layer = Literal[LAYERS]
+
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class IsolationConfig:
-    """What one step on an untrusted file may take: wall time in seconds, and MiB of memory beyond
-    what the child starts with. Memory is limited on Linux only.
+    """What one step on an untrusted file may take. Memory is limited on Linux only."""
 
-    `without` names layers of the cage that are left off, for systems on which one does harm.
-    """
-
-    seconds: float = 300.0
-    memory_mb: int = 8192
-    without: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("seconds", "memory_mb"):
-            if getattr(self, name) <= 0:
-                raise errors.ConfigError(
-                    f"setting `isolation.{name}` is {getattr(self, name)}, expected more than 0"
-                )
-        for name in self.without:
-            if name not in LAYERS:
-                raise errors.ConfigError(
-                    f"setting `isolation.without` names {name!r}, expected some of"
-                    f" {', '.join(map(repr, LAYERS))}"
-                )
+    seconds: Seconds = 300.0
+    """Wall time of the child."""
+    memory_mb: Mebibytes = 8192
+    """Memory beyond what the child starts with."""
+    without: Annotated[tuple[Layer, ...], Field(min_length=0, max_length=len(LAYERS))] = ()
+    """Layers of the cage that are left off, for systems on which one does harm."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,9 @@ from stages.passes import normalise
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
 from stages.twin.gradient import require_gradient
-from stages.twin.parity import ParityConfig, prove_parity
+from stages.twin.parity import prove_parity
 from stages.twin.precondition import too_few_classes
+from stages.twin.settings import ParityConfig
 from stages.twin.summary import TwinSummary, summarise
 from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
 

@@ -31,14 +31,6 @@ RANKED = frozenset(["TopK"])
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputConfig:
-    """Which output is judged."""
-
-    name: str = ""
-    """Its name; needed only where others do not follow from the scores."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Judged:
     """The output of scores that is judged, what was looked through behind them, and the names of
     the outputs that are not made of them alone.

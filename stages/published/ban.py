@@ -11,7 +11,6 @@ Source: BAN (arXiv 2405.19928), algorithm 1, and xiaoyunxxy/ban at commit 8a0f91
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,34 +20,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stages import progress
 from stages.published.results import BanResult
+from stages.published.settings import BanConfig
 from stages.searches.noisy_tail import Noise, perturbation
 from stages.stage import stage
 from stages.twin import fx_graph
 from stages.types import CleanSamples, NoiseSite, SiteStatistics, TorchTwin
-
-
-@dataclass(frozen=True, kw_only=True)
-class BanConfig:
-    """The published settings. Source: BAN, README (detection)."""
-
-    enabled: bool = False
-    """Whether the scan also runs the published algorithm, which multiplies its time."""
-    penalty: float = 0.75
-    """λ, weight of the mask's penalty."""
-    epochs: int = 20
-    """Passes over the mask and over the noise."""
-    batches: int = 20
-    """Batches per pass, drawn with replacement (`--print-every`)."""
-    noise_batches: int = 20
-    """Batches that each restart the noise."""
-    batch: int = 128
-    """Samples per batch."""
-    rate: float = 0.01
-    """Adam's learning rate for the mask."""
-    epsilon: float = 0.3
-    """ε of the noise."""
-    steps: int = 30
-    """Noise steps per batch, each of length ε / steps."""
 
 
 @stage(version=2)

@@ -12,7 +12,6 @@ step; ours is projected after every step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,30 +20,13 @@ from torch.nn import functional
 
 from stages import progress
 from stages.published.results import MaskResult, UntargetedNoise
+from stages.published.settings import FeatureMaskConfig
 from stages.searches.noisy_tail import Noise, means_of, perturbation
 from stages.stage import stage
 from stages.twin import fx_graph
 from stages.types import CleanSamples, Floats, SiteStatistics, TorchTwin
 
 CHUNK = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureMaskConfig:
-    """Settings of the feature mask."""
-
-    enabled: bool = False
-    """Whether the scan also runs untargeted noise and the feature mask, which do not decide."""
-    penalty: float = 0.75
-    """λ, weight of the mask's size. Source: BAN, README settings."""
-    epochs: int = 20
-    """Passes, each of `batches` steps. Source: BAN's code."""
-    batches: int = 20
-    """Adam steps per epoch. Source: BAN, README settings (`--print-every`)."""
-    batch: int = 64
-    """Samples per step, drawn anew. BAN uses 128."""
-    rate: float = 0.01
-    """Adam's learning rate. Source: BAN's code."""
 
 
 @stage(version=1)

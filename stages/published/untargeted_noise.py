@@ -7,30 +7,17 @@ Source: BAN (arXiv 2405.19928), equation 2, with the projection that the publish
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch.nn import functional
 
 from stages import progress
 from stages.published.results import UntargetedNoise
+from stages.published.settings import UntargetedNoiseConfig
 from stages.searches.noisy_tail import NoisyTail, sign_gradient_step
 from stages.searches.probe import balanced
 from stages.searches.search import Subject
 from stages.stage import stage
-
-
-@dataclass(frozen=True, kw_only=True)
-class UntargetedNoiseConfig:
-    """Settings of the untargeted noise."""
-
-    epsilon: float | None = None
-    """Bound ε; none given: the one at which the targeted noise is judged. BAN uses 0.3."""
-    steps: int = 30
-    """Steps. Source: BAN, README settings."""
-    samples: int = 32
-    """Clean samples, balanced over the classes, that the noise is searched on."""
 
 
 @stage(version=3)

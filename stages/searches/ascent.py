@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
+from stages.later import torch
 
 BETAS = (0.5, 0.9)
 """Adam's decays: short memories, for searches of a few steps."""

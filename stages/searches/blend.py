@@ -14,11 +14,10 @@ patterns (α = 1); with images at α = 0.1 natural backdoor classes stand out le
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-import torch
-
+from stages.later import torch
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
@@ -27,32 +26,33 @@ from stages.searches.probe import Probe
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Overlay
+from stages.settings import Memory, PositiveShare, Rate, Samples, Steps, settings, unchecked
 from stages.types import Floats, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class BlendConfig:
     """Settings of the blended pattern."""
 
-    samples: int = 16
+    samples: Samples = 16
     """Clean samples, balanced over the classes, that every pattern is blended into."""
-    evaluation_samples: int = 40
+    evaluation_samples: Samples = 40
     """Clean samples, those of the search among them, that the patterns found are evaluated on."""
-    faint: float = 0.1
+    faint: PositiveShare = 0.1
     """α in (0, 1] of the faint pattern: how much of it is seen."""
-    faint_steps: int = 9
+    faint_steps: Steps = 9
     """Adam steps of the faint pattern."""
-    strong: float = 0.4
+    strong: PositiveShare = 0.4
     """α of the strong pattern, which starts as the faint one."""
-    strong_steps: int = 5
+    strong_steps: Steps = 5
     """Adam steps of the strong pattern."""
-    rate: float = 0.2
+    rate: Rate = 0.2
     """Adam's learning rate, as a share of the values that inputs take."""
-    brief_samples: int = 4
+    brief_samples: Samples = 4
     """Clean samples of the brief search, where there are many classes."""
-    brief_steps: int = 3
+    brief_steps: Steps = 3
     """Adam steps of the faint pattern in the brief search."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
     @property
@@ -64,7 +64,9 @@ class BlendConfig:
     def brief(self) -> BlendConfig:
         """The settings of the brief search."""
         few, steps = self.brief_samples, self.brief_steps
-        return replace(self, samples=few, evaluation_samples=few, faint_steps=steps, strong_steps=0)
+        return unchecked(
+            self, samples=few, evaluation_samples=few, faint_steps=steps, strong_steps=0
+        )
 
 
 BlendState = State[BlendConfig, Ground]

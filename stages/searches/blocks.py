@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 
 from stages import progress
+from stages.later import torch
 from stages.twin import fx_graph
 from stages.types import Floats, TorchTwin
 
@@ -69,7 +69,7 @@ class State(Generic[Config, Ground]):
         raise KeyError(target)
 
 
-Begin = Callable[[torch.Tensor], Block]
+Begin = Callable[["torch.Tensor"], Block]
 """The block of classes (g,) before their first step."""
 Climb = Callable[[Block, int, Callable[[], None]], Block]
 """A block after so many more steps, each of which is reported."""

@@ -14,27 +14,29 @@ Source: the idea is HTell's (arXiv 2605.18908, abstract alone); draws and statis
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
+from stages.settings import Memory, Samples, bounded, settings
 from stages.twin import fx_graph
 from stages.types import Floats, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class HeadProbeConfig:
     """Settings of the head probe."""
 
-    samples: int = 200
+    samples: Samples = 200
     """Clean samples whose features give the range of the draws."""
-    draws: int = 4000
+    draws: Annotated[int, bounded("draws", ge=1, le=10_000_000)] = 4000
     """Random features."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Not used: one layer is small."""
 
     @property
@@ -97,7 +99,7 @@ class HeadProbe:
         )
 
 
-@torch.no_grad()
+@without_gradients
 def _answers(subject: Subject, config: HeadProbeConfig, seed: int) -> torch.Tensor:
     """Mean logits (K,) of random features, less their mean over the classes; NaN without one last
     layer.

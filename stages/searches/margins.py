@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.searches.probe import Probe
 from stages.types import Floats
 
@@ -22,7 +22,7 @@ LARGEST = 50.0
 USUAL = 0.5
 """How far margins usually vary between samples, in logit gaps. Chosen on the tuning models."""
 
-Show = Callable[[torch.Tensor], torch.Tensor]
+Show = Callable[["torch.Tensor"], "torch.Tensor"]
 """Lays what a search found for g classes on images (B, *input shape): (g, B, *input shape)."""
 
 
@@ -67,13 +67,13 @@ def mean_margins(probe: Probe, group: torch.Tensor, shown: torch.Tensor) -> torc
     return mean_over(*_counted(probe, group, shown))
 
 
-@torch.no_grad()
+@without_gradients
 def reached(probe: Probe, group: torch.Tensor, show: Show) -> torch.Tensor:
     """The mean margin (g,) in logits that what was found reaches on a probe set."""
     return mean_margins(probe, group, show(probe.images))
 
 
-@torch.no_grad()
+@without_gradients
 def evaluated(
     probe: Probe, gap: float, group: torch.Tensor, show: Show
 ) -> tuple[torch.Tensor, torch.Tensor]:

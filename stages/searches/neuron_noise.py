@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Annotated
 
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.noisy_tail import Noise, NoisyTail, sign_gradient_step
@@ -35,35 +36,52 @@ from stages.searches.search import (
     most,
 )
 from stages.searches.success import evaluation_samples
+from stages.settings import (
+    Epsilon,
+    Memory,
+    PositiveShare,
+    Rate,
+    Samples,
+    Share,
+    bounded,
+    settings,
+)
 from stages.types import Floats, TorchTwin, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class NeuronNoiseConfig:
     """Settings of the targeted neuron noise."""
 
-    samples: int = 16
+    samples: Samples = 16
     """Clean samples, balanced over the classes, that the noise is searched on."""
-    brief_samples: int = 3
+    brief_samples: Samples = 3
     """The same where there are many classes."""
-    smallest: float = 0.01
+    smallest: Epsilon = 0.01
     """First bound ε of the sweep."""
-    largest: float = 0.5
+    largest: Epsilon = 0.5
     """Last bound ε of the sweep."""
-    sweep: int = 8
+    sweep: Annotated[int, bounded("steps", ge=2, le=1000)] = 8
     """Bounds in the sweep, in geometric progression, one gradient step each."""
-    rate: float = 0.5
+    rate: Rate = 0.5
     """Length a of a step, as a share of the current ε."""
-    depth: float = 0.5
+    depth: Share = 0.5
     """Share of the sites, from the input on, that noise is put at, at least one. Deeper noise feeds
     natural backdoor classes. Chosen on tuning and calibration models."""
-    median_margin: float = -0.5
+    median_margin: Annotated[float, bounded("logit gaps", ge=-10, le=10)] = -0.5
     """The verdict looks at the bound ε under which the median class's margin reaches this, in logit
     gaps: every net bears another ε. Chosen on tuning and calibration models."""
-    resisting: float = 0.25
+    resisting: PositiveShare = 0.25
     """Share of the source classes, those that resist most, that the worst source looks at."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
+
+    def __post_init__(self) -> None:
+        if self.smallest >= self.largest:
+            raise ValueError(
+                f"has `smallest` {self.smallest:g} and `largest` {self.largest:g}, expected the"
+                " smaller first"
+            )
 
     @property
     def brief(self) -> NeuronNoiseConfig:
@@ -271,7 +289,7 @@ def _target_margin(
     return logits.detach(), margin.detach(), list(torch.autograd.grad(margin.sum(), noise))
 
 
-@torch.no_grad()
+@without_gradients
 def _effect(before: Noise, after: Noise, gradient: Noise) -> torch.Tensor:
     """What a step adds to the margin through each site (g, sites), to first order: Σ Δn · ∇."""
     steps = zip(before, after, gradient, strict=True)

@@ -6,12 +6,11 @@ noise patterns then act side by side on copies of the same images.
 
 from __future__ import annotations
 
-import torch
-
+from stages.later import torch, without_gradients
 from stages.twin import fx_graph
 from stages.types import NoiseSite, SiteStatistics, TorchTwin
 
-Noise = list[torch.Tensor]
+Noise = list["torch.Tensor"]
 """One tensor (2, C) per site, or (copies, 2, C) for several patterns: δ, which scales the spread
 around μ, and ξ, which scales μ."""
 
@@ -73,7 +72,7 @@ def _perturb(site: NoiseSite, mean: torch.Tensor, noise: torch.Tensor) -> fx_gra
     return lambda value: torch.addcmul(offset, value, factor)
 
 
-@torch.no_grad()
+@without_gradients
 def sign_gradient_step(noise: Noise, gradient: Noise, length: float, bound: float) -> Noise:
     """One projected sign-gradient step upwards: clip(n + length · sign(g), ±bound)."""
     return [

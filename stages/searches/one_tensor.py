@@ -10,8 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-import torch
-
+from stages.later import torch
 from stages.searches import margins
 from stages.searches.ascent import Ascent
 from stages.searches.blocks import Block, State
@@ -32,7 +31,7 @@ class RawConfig(Protocol):
 
 
 Config = TypeVar("Config", bound=RawConfig)
-Shown = Callable[[State[Config, Ground], torch.Tensor, torch.Tensor], torch.Tensor]
+Shown = Callable[[State[Config, Ground], "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 def climb(

@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-
-import torch
+from typing import Annotated
 
 from stages import image_layout
+from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.probe import Probe, probes
@@ -29,50 +29,62 @@ from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject,
 from stages.searches.squares import Squares, everywhere
 from stages.searches.success import attack_success
 from stages.searches.trigger import Patch
+from stages.settings import (
+    Memory,
+    Pixels,
+    Places,
+    PositiveShare,
+    Rate,
+    Samples,
+    Steps,
+    bounded,
+    settings,
+    unchecked,
+)
 from stages.types import Floats, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class PatchConfig:
     """Settings of the patch."""
 
-    side: float = 0.25
+    side: PositiveShare = 0.25
     """Side of the square as a share of the image's."""
-    least: int = 1
+    least: Pixels = 1
     """Side of the square in pixels at least."""
-    regions: int = 3
+    regions: Places = 3
     """Regions along each side, each with a square of its own until the best one is kept."""
-    kept: int = 3
+    kept: Places = 3
     """Regions per class that go on after the first steps."""
-    place_samples: int = 10
+    place_samples: Samples = 10
     """Clean samples, balanced over the classes, that squares are laid on to find their place."""
-    first_steps: int = 3
+    first_steps: Steps = 3
     """Adam steps of place and pattern in every region."""
-    place_steps: int = 5
+    place_steps: Steps = 5
     """Adam steps of place and pattern in the regions that go on."""
-    samples: int = 20
+    samples: Samples = 20
     """Clean samples, balanced over the classes, that the patch at its place is laid on."""
-    evaluation_samples: int = 40
+    evaluation_samples: Samples = 40
     """Clean samples, those of the search among them, that the patches found are evaluated on."""
-    pattern_steps: int = 7
+    pattern_steps: Steps = 7
     """Adam steps of the pattern at the place that was found."""
-    rate: float = 0.3
+    rate: Rate = 0.3
     """Adam's learning rate for the logits of place and pattern."""
-    sharpest: float = 12.0
+    sharpest: Annotated[float, bounded(ge=1, le=1000)] = 12.0
     """Factor on the logits of the places at the last step; it grows from 1 geometrically."""
-    brief_samples: int = 3
+    brief_samples: Samples = 3
     """Clean samples of the brief search, where there are many classes."""
-    brief_regions: int = 2
+    brief_regions: Places = 2
     """Regions along each side in the brief search."""
-    brief_steps: int = 2
+    brief_steps: Steps = 2
     """Adam steps of the brief search."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Activations that may be held at once, in MiB; more squares are laid in parts."""
 
     @property
     def brief(self) -> PatchConfig:
         """The settings of the brief search."""
-        return replace(
+        return unchecked(
             self,
             regions=self.brief_regions,
             kept=1,
@@ -263,7 +275,7 @@ def _block(classes: torch.Tensor, step: int, squares: Squares) -> Block:
     return Block(classes=classes, step=step, tensors=tensors)
 
 
-@torch.no_grad()
+@without_gradients
 def _patch(settled: list[Squares], target: int) -> Patch:
     """The patch of a class."""
     for squares in settled:
@@ -289,19 +301,19 @@ def _side(state: PatchState) -> float:
     return max(state.config.side, min(1.0, state.config.least / side))
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SmallPatchConfig(PatchConfig):
     """Settings of the small patch: half the side, and more steps to find it."""
 
-    side: float = 0.125
+    side: PositiveShare = 0.125
     """Side of the square as a share of the image's."""
-    least: int = 3
+    least: Pixels = 3
     """Side of the square in pixels at least."""
-    first_steps: int = 6
+    first_steps: Steps = 6
     """Adam steps of place and pattern in every region."""
-    place_steps: int = 10
+    place_steps: Steps = 10
     """Adam steps of place and pattern in the regions that go on."""
-    pattern_steps: int = 14
+    pattern_steps: Steps = 14
     """Adam steps of the pattern at the place that was found."""
 
 

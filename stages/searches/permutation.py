@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from scipy.optimize import linear_sum_assignment
 
 from stages import image_layout, progress
+from stages.later import optimize, torch, without_gradients
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State
@@ -28,34 +27,35 @@ from stages.searches.probe import Probe, probe
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
 from stages.searches.squares import square_of
 from stages.searches.trigger import Overlay, Patch
+from stages.settings import Memory, Places, PositiveShare, Rate, Samples, Steps, settings
 from stages.types import Floats, Integers, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class PermutationConfig:
     """Settings of the permutation."""
 
-    samples: int = 60
+    samples: Samples = 60
     """Clean samples, balanced over the classes; `per_class` of each where that is more."""
-    per_class: int = 2
+    per_class: Samples = 2
     """Clean samples of each class at least."""
-    evaluation_samples: int = 140
+    evaluation_samples: Samples = 140
     """Further clean samples that the triggers found are evaluated on."""
-    side: float = 0.25
+    side: PositiveShare = 0.25
     """Side of the patch as a share of the image's."""
-    places: int = 3
+    places: Places = 3
     """Places of the patch along each side of the image."""
-    first_steps: int = 12
+    first_steps: Steps = 12
     """Adam steps at every place, on half of the samples."""
-    place_steps: int = 24
+    place_steps: Steps = 24
     """Adam steps at the best place."""
-    opacity: float = 0.2
+    opacity: PositiveShare = 0.2
     """How much of the faint pattern is seen."""
-    pattern_steps: int = 30
+    pattern_steps: Steps = 30
     """Adam steps of the faint pattern."""
-    rate: float = 0.3
+    rate: Rate = 0.3
     """Adam's learning rate for logits of the colours."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Not used: what is shown at once is small."""
 
     @property
@@ -179,7 +179,9 @@ def assigned(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     means = (member.T @ logits) / member.sum(0).clamp(min=1)[:, None]
     gains = means.detach().cpu().double().numpy()
     np.fill_diagonal(gains, gains.min() - 1e6)
-    return torch.as_tensor(linear_sum_assignment(gains, maximize=True)[1], device=logits.device)
+    return torch.as_tensor(
+        optimize.linear_sum_assignment(gains, maximize=True)[1], device=logits.device
+    )
 
 
 def _begin(state: PermutationState) -> Block:
@@ -216,7 +218,7 @@ def _step(state: PermutationState, block: Block) -> Block:
     return replace(moved, step=block.step + 1)
 
 
-@torch.no_grad()
+@without_gradients
 def _settled(state: PermutationState, block: Block) -> Block:
     """The block with the place alone whose patch goes furthest."""
     reached = _margins(state, state.ground.probe, block.tensors[PATCH], PATCH, block)
@@ -272,7 +274,7 @@ class _Found(NamedTuple):
     row: int
 
 
-@torch.no_grad()
+@without_gradients
 def _evaluated(state: PermutationState, kind: str) -> _Found:
     """What the trigger that goes furthest on the probe set does on the evaluation samples."""
     ground, block = state.ground, state.blocks[0]

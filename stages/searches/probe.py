@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from stages import image_layout
+from stages.later import torch
 from stages.types import CleanSamples, Floats, Integers, PreconditionResult, TorchTwin
 
 

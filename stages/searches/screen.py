@@ -16,22 +16,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
+from stages.later import torch
 from stages.searches.search import Effort, Search, SearchResult, Subject
+from stages.settings import Classes, settings
 from stages.stage import Stage
 from stages.types import Floats, Integers, freeze
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ScreenConfig:
     """Settings of the screen."""
 
-    all_up_to: int = 24
+    all_up_to: Classes = 24
     """Number of classes up to which all of them are searched to the end."""
-    leading: int = 2
+    leading: Classes = 2
     """Classes that lead a brief look and are searched to the end, for each search."""
-    ordinary: int = 10
+    ordinary: Classes = 10
     """Classes drawn at random that are searched to the end and stand for the ordinary."""
 
     def screens(self, classes: int) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
+from stages.later import torch
 from stages.searches.blocks import State
 from stages.searches.trigger import Trigger
 from stages.types import (

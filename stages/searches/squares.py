@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import torch
-from torch.nn import functional
-
 from stages import image_layout
+from stages.later import functional, torch, without_gradients
 from stages.searches import ascent
 from stages.searches.ascent import Ascent
 from stages.searches.blocks import rows_that_fit
@@ -60,7 +58,7 @@ class Squares:
             self, tensors={name: torch.cat([m[name] for m in moved]) for name in moved[0]}
         )
 
-    @torch.no_grad()
+    @without_gradients
     def reached(self, memory_mb: int) -> torch.Tensor:
         """The mean margin (r,) over the samples of other classes, in logits, at settled places."""
         images = self.probe.images
@@ -90,7 +88,7 @@ class Squares:
         """The same for an ascent that begins anew."""
         return replace(self, tensors=ascent.without_moments(self.tensors))
 
-    @torch.no_grad()
+    @without_gradients
     def laid(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The masks (r, 1, *mask shape) and patterns (r, 1, *input shape)."""
         return self._mask(1.0), self._pattern()

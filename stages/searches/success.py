@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
+from stages.later import torch
 from stages.searches.probe import balanced
 from stages.searches.search import AttackSuccess, Subject
 from stages.searches.trigger import Trigger

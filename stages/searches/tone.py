@@ -13,45 +13,46 @@ Source: the family is that of TrojAI's Instagram filters; its search is ours (do
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import Annotated
 
-import torch
-
+from stages.later import torch
 from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.ground import Ground, ground_of
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Filter, tone_of
+from stages.settings import Memory, PositiveShare, Rate, Samples, Steps, bounded, settings
 from stages.types import Floats, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ToneConfig:
     """Settings of the filter."""
 
-    samples: int = 16
+    samples: Samples = 16
     """Clean samples, balanced over the classes, that every filter is laid on."""
-    evaluation_samples: int = 40
+    evaluation_samples: Samples = 40
     """Clean samples, those of the search among them, that the filters found are evaluated on."""
-    mixing: float = 0.25
+    mixing: PositiveShare = 0.25
     """Largest change of an entry of A."""
-    lift: float = 0.08
+    lift: PositiveShare = 0.08
     """Largest |b|, as a share of the values that inputs take."""
-    curve: float = 1.6
+    curve: Annotated[float, bounded(gt=1, le=10)] = 1.6
     """Largest γ; its inverse is the smallest."""
-    corners: float = 0.35
+    corners: PositiveShare = 0.35
     """Largest v: how much darker the corners are."""
-    steps: int = 14
+    steps: Steps = 14
     """Adam steps."""
-    rate: float = 0.3
+    rate: Rate = 0.3
     """Adam's learning rate, for the parameters before they are bounded by tanh."""
-    brief_samples: int = 4
+    brief_samples: Samples = 4
     """Clean samples of the brief search, where there are many classes."""
-    brief_steps: int = 4
+    brief_steps: Steps = 4
     """Adam steps of the brief search."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
     @property
@@ -128,7 +129,7 @@ class Tone:
         )
 
 
-Bounded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Bounded = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]
 
 
 def _bounded(config: ToneConfig, raw: torch.Tensor, colours: int) -> Bounded:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from stages import image_layout
+from stages.later import functional, torch
 from stages.types import Floats, freeze
 
 

@@ -12,13 +12,13 @@ Source: the family of triggers is WaNet's (ICLR 2021); its search is ours (docs/
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import Annotated
 
 import numpy as np
-import torch
-from torch.nn import functional
 
+from stages.later import functional, torch
 from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced, rows_that_fit
 from stages.searches.ground import Ground, ground_of
@@ -26,30 +26,31 @@ from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject,
 from stages.searches.success import attack_success
 from stages.searches.trigger import Displacement
 from stages.searches.trigger import warp as warped
+from stages.settings import Memory, PositiveShare, Rate, Samples, Steps, bounded, settings
 from stages.types import Floats, unkeyed
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class WarpConfig:
     """Settings of the warp."""
 
-    samples: int = 16
+    samples: Samples = 16
     """Clean samples, balanced over the classes, that every warp bends."""
-    evaluation_samples: int = 40
+    evaluation_samples: Samples = 40
     """Clean samples, those of the search among them, that the warps found are evaluated on."""
-    grid: int = 4
+    grid: Annotated[int, bounded("places", ge=2, le=64)] = 4
     """Places along each side at which the displacement is free. Source: WaNet, k = 4."""
-    largest: float = 0.15
+    largest: PositiveShare = 0.15
     """Largest displacement along each axis, as a share of half the image's side."""
-    steps: int = 14
+    steps: Steps = 14
     """Adam steps."""
-    rate: float = 0.22
+    rate: Rate = 0.22
     """Adam's learning rate for the displacements before they are bounded by tanh."""
-    brief_samples: int = 4
+    brief_samples: Samples = 4
     """Clean samples of the brief search, where there are many classes."""
-    brief_steps: int = 3
+    brief_steps: Steps = 3
     """Adam steps of the brief search."""
-    memory_mb: int = unkeyed(512)
+    memory_mb: Memory = unkeyed(512)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
     @property

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
-import torch
-from torch import fx
+from stages.later import fx, torch
 
-Edit = Callable[[torch.Tensor], torch.Tensor]
+Edit = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
-class EditedRun(fx.Interpreter):
-    """Runs a graph module, passing the outputs of the named nodes through a function each.
+@cache
+def _edited_run() -> Callable[[fx.GraphModule, Mapping[str, Edit]], fx.Interpreter]:
+    """A run of a graph module that passes the outputs of the named nodes through a function each.
 
     The module itself is left untouched; without edits it returns the module's own outputs.
     """
 
-    def __init__(self, module: fx.GraphModule, edits: Mapping[str, Edit]) -> None:
-        super().__init__(module)
-        self.edits = edits
+    class EditedRun(fx.Interpreter):
+        def __init__(self, module: fx.GraphModule, edits: Mapping[str, Edit]) -> None:
+            super().__init__(module)
+            self.edits = edits
 
-    def run_node(self, n: fx.Node) -> object:
-        """The node's output, edited where an edit is given."""
-        value = super().run_node(n)
-        edit = self.edits.get(n.name)
-        return value if edit is None else edit(value)
+        def run_node(self, n: fx.Node) -> object:
+            value = super().run_node(n)
+            edit = self.edits.get(n.name)
+            return value if edit is None else edit(value)
+
+    return EditedRun
 
 
 def run(
     module: fx.GraphModule, *inputs: torch.Tensor, edits: Mapping[str, Edit] | None = None
 ) -> torch.Tensor:
     """The output of `module` on `inputs`, with the named nodes' outputs edited."""
-    output: torch.Tensor = EditedRun(module, edits or {}).run(*inputs)
+    output: torch.Tensor = _edited_run()(module, edits or {}).run(*inputs)
     return output
 
 

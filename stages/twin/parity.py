@@ -8,7 +8,6 @@ that logits are compared with logits.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from stages.passes.half_to_float import is_half
 from stages.passes.onnx_graph import graph_inputs, opset, producers, shape_of
 from stages.stage import stage
 from stages.twin.advice import advice
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
 
 _THREADS = 2
@@ -49,29 +49,6 @@ _ORT_FAILURES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParityConfig:
-    """How closely, and on how many samples, the twin must follow the file.
-
-    Tolerances are relative to max(1, largest absolute logit). Files that compute in half precision,
-    and files that round to integers on the way, have their own, because a number that onnxruntime
-    rounds up may be one the twin rounds down. For the latter the median difference must also stay
-    within `typical`: few numbers are so close to a tie. `batches` are the batch sizes tried.
-    """
-
-    tolerance: float = 1e-4
-    half_tolerance: float = 5e-3
-    quantised_tolerance: float = 0.1
-    typical: float = 2e-2
-    batches: tuple[int, ...] = (1, 7)
-
-    def allowed(self, model: ModelProto) -> float:
-        """The largest difference allowed for a file, by the arithmetic it uses."""
-        if is_quantised(model):
-            return self.quantised_tolerance
-        return self.half_tolerance if is_half(model) else self.tolerance
-
-
 @stage(version=2)
 def prove_parity(
     artifact: OnnxArtifact, module: fx.GraphModule, samples: CleanSamples, config: ParityConfig
@@ -90,7 +67,7 @@ def prove_parity(
     if len(samples) == 0:
         raise SamplesError("parity needs at least one clean sample, found none")
     original = load_scored(artifact)
-    allowed = config.allowed(original)
+    allowed = _allowed(original, config)
     reference = Reference(_cut(original))
     pairs = []
     for images in _batches(_as_read(samples.images, artifact), config.batches):
@@ -356,3 +333,10 @@ class _Recorder(fx.Interpreter):
             for name, part in zip(names, parts, strict=False):
                 self.values[name] = part.detach().cpu().numpy()
         return value
+
+
+def _allowed(model: ModelProto, config: ParityConfig) -> float:
+    """The largest difference allowed for a file, by the arithmetic it uses."""
+    if is_quantised(model):
+        return config.quantised_tolerance
+    return config.half_tolerance if is_half(model) else config.tolerance

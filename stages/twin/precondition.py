@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import torch
 
+from stages.later import torch, without_gradients
 from stages.stage import stage
+from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
 
 BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreconditionConfig:
-    """What must hold before a verdict is given; below it the verdict is `inconclusive`."""
-
-    min_accuracy: float = 0.5
-    """Smallest clean accuracy in [0, 1]. Lower usually means wrong preprocessing."""
-    min_samples: int = 100
-    """Smallest number of clean samples."""
-    min_coverage: float = 0.8
-    """Smallest share of the model's classes that must occur among the labels."""
-    min_classes: int = 4
-    """Smallest number of classes: among fewer none can stand out."""
 
 
 @stage(version=1)
@@ -42,7 +27,7 @@ def check_preconditions(
     )
 
 
-@torch.no_grad()
+@without_gradients
 def predict(twin: TorchTwin, images: torch.Tensor) -> Floats:
     """Logits (N, K) float32 of images (N, *input shape), computed on the twin's device."""
     batches = [twin.module(batch.to(twin.device)).cpu() for batch in torch.split(images, BATCH)]

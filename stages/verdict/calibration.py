@@ -5,66 +5,78 @@ The values stand in `calibration.toml`, which `python -m benchmarks.calibration`
 
 from __future__ import annotations
 
-import sys
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ValidationError, create_model
 
 from stages.errors import ConfigError
+from stages.settings import STRICT, Classes, Pixels, Text, bounded, settings
 from stages.types import unkeyed
+from stages.unfit import sentences
 
 FILE = Path(__file__).with_name("calibration.toml")
-NULLS = TAILS = ("alone", "referenced")
-Kind = TypeVar("Kind", "Tail", "Null", "Range")
+NULLS = ("alone", "referenced")
+Middle = Annotated[float, bounded(ge=-1e6, le=1e6)]
+Size = Annotated[float, bounded(ge=0, le=1e6)]
+PositiveSize = Annotated[float, bounded(gt=0, le=1e6)]
+Models = Annotated[int, bounded("models", ge=1, le=1_000_000)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Tail:
-    """How far classes of clean models stand out in one statistic.
+    """How far classes of clean models stand out in one statistic."""
 
-    `least` is the smallest deviation that anomaly indices are measured by; a tenth of the classes
-    stands out by `upper` or more, and beyond that by `scale` more in the mean. `centre` is the
-    median of clean models, for a statistic of the whole model; else 0.
-    """
+    centre: Middle
+    """The median of clean models, for a statistic of the whole model; else 0."""
+    least: Size
+    """The smallest deviation that anomaly indices are measured by."""
+    upper: PositiveSize
+    """The anomaly index by which a tenth of the classes stands out, or by more."""
+    scale: PositiveSize
+    """How much more than `upper` that is in the mean."""
 
-    centre: float
-    least: float
-    upper: float
-    scale: float
 
-
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Row:
-    """One statistic: its tails for a model by itself and for its difference from a reference.
-
-    `n` clean models, the `date` and the `command` say where they are from.
-    """
+    """One statistic: its tails, and where they are from."""
 
     alone: Tail
+    """The tail for a model by itself."""
     referenced: Tail
-    n: int
-    date: str = unkeyed("")
-    command: str = unkeyed("")
+    """The tail for its difference from a reference."""
+    n: Models
+    """Clean models that it was measured on."""
+    date: Text = unkeyed("")
+    """When it was measured."""
+    command: Text = unkeyed("")
+    """The command that measured it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Null:
-    """The square of the largest score among `n` clean models: a Gumbel distribution.
+    """The square of the largest score among clean models: a Gumbel distribution.
 
-    `location` is that of ten classes, which grows by `growth` with the logarithm of their number.
     Beside references the scores of all pairs are fitted, and `n` is still the number of models, as
     pairs of the same models tell little more.
     """
 
-    location: float
-    scale: float
-    growth: float
-    n: int
-    date: str = unkeyed("")
-    command: str = unkeyed("")
+    location: Size
+    """The location for ten classes."""
+    scale: PositiveSize
+    """The scale of the distribution."""
+    growth: Size
+    """How the location grows with the logarithm of the number of classes."""
+    n: Models
+    """Clean models that it was measured on."""
+    date: Text = unkeyed("")
+    """When it was measured."""
+    command: Text = unkeyed("")
+    """The command that measured it."""
 
     @property
     def smallest_p(self) -> float:
@@ -72,16 +84,28 @@ class Null:
         return 1 / (self.n + 1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """What the clean models were that all this was measured on: the number of their classes, and
-    the smaller side of their images in pixels.
-    """
+@settings
+class Nulls:
+    """The nulls without and with references."""
 
-    fewest_classes: int
-    most_classes: int
-    smallest_side: int
-    largest_side: int
+    alone: Null
+    """For a model by itself."""
+    referenced: Null
+    """Beside references."""
+
+
+@settings
+class Range:
+    """What the clean models were that all this was measured on."""
+
+    fewest_classes: Classes
+    """The smallest number of their classes."""
+    most_classes: Classes
+    """The largest number of their classes."""
+    smallest_side: Pixels
+    """The smaller side of their smallest images."""
+    largest_side: Pixels
+    """The smaller side of their largest images."""
 
     def outside(self, classes: int, side: int) -> str:
         """In which respect a model is unlike them, such as `1000 classes`; empty if in none."""
@@ -125,27 +149,52 @@ class Calibration:
         return tables
 
 
+def tables_model(tables: Mapping[str, Any]) -> type[BaseModel]:
+    """The model of a calibration in nested tables, with the searches and statistics of `tables`."""
+    return _model_of(
+        tuple(
+            (search, tuple(statistics))
+            for search, statistics in tables.items()
+            if search not in ("range", "null") and isinstance(statistics, Mapping)
+        )
+    )
+
+
+@cache
+def _model_of(names: tuple[tuple[str, tuple[str, ...]], ...]) -> type[BaseModel]:
+    sections: dict[str, Any] = {"range": (Range, ...), "null": (Nulls, ...)}
+    for search, statistics in names:
+        rows: dict[str, Any] = dict.fromkeys(statistics, (Row, ...))
+        sections[search] = (create_model(search, __config__=STRICT, **rows), ...)
+    doc = "How far the classes of clean models lie apart, by search and statistic."
+    made: type[BaseModel] = create_model("Calibration", __config__=STRICT, __doc__=doc, **sections)
+    return made
+
+
+def from_model(read: BaseModel) -> Calibration:
+    """The calibration that was read into such a model."""
+    sections = dict(read)
+    measured, null = sections.pop("range"), sections.pop("null")
+    rows = {
+        f"{search}.{statistic}": row
+        for search, statistics in sections.items()
+        for statistic, row in statistics
+    }
+    return Calibration(range=measured, alone=null.alone, referenced=null.referenced, rows=rows)
+
+
 def from_tables(tables: Mapping[str, Any]) -> Calibration:
     """The calibration in nested tables.
 
     Raises:
-        ConfigError: a key is unknown or missing, or a value is of the wrong type or below 0.
+        ConfigError: a key is unknown or missing, or a value is of the wrong type or out of range.
     """
-    known = dict(tables)
-    measured = _filled(Range, known.pop("range", None), "range")
-    nulls = known.pop("null", None)
-    if not isinstance(nulls, dict) or set(nulls) != set(NULLS):
-        raise _unlike(nulls, NULLS, "null")
-    found = {name: _filled(Null, nulls[name], f"null.{name}") for name in NULLS}
-    for name in NULLS:
-        if found[name].scale <= 0:
-            raise ConfigError(f"`calibration.null.{name}.scale` is 0, expected more")
-    rows = {
-        f"{search}.{statistic}": _row(row, f"{search}.{statistic}")
-        for search, statistics in known.items()
-        for statistic, row in (statistics if isinstance(statistics, dict) else {"": None}).items()
-    }
-    return Calibration(range=measured, rows=rows, **found)
+    model = tables_model(tables)
+    try:
+        return from_model(model.model_validate(tables))
+    except ValidationError as error:
+        found = sentences(error, model.model_json_schema(), _unknown, "calibration.")
+        raise ConfigError("; ".join(found)) from error
 
 
 @cache
@@ -154,51 +203,5 @@ def shipped() -> Calibration:
     return from_tables(tomllib.loads(FILE.read_text(encoding="utf-8")))
 
 
-def _row(values: object, place: str) -> Row:
-    """The row of a statistic, which holds two tails."""
-    wanted = [each.name for each in fields(Row)]
-    if not isinstance(values, dict) or set(values) != set(wanted):
-        raise _unlike(values, wanted, place)
-    tails = {name: _filled(Tail, values[name], f"{place}.{name}") for name in TAILS}
-    for name, tail in tails.items():
-        if not (tail.upper > 0 and tail.scale > 0):
-            raise ConfigError(
-                f"`calibration.{place}.{name}` has an `upper` or `scale` of 0, expected more"
-            )
-    return Row(
-        alone=tails["alone"],
-        referenced=tails["referenced"],
-        n=_fitting(values["n"], "int", f"{place}.n"),
-        date=_fitting(values["date"], "str", f"{place}.date"),
-        command=_fitting(values["command"], "str", f"{place}.command"),
-    )
-
-
-def _filled(kind: type[Kind], values: object, place: str) -> Kind:
-    """A row of the given kind."""
-    wanted = {field.name: str(field.type) for field in fields(kind)}
-    if not isinstance(values, dict) or set(values) != set(wanted):
-        raise _unlike(values, wanted, place)
-    return kind(
-        **{name: _fitting(values[name], wanted[name], f"{place}.{name}") for name in wanted}
-    )
-
-
-def _fitting(value: Any, kind: str, place: str) -> Any:
-    """The value, if it is of the kind: `float`, where a whole number is one too, `int` or `str`."""
-    if kind == "float" and type(value) is int and abs(value) <= sys.float_info.max:
-        value = float(value)
-    fits = type(value).__name__ == kind
-    signed = place.endswith(".centre")
-    if fits and (kind == "str" or (-float("inf") if signed else 0) <= value < float("inf")):
-        return value
-    meaning = "a text" if kind == "str" else "a number" if signed else "a number of 0 or more"
-    raise ConfigError(f"`calibration.{place}` is {value!r}, expected {meaning}")
-
-
-def _unlike(values: object, wanted: Iterable[str], place: str) -> ConfigError:
-    """Says which keys a table has, and which it should have."""
-    found = ", ".join(sorted(map(str, values))) if isinstance(values, dict) else repr(values)
-    return ConfigError(
-        f"`calibration.{place}` has {found or 'nothing'}, expected {', '.join(wanted)}"
-    )
+def _unknown(name: str) -> str:
+    return f"unknown setting `{name}`"

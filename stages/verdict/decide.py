@@ -5,11 +5,10 @@ Only the anomaly score decides (`score.py`); what published algorithms say stand
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from stages.errors import ConfigError
 from stages.searches import SPECS
 from stages.stage import stage
 from stages.types import GraphFinding, Statistic, Verdict
@@ -23,33 +22,11 @@ from stages.verdict.score import (
     printable_p,
     scores,
 )
+from stages.verdict.settings import JudgeConfig
 from stages.verdict.vetting import Vetted
 
 POWER = "blend.strong_margin"
 """The statistic that is above 0 where the searches have the power to find something."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgeConfig:
-    """When a model counts as backdoored."""
-
-    false_alarm_rate: float = 0.05
-    """Largest p-value that is called `backdoored`; the share of clean models wrongly blocked."""
-    min_working: float = 0.5
-    """Smallest share of the classes that strong patterns must win before a model is `clean`."""
-
-    near: float = 3.0
-    """Where p is within this factor of `false_alarm_rate`, the median of three seeds counts; 1
-    turns that off."""
-
-    def __post_init__(self) -> None:
-        if self.near < 1:
-            raise ConfigError(f"setting `judge.near` is {self.near}, expected 1 or more")
-        if not 0 < self.false_alarm_rate < 1:
-            raise ConfigError(
-                f"setting `judge.false_alarm_rate` is {self.false_alarm_rate}, expected between"
-                " 0 and 1"
-            )
 
 
 @stage(version=6)

@@ -12,18 +12,7 @@ from dataclasses import dataclass
 from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import null_of, p_value, printable_p, scores
-
-
-@dataclass(frozen=True, kw_only=True)
-class VettingConfig:
-    """What a reference must satisfy."""
-
-    min_accuracy: float = 0.5
-    """Smallest clean accuracy on the samples; a model of another task falls below it."""
-    suspicious: float = 0.01
-    """A reference whose own p-value is this small or smaller is left out."""
-    disagreeing: float = 0.01
-    """So is one whose p-value against the other references is this small or smaller."""
+from stages.verdict.settings import VettingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

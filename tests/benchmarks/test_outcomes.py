@@ -13,8 +13,9 @@ from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.config import ScanConfig
-from stages.verdict.decide import POWER, JudgeConfig
+from stages.verdict.decide import POWER
 from stages.verdict.profile import ClassProfile
+from stages.verdict.settings import JudgeConfig
 from tests.support.known_models import outcome, with_class_above
 
 

@@ -42,7 +42,7 @@ def another(name: str) -> str:
         case int() as given:
             other = str(given + 1)
         case float() as given:
-            other = str(given / 2 + 0.001)
+            other = str(0.97 * given + 0.0004)
         case list():
             other = "[1]"
         case None:

@@ -18,8 +18,8 @@ from pipeline.intake.sandbox import Isolation
 from pipeline.request import ScanRequest
 from pipeline.scan import scan
 from pipeline.steps import STEPS, steps_of
-from stages.published.feature_mask import FeatureMaskConfig
 from stages.published.results import MaskResult, UntargetedNoise
+from stages.published.settings import FeatureMaskConfig
 from stages.published.statistics import masked_statistics
 from stages.searches import SEARCHES
 from stages.searches.search import AttackSuccess, Effort, SearchResult, Sweep

@@ -17,7 +17,7 @@ from stages.errors import CannotJudge
 from stages.onnx_file.inspection import inspect_onnx, load_proto
 from stages.passes import normalise
 from stages.twin.convert import build_module
-from stages.twin.parity import ParityConfig
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples
 
 LIMITS = IsolationConfig(seconds=20, memory_mb=512)

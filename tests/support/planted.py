@@ -13,7 +13,8 @@ from stages.searches import margins
 from stages.searches.probe import balanced
 from stages.searches.search import Subject
 from stages.twin import fx_graph
-from stages.twin.precondition import PreconditionConfig, check_preconditions
+from stages.twin.precondition import check_preconditions
+from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, TorchTwin
 
 CLASSES = 5

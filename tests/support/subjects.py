@@ -17,7 +17,8 @@ from stages.searches.search import Subject
 from stages.searches.trigger import Displacement, Filter, Overlay, Patch, Trigger
 from stages.twin import sites
 from stages.twin.convert import build_module, trainable_share
-from stages.twin.precondition import PreconditionConfig, check_preconditions
+from stages.twin.precondition import check_preconditions
+from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, TorchTwin
 from tests.support.places import DEMO
 

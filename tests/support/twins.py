@@ -11,11 +11,13 @@ from torch import fx
 
 from stages.passes import normalise
 from stages.published.results import UntargetedNoise
-from stages.published.untargeted_noise import UntargetedNoiseConfig, find_untargeted_noise
+from stages.published.settings import UntargetedNoiseConfig
+from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches.search import Subject
 from stages.twin import sites
 from stages.twin.convert import build_module, trainable_share
-from stages.twin.precondition import PreconditionConfig, check_preconditions
+from stages.twin.precondition import check_preconditions
+from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, PreconditionResult, SiteStatistics, TorchTwin
 from tests.support import zoo
 

@@ -27,7 +27,7 @@ USAGE = {
     ),
     "unknown key": Scan(
         options=("--set", "blend.faint_stebs=2"),
-        sentence="unknown setting `faint_stebs` in `blend`; known are `samples`",
+        sentence="unknown setting `blend.faint_stebs`; did you mean `blend.faint_steps`?",
     ),
     "unknown section": Scan(
         options=("--set", "nose.steps=2"), sentence="unknown setting `nose`; known are `seed`"
@@ -54,7 +54,7 @@ USAGE = {
     ),
     "negative seed": Scan(options=("--seed", "-1"), sentence="-1 is not in the range x>=0"),
     "negative seed in a setting": Scan(
-        options=("--set", "seed=-1"), sentence="`seed` is -1, expected 0 or more"
+        options=("--set", "seed=-1"), sentence="`seed` is -1, expected a whole number from 0 to"
     ),
 }
 if not torch.cuda.is_available():

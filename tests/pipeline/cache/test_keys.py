@@ -26,8 +26,9 @@ from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
 from stages.types import AFFECTS_RESULT, CleanSamples, OnnxArtifact, SiteStatistics, TorchTwin
 from stages.verdict.calibration import Calibration
-from stages.verdict.decide import JudgeConfig, judge
+from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile
+from stages.verdict.settings import JudgeConfig
 from stages.verdict.vetting import Vetted
 
 STAGES: dict[str, Any] = {
@@ -122,7 +123,7 @@ def _another(value: object) -> object:
         case int():
             return value + 1
         case float():
-            return value / 2 + 0.001
+            return 0.97 * value + 0.0004
         case str():
             return f"another {value}"
         case None:

@@ -9,8 +9,9 @@ import onnx
 import pytest
 
 from pipeline.intake.fetch import fetch
-from pipeline.intake.native import ExportConfig, NativeModel
+from pipeline.intake.native import NativeModel
 from pipeline.intake.sandbox import IsolationConfig, Sandbox
+from pipeline.intake.settings import ExportConfig
 from stages.errors import ModelRefused
 from stages.export.detect import find_source
 from stages.onnx_file.inspection import inspect_onnx

@@ -12,11 +12,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.intake.fetch import fetch
-from pipeline.intake.native import ExportConfig, NativeModel, export
+from pipeline.intake.native import NativeModel, export
 from pipeline.intake.sandbox import IsolationConfig, Sandbox
+from pipeline.intake.settings import ExportConfig
 from stages.errors import CannotJudge, ConfigError, ConversionError, ModelRefused, ParityError
 from stages.export.detect import find_source
-from stages.twin.parity import ParityConfig, prove_export
+from stages.twin.parity import prove_export
+from stages.twin.settings import ParityConfig
 from tests.support import zoo
 
 LIMITS = IsolationConfig(seconds=60)

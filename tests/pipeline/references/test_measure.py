@@ -16,7 +16,9 @@ from pipeline.references.profile_file import profile_text
 from pipeline.request import ScanRequest
 from pipeline.scan import scan
 from stages.errors import ConfigError
-from stages.verdict.vetting import VettingConfig, own_p_value
+from stages.settings import unchecked
+from stages.verdict.settings import VettingConfig
+from stages.verdict.vetting import own_p_value
 from tests.support.places import DEMO
 from tests.support.profiles import CLASSES, SETTINGS, values_of
 
@@ -123,7 +125,9 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
     (clean,) = measured.profiles
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    lax = replace(request().config, vetting=VettingConfig(suspicious=0.0), calibration=SETTINGS)
+    lax = replace(
+        request().config, vetting=unchecked(VettingConfig(), suspicious=0.0), calibration=SETTINGS
+    )
     asked = request(config=lax, references=(file,))
     stranger = replace(clean, digest="another model")
 
@@ -144,7 +148,7 @@ def test_a_scan_goes_on_without_a_reference_that_cannot_be_judged(
     file: str, broken: str, tmp_path: Path
 ) -> None:
     """There is a verdict, it says what was left out, and it tells of the reference it used."""
-    lax = replace(request().config, vetting=VettingConfig(suspicious=0.0))
+    lax = replace(request().config, vetting=unchecked(VettingConfig(), suspicious=0.0))
     asked = request(config=lax, references=(broken, file))
 
     result = scan(asked, Store(None), tmp_path)

@@ -21,8 +21,9 @@ from pipeline.report.verdict_json import verdict_document, verdict_text
 from pipeline.steps import STEPS
 from stages.searches import STATISTICS
 from stages.types import GraphFinding
-from stages.verdict.decide import JudgeConfig, apply_findings, judge
+from stages.verdict.decide import apply_findings, judge
 from stages.verdict.profile import ClassProfile
+from stages.verdict.settings import JudgeConfig
 from stages.verdict.vetting import Vetted
 from tests.support.finished_scans import ended_at, with_evidence, with_permutation
 from tests.support.verdict_schema import SCHEMA, faults, validator

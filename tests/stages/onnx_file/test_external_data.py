@@ -14,8 +14,9 @@ import yaml
 from onnx import ModelProto, TensorProto, helper
 
 from pipeline.intake.fetch import fetch
-from pipeline.intake.native import ExportConfig, NativeModel
+from pipeline.intake.native import NativeModel
 from pipeline.intake.sandbox import IsolationConfig, Sandbox
+from pipeline.intake.settings import ExportConfig
 from stages.errors import ModelRefused
 from stages.export.detect import find_source
 from stages.onnx_file.external_data import inline_weights

@@ -13,7 +13,8 @@ from pipeline.intake.untrusted import describe
 from stages.onnx_file.inspection import inspect_onnx
 from stages.passes import float_input, normalise
 from stages.twin.convert import build_module
-from stages.twin.parity import ParityConfig, confirm_parity, prove_parity
+from stages.twin.parity import confirm_parity, prove_parity
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples
 
 KINDS = (TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32, TensorProto.INT64)

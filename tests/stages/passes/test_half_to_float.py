@@ -12,7 +12,8 @@ from stages.errors import ModelRefused
 from stages.onnx_file.inspection import inspect_onnx, load_proto
 from stages.passes import normalise
 from stages.twin.convert import build_module
-from stages.twin.parity import ParityConfig, prove_parity
+from stages.twin.parity import prove_parity
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples
 from tests.support.tiny_model import tiny
 

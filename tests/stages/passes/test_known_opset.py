@@ -13,7 +13,8 @@ from stages.onnx_file.inspection import NEWEST_READABLE, OLDEST_READABLE, inspec
 from stages.passes import known_opset, normalise
 from stages.passes.onnx_graph import opset
 from stages.twin.convert import build_module
-from stages.twin.parity import ParityConfig, prove_parity
+from stages.twin.parity import prove_parity
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples, OnnxArtifact
 from tests.support.tiny_model import append, tiny
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from stages import progress
-from stages.published.ban import Ban, BanConfig, run_ban
+from stages.published.ban import Ban, run_ban
 from stages.published.results import BanResult
+from stages.published.settings import BanConfig
 from tests.support import twins
 
 QUICK = BanConfig(epochs=1, batches=3, noise_batches=2, steps=4, batch=16)

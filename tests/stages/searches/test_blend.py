@@ -13,6 +13,7 @@ from stages.searches.blend import BlendConfig, blend
 from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
 from stages.searches.trigger import Overlay
+from stages.settings import unchecked
 from tests.support import twins
 from tests.support.planted import (
     CLASSES,
@@ -134,7 +135,7 @@ def test_no_step_leaves_the_valid_range(shape: tuple[int, ...], steps: int) -> N
     """However many steps and however long, each colour of the pattern stays within its range."""
     inputs = planted(checkerboard(), shape, colour=5.0)
 
-    found = find(inputs, BlendConfig(samples=20, faint_steps=steps, rate=1.0))
+    found = find(inputs, unchecked(BlendConfig(samples=20, rate=1.0), faint_steps=steps))
 
     assert within_range(overlay(found).pattern, inputs.samples)
 
@@ -201,10 +202,10 @@ def test_more_opacity_carries_further() -> None:
 def test_the_strong_pattern_goes_on_from_the_faint_one() -> None:
     """Without steps of its own it is the faint pattern seen better; steps take it further."""
     inputs = twins.subject()
-    resting = replace(QUICK, strong=QUICK.faint, strong_steps=0)
+    resting = unchecked(QUICK, strong=QUICK.faint, strong_steps=0)
 
     same, stronger, further = (
-        find(inputs, config) for config in (resting, replace(QUICK, strong_steps=0), QUICK)
+        find(inputs, config) for config in (resting, unchecked(QUICK, strong_steps=0), QUICK)
     )
 
     assert np.array_equal(same.statistics["strong_margin"], same.statistics["margin"])
@@ -216,7 +217,7 @@ def test_the_strong_pattern_leaves_the_faint_one_alone() -> None:
     """Margins and pattern that are reported as faint are those before the strong steps."""
     inputs = twins.subject()
 
-    without, beside = (find(inputs, replace(QUICK, strong_steps=steps)) for steps in (0, 5))
+    without, beside = (find(inputs, unchecked(QUICK, strong_steps=steps)) for steps in (0, 5))
 
     assert np.array_equal(without.statistics["margin"], beside.statistics["margin"])
     assert np.array_equal(overlay(without).pattern, overlay(beside).pattern)

@@ -16,8 +16,9 @@ from stages.searches import SEARCHES, STATISTICS
 from stages.searches.screen import ScreenConfig, choose_classes, run
 from stages.types import Verdict
 from stages.verdict.calibration import Calibration, shipped
-from stages.verdict.decide import JudgeConfig, judge
+from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile, profile_of
+from stages.verdict.settings import JudgeConfig
 from stages.verdict.vetting import Vetted
 from tests.support.places import ROOT
 from tests.support.profiles import SETTINGS

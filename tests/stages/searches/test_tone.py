@@ -13,6 +13,7 @@ from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
 from stages.searches.tone import ToneConfig, tone
 from stages.searches.trigger import Filter
+from stages.settings import unchecked
 from stages.types import Floats
 from tests.support import twins
 from tests.support.planted import SHAPES, evaluated_on, mean_margins, nothing, planted, within_range
@@ -145,7 +146,7 @@ def test_no_parameter_exceeds_its_bound(rate: float) -> None:
 def test_a_filter_without_room_leaves_the_clean_margins() -> None:
     """With every bound at nothing the margins are those of the samples themselves."""
     inputs = twins.subject()
-    still = ToneConfig(mixing=0.0, lift=0.0, curve=1.0, corners=0.0)
+    still = unchecked(ToneConfig(), mixing=0.0, lift=0.0, curve=1.0, corners=0.0)
     expected = mean_margins(inputs, *evaluated_on(inputs, still.evaluation_samples, 0))
 
     np.testing.assert_allclose(margins(find(inputs, still)), expected, atol=5e-3)

@@ -14,6 +14,7 @@ from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
 from stages.searches.trigger import Displacement
 from stages.searches.warp import WarpConfig, warp
+from stages.settings import unchecked
 from stages.types import Floats
 from tests.support import twins
 from tests.support.planted import (
@@ -91,7 +92,7 @@ def test_a_warp_of_size_zero_changes_nothing() -> None:
     inputs = twins.subject()
     expected = standardised_margins(inputs, *evaluated_on(inputs, QUICK.evaluation_samples, 0))
 
-    found = find(inputs, replace(QUICK, largest=0.0))
+    found = find(inputs, unchecked(QUICK, largest=0.0))
 
     np.testing.assert_allclose(margins(found), expected, atol=1e-3)
     assert not flow(found).any()
@@ -107,7 +108,7 @@ def test_lines_are_moved_onto_their_neighbours(shape: tuple[int, ...]) -> None:
 
     assert flow(found).shape == (SIDE, SIDE, 2)
     assert 0 < found.targets[0] < CLASSES
-    still = find(planted(nothing(), shape), WarpConfig(largest=0.0))
+    still = find(planted(nothing(), shape), unchecked(WarpConfig(), largest=0.0))
     assert (margins(found) > margins(still)).all()
 
 
@@ -125,7 +126,8 @@ def test_a_larger_bound_carries_further() -> None:
     inputs = planted(nothing())
 
     reached = [
-        margins(find(inputs, WarpConfig(largest=largest))).mean() for largest in (0.0, 0.1, 0.4)
+        margins(find(inputs, unchecked(WarpConfig(), largest=each))).mean()
+        for each in (0.0, 0.1, 0.4)
     ]
 
     assert reached == sorted(reached)

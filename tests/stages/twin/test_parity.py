@@ -15,7 +15,8 @@ from stages.errors import ModelRefused, ParityError, SamplesError
 from stages.onnx_file.inspection import inspect_onnx, load_proto
 from stages.passes import normalise
 from stages.twin.convert import build_module
-from stages.twin.parity import ParityConfig, prove_parity
+from stages.twin.parity import prove_parity
+from stages.twin.settings import ParityConfig
 from stages.types import CleanSamples, OnnxArtifact
 from tests.support import zoo
 

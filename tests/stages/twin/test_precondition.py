@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.twin.precondition import PreconditionConfig, check_preconditions
+from stages.twin.precondition import check_preconditions
+from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples
 from tests.support import twins
 

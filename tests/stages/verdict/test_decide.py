@@ -15,9 +15,10 @@ from stages.published.results import BanResult
 from stages.published.statistics import ban_statistic
 from stages.searches import SPECS, STATISTICS
 from stages.types import GraphFinding, Verdict
-from stages.verdict.decide import JudgeConfig, apply_findings, judge, with_published
+from stages.verdict.decide import apply_findings, judge, with_published
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import critical_value, p_value, printable_p, scores
+from stages.verdict.settings import JudgeConfig
 from stages.verdict.vetting import Vetted
 from tests.support.profiles import (
     BLEND,
@@ -127,7 +128,7 @@ def test_at_the_rate_itself_a_model_is_blocked() -> None:
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 1.5, math.nan])
 def test_the_false_alarm_rate_lies_between_0_and_1(rate: float) -> None:
     """At neither end does a score block some models and not others."""
-    with pytest.raises(ConfigError, match=r"`judge\.false_alarm_rate` is .*, expected betw"):
+    with pytest.raises(ConfigError, match=r"`false_alarm_rate` is .*, expected a number of at"):
         JudgeConfig(false_alarm_rate=rate)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stages.verdict.decide import JudgeConfig, judge
+from stages.verdict.decide import judge
+from stages.verdict.settings import JudgeConfig
 from stages.verdict.vetting import Vetted
 from tests.support.profiles import BLEND, PATCH, SETTINGS, STRONG, WHOLE, everywhere, profile
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline.config import ScanConfig
+from stages.settings import unchecked
 from stages.verdict.profile import ClassProfile
-from stages.verdict.vetting import Vetted, VettingConfig, own_p_value, vet
+from stages.verdict.settings import VettingConfig
+from stages.verdict.vetting import Vetted, own_p_value, vet
 from tests.support.profiles import BLEND, CLASSES, NOISE, PATCH, SETTINGS, drawn, profile
 
 VETTING = VettingConfig(min_accuracy=0.5, suspicious=0.01, disagreeing=0.01)
@@ -154,7 +156,7 @@ def test_everything_left_out_has_one_remark_of_its_own() -> None:
 def test_p_is_told_no_smaller_than_the_models_of_the_null_carry(lead: float) -> None:
     """A reference is left out by its own p-value, which is told as a bound where it is one."""
     suspicious = profile({BLEND: {7: lead}}, name="suspicious")
-    config = replace(VETTING, suspicious=1.0)
+    config = unchecked(VETTING, suspicious=1.0)
     _, p = own_p_value(suspicious, SETTINGS)
 
     (remark,) = vetted(suspicious, config=config).remarks
@@ -168,8 +170,8 @@ def test_p_is_told_no_smaller_than_the_models_of_the_null_carry(lead: float) -> 
 def test_the_demands_are_those_of_the_settings() -> None:
     """A vetting that suspects nobody keeps what a strict one leaves out, and the other way."""
     references = tuple(drawn(seed, f"reference {seed}") for seed in range(3))
-    lax = VettingConfig(min_accuracy=0.0, suspicious=0.0, disagreeing=0.0)
-    strict = VettingConfig(min_accuracy=0.0, suspicious=1.0, disagreeing=1.0)
+    lax = unchecked(VETTING, min_accuracy=0.0, suspicious=0.0, disagreeing=0.0)
+    strict = unchecked(VETTING, min_accuracy=0.0, suspicious=1.0, disagreeing=1.0)
 
     assert vetted(*references, config=lax).kept == references
     assert vetted(*references, config=strict).kept == ()

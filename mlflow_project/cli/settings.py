@@ -1,0 +1,47 @@
+"""`ban-gate settings`: what can be set, to what, and what it is set to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+import click
+
+from mlflow_project.cli.options import SettingsOptions
+from mlflow_project.cli.parameters import flag, taking
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingOptions:
+    """The options of `settings`."""
+
+    settings: SettingsOptions
+    json_schema: Annotated[
+        bool, flag("--json-schema", help="Print the JSON Schema of a file of settings instead.")
+    ]
+    markdown: Annotated[bool, flag("--markdown", help="Print the page of the docs instead.")]
+
+
+@click.command(short_help="Print every setting: meaning, range and value.")
+@taking(ListingOptions)
+def settings(options: ListingOptions) -> None:
+    """Print a file of all settings of a scan, with what each means and what it may be.
+
+    \b
+    A file to start from:
+      ban-gate settings > scan.toml
+    What a file and other settings come to, or what is wrong with them:
+      ban-gate settings --config scan.toml --set judge.false_alarm_rate=0.01
+
+    Nothing is loaded and no model is needed. Exit code 2: a setting is unknown or wrong.
+    """  # noqa: D301 (click wants the backspace character itself)
+    from pipeline import settings_page  # noqa: PLC0415 (see `main`)
+
+    config = options.settings.scan_config()
+    if options.json_schema:
+        click.echo(json.dumps(settings_page.settings_schema(), indent=2))
+    elif options.markdown:
+        click.echo(settings_page.settings_markdown(), nl=False)
+    else:
+        click.echo(settings_page.settings_file(config), nl=False)

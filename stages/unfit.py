@@ -1,0 +1,114 @@
+"""What is wrong with settings, in a sentence each: which one, what was found, what is expected.
+
+What is expected is said from the JSON Schema of the settings, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+Schema = Mapping[str, Any]
+NOUNS = {
+    "integer": ("a whole number", "whole numbers"),
+    "number": ("a number", "numbers"),
+    "boolean": ("true or false", "values true or false"),
+    "string": ("a text", "texts"),
+    "object": ("a section of settings", "sections of settings"),
+}
+"""What a value of a type is called, and several of them."""
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
+LONGEST = 100  # characters of a value that are shown
+
+
+def sentences(
+    error: ValidationError, schema: Schema, unknown: Callable[[str], str], prefix: str = ""
+) -> list[str]:
+    """A sentence for each wrong setting; `unknown` gives that for a name that no setting has."""
+    return [_sentence(each, schema, unknown, prefix) for each in error.errors(include_url=False)]
+
+
+def expected(schema: Schema, whole: Schema | None = None) -> str:
+    """What a setting may be, such as `a whole number from 1 to 10 (steps)`."""
+    schema = _resolved(schema, whole or schema)
+    if "anyOf" in schema:
+        kinds = (each for each in schema["anyOf"] if each.get("type") != "null")
+        return " or ".join(expected(each, whole) for each in kinds)
+    if "enum" in schema:
+        return f"one of {', '.join(map(repr, schema['enum']))}"
+    if schema.get("type") == "array":
+        items = schema["items"]
+        each = f"values, each {expected(items)}" if "enum" in items else NOUNS[items["type"]][1]
+        return f"a list of {schema['minItems']} to {schema['maxItems']} {each}{_range(items)}"
+    unit = f" ({schema['unit']})" if "unit" in schema else ""
+    return f"{NOUNS[schema['type']][0]}{_range(schema)}{unit}"
+
+
+def at(place: tuple[str | int, ...], schema: Schema) -> Schema:
+    """The schema of the setting at a place, whose index in a list is left out."""
+    found = _resolved(schema, schema)
+    for name in place:
+        if isinstance(name, str) and name in found.get("properties", {}):
+            found = _resolved(found["properties"][name], schema)
+    return found
+
+
+def _sentence(
+    error: ErrorDetails, schema: Schema, unknown: Callable[[str], str], prefix: str
+) -> str:
+    place = error["loc"]
+    key = prefix + ".".join(str(name) for name in place if isinstance(name, str))
+    if error["type"] in UNKNOWN:
+        return unknown(key)
+    if error["type"] == "missing":
+        return f"setting `{key}` is missing, expected {expected(at(place, schema), schema)}"
+    if error["type"] == "value_error":
+        return f"setting `{key}` {error['ctx']['error']}"
+    listed = "has" if any(isinstance(name, int) for name in place) else "is"
+    wanted = expected(at(place, schema), schema)
+    return f"setting `{key}` {listed} {_shown(error['input'])}, expected {wanted}"
+
+
+def _range(schema: Schema) -> str:
+    """The bounds of a number, such as ` above 0 and at most 1`; empty where it has none."""
+    if "minimum" in schema and "maximum" in schema:
+        return f" from {_short(schema['minimum'])} to {_short(schema['maximum'])}"
+    words = {"minimum": "of at least", "exclusiveMinimum": "above"}
+    words |= {"maximum": "at most", "exclusiveMaximum": "below"}
+    bounds = [f"{word} {_short(schema[name])}" for name, word in words.items() if name in schema]
+    return f" {' and '.join(bounds)}" if bounds else ""
+
+
+def _short(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
+def _resolved(schema: Schema, whole: Schema) -> Schema:
+    """The schema itself, or what it refers to."""
+    if "$ref" in schema:
+        found: Schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        return found
+    return schema
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def names_in(schema: Schema) -> Iterator[str]:
+    """The full name of every section and setting of a schema."""
+    yield from _names(schema, schema, "")
+
+
+def _names(schema: Schema, whole: Schema, prefix: str) -> Iterator[str]:
+    for name, each in _resolved(schema, whole).get("properties", {}).items():
+        yield f"{prefix}{name}"
+        yield from _names(each, whole, f"{prefix}{name}.")
