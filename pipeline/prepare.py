@@ -13,10 +13,12 @@ from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.intake.fetch import Fetched, fetch
 from pipeline.intake.native import NativeModel
-from pipeline.intake.samples import first_images, read_samples
+from pipeline.intake.samples import first_images
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
 from pipeline.request import ScanRequest
+from pipeline.samples.clean import clean_samples
+from pipeline.samples.source import exact_file
 from stages.export.child import PROBES
 from stages.export.detect import find_source
 from stages.onnx_file.inspection import inspect_onnx
@@ -86,7 +88,7 @@ def _prepared(
         artifact = sandbox.run(inspect_onnx, fetched.path, config.output.name)
     note(artifact=artifact)
     with store.timed("read_samples"):
-        samples = read_samples(request.samples, artifact)
+        samples = clean_samples(request.samples, artifact, request.model, request.preparation)
     note(samples=samples)
     with store.timed("prove_conversion"):
         first = _first(samples, config)
@@ -141,7 +143,8 @@ def _fetched(request: ScanRequest, workspace: Path, sandbox: Sandbox) -> Fetched
     config = request.config
     source = find_source(request.model)
     exports = source.framework != "onnx" and request.trusted
-    images = first_images(request.samples, PROBES) if exports else None
+    exact = exact_file(request.samples) if exports else None
+    images = first_images(exact, PROBES) if exact else None
     model = NativeModel(source=source, python=request.python, images=images)
     return fetch(
         model,

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import gate, listen, models, scan
+from mlflow_project.cli import gate, listen, models, samples, scan
 from mlflow_project.cli.exit_codes import failures_as_exits
 
 GARBAGE_AT = 50_000
@@ -23,6 +23,7 @@ hardly any of them is ever garbage.
 COMMANDS = (
     scan.scan,
     models.inspect,
+    samples.samples,
     models.export,
     models.calibrate,
     models.demo,
@@ -73,7 +74,8 @@ def main() -> None:
     \b
     Try it:     ban-gate demo
     Look:       ban-gate inspect model.onnx
-    Judge:      ban-gate scan model.onnx --samples clean.npz
+    Judge:      ban-gate scan model.onnx --samples pictures/
+    Samples:    ban-gate samples pictures/ --model model.onnx -o clean.npz
     Gate:       ban-gate gate models:/digits/3 --samples clean.npz --promote champion
     Verify:     ban-gate verify models:/digits@champion
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json

@@ -51,7 +51,9 @@ CANNOT_JUDGE = {
     "corrupt samples": Scan(samples="corrupt.npz", sentence="cannot be read (Bad CRC-32"),
     "headless samples": Scan(samples="headless.npz", sentence="the file is damaged or holds"),
     "petabytes": Scan(samples="bomb.npz", sentence="cannot be read (Unable to allocate"),
-    "a folder for samples": Scan(samples="folder", sentence="is a folder, expected"),
+    "a folder for samples": Scan(
+        samples="folder", sentence="a folder with no subfolders, expected"
+    ),
     "a pipe for samples": Scan(samples="pipe.npz", sentence="are not an `.npz` file"),
     "wrong preprocessing": Scan(samples="unscaled.npz", sentence="likely cause is preprocessing"),
     "too few samples": Scan(samples="few.npz", sentence="only 20 clean samples, at least 100"),
