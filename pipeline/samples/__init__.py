@@ -12,6 +12,9 @@ person says about it is in `preparation`.
 - `draw` takes as many pictures of each class; `picture` opens one, within limits.
 - `exact_file` writes the `.npz`, with where it came from.
 
+`diagnosis` says what is wrong with samples that a model fails on: it tries other preprocessings
+(`value_forms`) and other orders of the classes (`label_maps`). It changes nothing.
+
 The pictures are the user's own, so Pillow opens them in this process, in a few harmless formats and
 within limits on their size; models are never opened here.
 """

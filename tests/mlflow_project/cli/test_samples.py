@@ -41,6 +41,17 @@ def test_a_folder_of_pictures_leads_to_a_verdict(
     assert samples["provenance"]["kind"] == "class folders"
 
 
+def test_a_wrong_preprocessing_is_named_with_the_option_that_mends_it(
+    call: Call, pictures: Path
+) -> None:
+    """First on stdout, where a pipeline shows it."""
+    result = call("scan", MODEL, "--samples", pictures, "--range", "0-255")
+
+    assert result.exit_code == 3, result.stderr
+    assert result.stdout.startswith("inconclusive  clean accuracy is 0.")
+    assert "make the samples with `--range 0-1`" in result.stdout
+
+
 def test_the_file_has_its_origin_inside(call: Call, pictures: Path, tmp_path: Path) -> None:
     """Source, seed and preprocessing, and a line for every picture."""
     result = call(
