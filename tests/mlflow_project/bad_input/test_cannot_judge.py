@@ -30,6 +30,7 @@ CANNOT_JUDGE = {
     "no neurons": Scan(model="linear.onnx", sentence="no neurons to perturb"),
     "unknown operator": Scan(model="foreign.onnx", sentence="MatMuh"),
     "forged lines": Scan(model="forged.onnx", sentence=r"x\n\x1b[2J\rclean "),
+    "samples for the model": Scan(model="good.npz", sentence="the model comes first and the"),
     "images without channels": Scan(samples="no_channel.npz", sentence="(200, 16, 16), the"),
     "colour for grey": Scan(samples="three_channels.npz", sentence="expects (N, 1, 16, 16)"),
     "small images": Scan(samples="small.npz", sentence="resize or crop the images"),
