@@ -18,6 +18,7 @@ from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
 from pipeline.request import ScanRequest
 from pipeline.samples.clean import clean_samples
+from pipeline.samples.native_shape import native_shape
 from pipeline.samples.source import exact_file
 from stages.export.child import PROBES
 from stages.export.detect import find_source
@@ -143,9 +144,9 @@ def _fetched(request: ScanRequest, workspace: Path, sandbox: Sandbox) -> Fetched
     config = request.config
     source = find_source(request.model)
     exports = source.framework != "onnx" and request.trusted
-    exact = exact_file(request.samples) if exports else None
-    images = first_images(exact, PROBES) if exact else None
-    model = NativeModel(source=source, python=request.python, images=images)
+    model = NativeModel(source=source, python=request.python)
+    if exports:
+        model = _with_probe(model, request)
     return fetch(
         model,
         workspace,
@@ -153,6 +154,15 @@ def _fetched(request: ScanRequest, workspace: Path, sandbox: Sandbox) -> Fetched
         config=config.export,
         sandbox=sandbox,
     )
+
+
+def _with_probe(model: NativeModel, request: ScanRequest) -> NativeModel:
+    """The model with what is known of its images: some of them, or their shape."""
+    exact = exact_file(request.samples)
+    if exact is not None:
+        return replace(model, images=first_images(exact, PROBES))
+    shape = native_shape(request.preparation, request.model, model.source.framework)
+    return replace(model, shape=shape)
 
 
 def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:

@@ -127,3 +127,23 @@ def test_the_page_does_what_it_says(call: Call, pictures: Path) -> None:
         assert result.exit_code == 0, (line, result.stderr)
         assert Path("clean.npz").exists()
         Path("clean.npz").unlink()
+
+
+def test_a_native_model_takes_pictures_too(call: Call, pictures: Path, tmp_path: Path) -> None:
+    """Exported for the size that is asked for; two pictures of each class are too few to judge."""
+    (tmp_path / "nets.py").write_text(
+        "import torch\n"
+        "def build():\n"
+        "    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(),\n"
+        "        torch.nn.Flatten(), torch.nn.Linear(4 * 14 * 14, 10)).eval()\n"
+    )
+    net = f"{tmp_path / 'nets.py'}:build"
+    options = ("--samples", pictures, "--per-class", "2", "--trust-model-code")
+
+    sized = call("scan", net, *options, "--crop", "16", "--channels", "grey")
+    unsized = call("scan", net, *options)
+
+    assert sized.exit_code == 3
+    assert "only 20 clean samples" in sized.stderr
+    assert unsized.exit_code == 2
+    assert "with pictures as samples their size by `--crop`" in unsized.stderr
