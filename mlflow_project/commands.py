@@ -34,6 +34,7 @@ from pipeline.report.html_page import REPORT_FILE, render
 from pipeline.report.plots import write_figures
 from pipeline.report.verdict_json import write_verdict
 from pipeline.request import ScanRequest
+from pipeline.samples.preparation import Preparation
 from pipeline.scan import choose_device
 from pipeline.scan import scan as run_scan
 from pipeline.steps import steps_of
@@ -64,6 +65,7 @@ class ScanCall:
     target: tracking.Target | None = None
     fresh: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ class CalibrateCall:
     python: str = sys.executable
     target: tracking.Target | None = None
     fresh: bool = False
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +165,7 @@ def localise(call: ScanCall, folder: Path) -> ScanRequest:
         samples=versions.local(call.samples, folder / "samples"),
         uri=call.uri,
         config=call.config,
+        preparation=call.preparation,
         trusted=call.trusted,
         python=call.python,
         references=tuple(names),
@@ -214,7 +218,7 @@ def export(call: ExportCall) -> ExportResult:
             config=call.config.export,
             sandbox=Sandbox(limits=call.config.isolation),
         )
-        _put(fetched.path, call.output)
+        put(fetched.path, call.output)
     assert fetched.export is not None, "a native model is exported"  # noqa: S101 (our own logic)
     return replace(fetched.export, path=call.output)
 
@@ -236,6 +240,7 @@ def calibrate(call: CalibrateCall) -> Calibrated:
             samples=versions.local(call.samples, folder / "samples"),
             uri=call.models[0],
             config=call.config,
+            preparation=call.preparation,
             trusted=call.trusted,
             python=call.python,
         )
@@ -244,7 +249,7 @@ def calibrate(call: CalibrateCall) -> Calibrated:
             raise CannotJudge("; ".join(measured.remarks))
         draft = folder / "profile.json"
         draft.write_text(profile_text(measured.profiles, call.config), encoding="utf-8")
-        _put(draft, call.output)
+        put(draft, call.output)
         if call.target:
             tracking.log_profile(call.output)
     names = tuple(each.name for each in measured.profiles)
@@ -309,8 +314,12 @@ def workspace() -> Iterator[Path]:
         yield Path(name)
 
 
-def _put(file: Path, target: Path) -> None:
-    """Moves the file to its place in one step, also across file systems."""
+def put(file: Path, target: Path) -> None:
+    """Moves the file to its place in one step, also across file systems.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
     draft = target.with_name(f".{target.name}.draft")
     try:
         shutil.copyfile(file, draft)

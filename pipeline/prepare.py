@@ -13,11 +13,14 @@ from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.intake.fetch import Fetched, fetch
 from pipeline.intake.native import NativeModel
-from pipeline.intake.samples import first_images, read_samples
+from pipeline.intake.samples import first_images
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
 from pipeline.intake.whole_folder import judged_of
 from pipeline.request import ScanRequest
+from pipeline.samples.clean import clean_samples
+from pipeline.samples.native_shape import native_shape
+from pipeline.samples.source import exact_file
 from stages.export.child import PROBES
 from stages.export.source import ModelSource
 from stages.onnx_file.inspection import inspect_onnx
@@ -81,7 +84,13 @@ def _prepared(
 ) -> Prepared:
     config = request.config
     with store.timed("fetch"):
-        judged = judged_of(request)
+        judged = judged_of(
+            request.model,
+            sandbox,
+            registered=request.registered,
+            trusted=request.trusted,
+            accepted_files=request.accepted_files,
+        )
         note(judged=judged)
         judged.require_all()
         fetched = _fetched(judged.source, request, workspace, sandbox)
@@ -90,7 +99,7 @@ def _prepared(
         artifact = sandbox.run(inspect_onnx, fetched.path, config.output.name)
     note(artifact=artifact)
     with store.timed("read_samples"):
-        samples = read_samples(request.samples, artifact)
+        samples = clean_samples(request.samples, artifact, request.model, request.preparation)
     note(samples=samples)
     with store.timed("prove_conversion"):
         first = _first(samples, config)
@@ -146,8 +155,9 @@ def _fetched(
 ) -> Fetched:
     config = request.config
     exports = source.framework != "onnx" and request.trusted
-    images = first_images(request.samples, PROBES) if exports else None
-    model = NativeModel(source=source, python=request.python, images=images)
+    model = NativeModel(source=source, python=request.python)
+    if exports:
+        model = _with_probe(model, request)
     return fetch(
         model,
         workspace,
@@ -155,6 +165,15 @@ def _fetched(
         config=config.export,
         sandbox=sandbox,
     )
+
+
+def _with_probe(model: NativeModel, request: ScanRequest) -> NativeModel:
+    """The model with what is known of its images: some of them, or their shape."""
+    exact = exact_file(request.samples)
+    if exact is not None:
+        return replace(model, images=first_images(exact, PROBES))
+    shape = native_shape(request.preparation, request.model, model.source.framework)
+    return replace(model, shape=shape)
 
 
 def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:

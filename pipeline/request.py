@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.config import ScanConfig
+from pipeline.samples.preparation import Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,9 +16,10 @@ class ScanRequest:
     """What to scan: a model, its clean samples, and the name the model goes by in reports.
 
     `model` is what `find_source` takes: a file, a folder, or `FILE.py:FUNCTION`. A native model is
-    exported first, by the interpreter `python`, if it is `trusted` to run code. `references` are
-    models of the same task that are known to be clean, or profiles that `calibrate` wrote; `names`
-    are the names in reports of those that were fetched from elsewhere.
+    exported first, by the interpreter `python`, if it is `trusted` to run code. `samples` is an
+    `.npz`, or pictures that are brought into the model's input space as `preparation` says.
+    `references` are models of the same task that are known to be clean, or profiles that
+    `calibrate` wrote; `names` are the names in reports of those that were fetched from elsewhere.
 
     A `registered` model is a folder with the files of a version, every one of which must be judged,
     but for the `accepted_files`, by their sha256 in hexadecimal.
@@ -27,6 +29,7 @@ class ScanRequest:
     samples: Path
     uri: str
     config: ScanConfig = field(default_factory=ScanConfig)
+    preparation: Preparation = field(default_factory=Preparation)
     trusted: bool = False
     python: str = sys.executable
     references: tuple[str, ...] = ()

@@ -17,9 +17,11 @@ from pipeline.config import ScanConfig
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.judging import judged
 from pipeline.peak import peak_rss_mb
-from pipeline.prepare import Note, checked, prepare, search_all, subject_of
+from pipeline.prepare import Note, Prepared, checked, prepare, search_all, subject_of
 from pipeline.references.measure import select_references
+from pipeline.refused import explained
 from pipeline.request import ScanRequest
+from pipeline.samples.own_predictions import own_predictions
 from pipeline.versions import versions_of
 from pipeline.whole_file import on_found, on_samples
 from stages.errors import CannotJudge, ConfigError
@@ -83,7 +85,7 @@ def _verdict(
     prepared, clean = checked(prepared, store, config)
     note(precondition=clean)
     if clean.reasons:
-        return Verdict(label="inconclusive", reasons=clean.reasons)
+        return Verdict(label="inconclusive", reasons=explained(prepared, clean, config))
     limits = config.isolation
     with store.timed("compare_decisions"):
         decisions = on_samples(prepared, clean, limits)
@@ -100,14 +102,19 @@ def _verdict(
     with store.timed("compare_found"):
         found = on_found(prepared, results, clean.alike, limits)
     note(decisions=(*decisions, *found))
-    verdict = replace(verdict, reasons=(*verdict.reasons, *_merged(clean)))
+    verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
     return with_published(verdict, *_published(subject, results, store, config, note))
 
 
-def _merged(clean: PreconditionResult) -> Iterator[str]:
-    """A sentence on each class that was not searched because another has the same scores."""
+def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:
+    """A sentence on each class that was not searched because another has the same scores, and one
+    on labels that seem to be the model's own.
+    """
     for later, earlier in clean.alike:
         yield f"class {later} always has the logits of class {earlier}; they are judged as one"
+    remark = own_predictions(clean.logits, prepared.samples.labels)
+    if remark:
+        yield remark
 
 
 def _published(

@@ -64,6 +64,7 @@ class OnnxArtifact:
     `digest` is the sha256 of the file's bytes, `content_digest` that of graph and weights however
     they are laid out. `peeled` names the operators behind the raw scores that keep their order,
     from the output back, and `unscanned` the outputs that do not follow from the scores.
+    `class_names` are what the file's metadata calls the classes, empty where it says nothing.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class OnnxArtifact:
     findings: tuple[GraphFinding, ...] = ()
     peeled: tuple[str, ...] = ()
     unscanned: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def twin_digest(self) -> str:
@@ -91,10 +93,15 @@ class OnnxArtifact:
 class CleanSamples:
     """Clean images (N, *input shape without batch) float32, in the model's own input space, and
     labels (N,) int64.
+
+    `class_names` are the names of classes 0, 1, … where they are known, and `provenance` says how
+    the images were made of pictures, as the text of a JSON object. Neither is in the digest.
     """
 
     images: Floats
     labels: Integers
+    class_names: tuple[str, ...] = ()
+    provenance: str = ""
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import cache, decisions, gate, listen, models, scan, settings
+from mlflow_project.cli import cache, decisions, gate, listen, models, samples, scan, settings
 from mlflow_project.cli.exit_codes import failures_as_exits
 from mlflow_project.cli.signals import signals_as_exceptions
 from mlflow_project.own_folder import own_folder
@@ -25,6 +25,7 @@ hardly any of them is ever garbage.
 COMMANDS = (
     scan.scan,
     models.inspect,
+    samples.samples,
     models.export,
     models.calibrate,
     models.demo,
@@ -80,13 +81,15 @@ def main() -> None:
     \b
     Try it:     ban-gate demo
     Look:       ban-gate inspect model.onnx
-    Judge:      ban-gate scan model.onnx --samples clean.npz
+    Judge:      ban-gate scan model.onnx --samples pictures/
+    Samples:    ban-gate samples pictures/ --model model.onnx -o clean.npz
     Gate:       ban-gate gate models:/digits/3 --samples clean.npz --promote champion
     Verify:     ban-gate verify models:/digits@champion
     Revoke:     ban-gate revoke models:/digits/3 --reason "poisoned data"
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Listen:     ban-gate listen --config listen.toml
     Settings:   ban-gate settings
+    Cache:      ban-gate cache --max-size 2GB
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code
 
     The verdict goes to stdout, to verdict.json and to an MLflow run; progress goes to stderr.
@@ -99,6 +102,7 @@ def main() -> None:
       3    cannot judge: model unsupported or refused, samples unfit, verdict inconclusive
       4    MLflow failed: the verdict could not be recorded, nothing was promoted
       70   internal error
+      129, 130, 143   ended by SIGHUP, Ctrl-C or SIGTERM: nothing was judged
     """  # noqa: D301 (click wants the backspace character itself)
 
 

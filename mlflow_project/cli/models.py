@@ -25,6 +25,7 @@ from mlflow_project.cli.options import (
     Verbose,
 )
 from mlflow_project.cli.parameters import argument, option, taking
+from mlflow_project.cli.pictures import PictureOptions
 from pipeline.intake import sandbox
 from pipeline.printable import printable
 
@@ -168,6 +169,7 @@ class CalibrateOptions:
         ),
     ]
     samples: Samples
+    pictures: PictureOptions
     native: NativeOptions
     settings: SettingsOptions
     tracking: TrackingOptions
@@ -195,13 +197,14 @@ def calibrate(options: CalibrateOptions) -> None:
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
-    tracking = options.tracking
+    tracking, config = options.tracking, options.settings.scan_config()
     logged = bool(tracking.tracking_uri or tracking.experiment)
     call = commands.CalibrateCall(
         models=options.models,
         samples=options.samples,
         output=options.output,
         config=config,
+        preparation=options.pictures.preparation(config.seed),
         trusted=options.native.trust_model_code,
         python=options.native.interpreter,
         target=tracking.target() if logged else None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from mlflow_project.cli.parameters import argument, flag, option
+from mlflow_project.cli.pictures import PictureOptions
 from mlflow_project.uris import is_uri
 from stages.errors import CannotJudge
 from stages.export.detect import find_source
@@ -54,9 +55,10 @@ Samples = Annotated[
         "--samples",
         required=True,
         type=PathOrUri(exists=True),
-        metavar="FILE.npz",
-        help="Clean samples: images float32 (N, *input shape), preprocessed; labels int64 (N,). A"
-        " path or the URI of an artifact.",
+        metavar="SOURCE",
+        help="Clean samples: a folder with a subfolder of pictures for each class, a .csv of paths"
+        " and labels, a data set saved by `datasets`, or an .npz of images float32 (N, *input"
+        " shape), preprocessed, and labels int64 (N,). A path or the URI of an artifact.",
     ),
 ]
 References = Annotated[
@@ -236,6 +238,7 @@ class JudgingOptions:
     references: References
     native: NativeOptions
     output: OutputFolder
+    pictures: PictureOptions
     settings: SettingsOptions
     tracking: TrackingOptions
 
@@ -248,6 +251,7 @@ class JudgingOptions:
             uri=model,
             samples=samples,
             config=config,
+            preparation=self.pictures.preparation(config.seed),
             trusted=self.native.trust_model_code,
             python=self.native.interpreter,
             references=self.references,

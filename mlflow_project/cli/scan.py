@@ -46,6 +46,8 @@ def scan(options: ScanOptions) -> None:
     \b
     A few hundred clean samples, balanced over the classes, are enough:
       ban-gate scan model.onnx --samples clean.npz --output report
+    From a folder with a subfolder of pictures for each class, preprocessed as for ImageNet:
+      ban-gate scan model.onnx --samples pictures/ --preprocess imagenet
     A model that is not ONNX yet:
       ban-gate scan model.pt2 --samples clean.npz --trust-model-code
     Beside earlier versions that are known to be clean, which makes the verdict far surer:

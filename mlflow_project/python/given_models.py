@@ -11,7 +11,8 @@ from onnx import ModelProto
 from torch import nn
 
 from stages.export.registry import exporter_of, framework_of
-from stages.twin.parity import ParityConfig, prove_export
+from stages.twin.parity import prove_export
+from stages.twin.settings import ParityConfig
 from stages.types import Floats
 
 FILE = "model.onnx"

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.intake.sample_labels import check_labels
+from pipeline.intake.sample_shapes import shape_advice
 from stages.errors import SamplesError
 from stages.types import CleanSamples, Floats, OnnxArtifact, TensorSpec
 
 KEYS = ("images", "labels")
-LABEL_DTYPES = (np.int64, np.int32)
 HOW_TO_SAVE = "save them with `numpy.savez(file, images=…, labels=…)`"
 UNREADABLE = (
     OSError,
@@ -44,10 +45,18 @@ def read_samples(path: Path, artifact: OnnxArtifact) -> CleanSamples:
     Raises:
         SamplesError: the file breaks the contract, or does not fit the model.
     """
-    images, labels = _arrays(path)
+    return fitting(*_arrays(path), artifact)
+
+
+def fitting(images: Array, labels: Array, artifact: OnnxArtifact) -> CleanSamples:
+    """Images (N, *input shape) and labels (N,) as clean samples, checked against the model.
+
+    Raises:
+        SamplesError: they break the contract, or do not fit the model.
+    """
     images = _arranged(images, artifact.input)
     _check_images(images, artifact.input)
-    _check_labels(labels, len(images), artifact.output)
+    check_labels(labels, len(images), artifact.output)
     return CleanSamples(images=images.astype(np.float32), labels=labels.astype(np.int64))
 
 
@@ -65,7 +74,9 @@ def first_images(path: Path, count: int) -> Floats:
 
 def _arrays(path: Path) -> tuple[Array, Array]:
     if path.is_dir():
-        raise SamplesError(f"samples `{path}` is a folder, expected an `.npz` file; {HOW_TO_SAVE}")
+        raise SamplesError(
+            f"samples `{path}` is a folder, expected an `.npz` file; `ban-gate samples` writes one"
+        )
     if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would block for ever
         raise SamplesError(f"samples `{path}` are not an `.npz` file; {HOW_TO_SAVE}")
     try:
@@ -142,33 +153,5 @@ def _check_shape(actual: tuple[int, ...], expected: TensorSpec) -> None:
     shape = ", ".join(["N", *("any" if size is None else str(size) for size in sizes)])
     raise SamplesError(
         f"`images` has shape {actual}, the model's input `{expected.name}` expects ({shape});"
-        " resize or crop the images to the model's input"
+        f" {shape_advice(actual[1:], sizes)}"
     )
-
-
-def _check_labels(labels: Array, n: int, output: TensorSpec) -> None:
-    if labels.dtype not in LABEL_DTYPES:
-        raise SamplesError(
-            f"`labels` is {labels.dtype}, expected int64 class numbers; convert with"
-            " `labels.astype(numpy.int64)`"
-        )
-    if labels.shape != (n,):
-        raise SamplesError(
-            f"`labels` has shape {labels.shape}, expected ({n},): one class number per image"
-        )
-    _check_range(labels, output.shape[-1] if output.shape else None)
-    if len(np.unique(labels)) == 1:
-        raise SamplesError(
-            f"every label is {labels[0]}, expected samples of most of the model's classes; shuffle"
-            " before you cut a subset"
-        )
-
-
-def _check_range(labels: Array, classes: int | None) -> None:
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or (classes is not None and high >= classes):
-        allowed = "0 or more" if classes is None else f"0 … {classes - 1}"
-        raise SamplesError(
-            f"`labels` range from {low} to {high}, the model's classes are numbered {allowed};"
-            " check the label numbering"
-        )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.intake.sandbox import IsolationConfig, isolated
+from pipeline.intake.sandbox import Sandbox
 from pipeline.printable import printable
-from pipeline.request import ScanRequest
 from stages.errors import ModelRefused
 from stages.export.detect import find_source, find_source_of_version
 from stages.export.source import ModelSource
@@ -47,21 +46,24 @@ class Judged:
             )
 
 
-def judged_of(request: ScanRequest) -> Judged:
+def judged_of(
+    model: str, sandbox: Sandbox, *, registered: bool, trusted: bool, accepted_files: Sequence[str]
+) -> Judged:
     """The model that is judged, and what else is in its folder.
+
+    The fields of a request; the `sandbox` is where an ONNX file says which weights lie beside it.
 
     Raises:
         CannotJudge: there is no such model, or the folder cannot be looked through.
         ConfigError: there is nothing at the path, or a folder without a model.
     """
-    folder = Path(request.model)
-    source = find_source_of_version(folder) if request.registered else find_source(request.model)
+    folder = Path(model)
+    source = find_source_of_version(folder) if registered else find_source(model)
     if not folder.is_dir() or not _is_read_whole(folder, source):
         return Judged(source=source, name=source.path.name)
-    code = request.trusted and not request.registered
-    found = _unexplained(folder, source, request.config.isolation, code=code)
+    found = _unexplained(folder, source, sandbox, code=trusted and not registered)
     digests = {each.file: _sha256(folder / each.file) for each in found}
-    accepted = {name: one for name, one in digests.items() if one in request.accepted_files}
+    accepted = {name: one for name, one in digests.items() if one in accepted_files}
     return Judged(
         source=source,
         name=printable(source.path.relative_to(folder).as_posix()),
@@ -83,13 +85,13 @@ def _is_read_whole(folder: Path, source: ModelSource) -> bool:
 
 
 def _unexplained(
-    folder: Path, source: ModelSource, limits: IsolationConfig, *, code: bool
+    folder: Path, source: ModelSource, sandbox: Sandbox, *, code: bool
 ) -> tuple[Unexplained, ...]:
     """What is not explained, also by the ONNX file, which is read only where files are left."""
     found = unexplained(folder, source, (), code=code)
     if source.framework != "onnx" or not any(_lies_beside(each, folder, source) for each in found):
         return found
-    beside = tuple(_weights(folder, source, limits))
+    beside = tuple(_weights(folder, source, sandbox))
     return unexplained(folder, source, beside, code=code)
 
 
@@ -97,8 +99,8 @@ def _lies_beside(each: Unexplained, folder: Path, source: ModelSource) -> bool:
     return each.file != "MLmodel" and (folder / each.file).parent == source.path.parent
 
 
-def _weights(folder: Path, source: ModelSource, limits: IsolationConfig) -> Iterator[str]:
-    for name in isolated(limits, weights_beside, source.path.resolve()):
+def _weights(folder: Path, source: ModelSource, sandbox: Sandbox) -> Iterator[str]:
+    for name in sandbox.run(weights_beside, source.path.resolve()):
         if "/" not in name:
             yield (source.path.parent / name).relative_to(folder).as_posix()
 

@@ -195,6 +195,7 @@ def _samples(evidence: Evidence) -> dict[str, object]:
         "n": samples and len(samples),
         "classes": samples and samples.classes,
         "clean_accuracy": precondition and precondition.clean_accuracy,
+        "provenance": json.loads(samples.provenance) if samples and samples.provenance else None,
     }
 
 

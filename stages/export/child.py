@@ -100,7 +100,8 @@ def _probe(request: Mapping[str, Any], model_shape: tuple[int, ...] | None) -> F
     shape = request["shape"] or model_shape
     if shape is None:
         raise ConfigError(
-            "the model does not state the shape of its input; give `--samples` or `--input-shape`"
+            "the model does not state the shape of its input; give `--samples` or `--input-shape`,"
+            " and with pictures as samples their size by `--crop`"
         )
     return np.random.default_rng(0).standard_normal((PROBES, *shape), dtype=np.float32)
 

@@ -12,6 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no types
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
+from stages.class_names import stated_names
 from stages.errors import ModelRefused
 from stages.onnx_file import other_formats
 from stages.onnx_file.content_digest import content_digest
@@ -84,6 +85,7 @@ def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
         peeled=judged.peeled,
         unscanned=judged.others,
         findings=find_graph_logic(model),
+        class_names=stated_names({each.key: each.value for each in model.metadata_props}),
     )
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import PurePath
 
 _LFS = b"version https://git-lfs.github.com/spec/"
+_ZIP, _BEGINNING = b"PK\x03\x04", 4096
 _TFLITE = b"TFL3"  # at byte 4: the identifier of the FlatBuffer
 _LARGEST_HEADER = 100 * 1024**2  # bytes; what safetensors itself allows
 
@@ -18,6 +19,11 @@ def named(content: bytes, name: str) -> str | None:
     if content.startswith(_LFS):
         return (
             f"`{name}` is a pointer of Git LFS, not the model itself; fetch it with `git lfs pull`"
+        )
+    if content.startswith(_ZIP) and b"images.npy" in content[:_BEGINNING]:
+        return (
+            f"`{name}` holds arrays, such as clean samples, and no model; the model comes first and"
+            " the samples after `--samples`"
         )
     if content[4:8] == _TFLITE:
         return (

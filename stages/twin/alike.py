@@ -56,7 +56,7 @@ def with_labels_of(samples: CleanSamples, alike: Alike) -> CleanSamples:
     labels = samples.labels.copy()
     for later, earlier in alike:
         labels[samples.labels == later] = earlier
-    return CleanSamples(images=samples.images.copy(), labels=labels)
+    return replace(samples, labels=labels)
 
 
 def folded(scores: Floats, alike: Alike) -> Floats:

@@ -30,6 +30,7 @@ CANNOT_JUDGE = {
     "no neurons": Scan(model="linear.onnx", sentence="no neurons to perturb"),
     "unknown operator": Scan(model="foreign.onnx", sentence="MatMuh"),
     "forged lines": Scan(model="forged.onnx", sentence=r"x\n\x1b[2J\rclean "),
+    "samples for the model": Scan(model="good.npz", sentence="the model comes first and the"),
     "images without channels": Scan(samples="no_channel.npz", sentence="(200, 16, 16), the"),
     "colour for grey": Scan(samples="three_channels.npz", sentence="expects (N, 1, 16, 16)"),
     "small images": Scan(samples="small.npz", sentence="resize or crop the images"),
@@ -51,7 +52,9 @@ CANNOT_JUDGE = {
     "corrupt samples": Scan(samples="corrupt.npz", sentence="cannot be read (Bad CRC-32"),
     "headless samples": Scan(samples="headless.npz", sentence="the file is damaged or holds"),
     "petabytes": Scan(samples="bomb.npz", sentence="cannot be read (Unable to allocate"),
-    "a folder for samples": Scan(samples="folder", sentence="is a folder, expected"),
+    "a folder for samples": Scan(
+        samples="folder", sentence="a folder with no subfolders, expected"
+    ),
     "a pipe for samples": Scan(samples="pipe.npz", sentence="are not an `.npz` file"),
     "wrong preprocessing": Scan(samples="unscaled.npz", sentence="likely cause is preprocessing"),
     "too few samples": Scan(samples="few.npz", sentence="only 20 clean samples, at least 100"),

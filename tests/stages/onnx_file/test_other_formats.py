@@ -15,6 +15,7 @@ TFLITE = b"\x1c\x00\x00\x00TFL3" + bytes(64)
 HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
 SAFETENSORS = len(HEADER).to_bytes(8, "little") + HEADER + bytes(4)
 NODE = b"\n\x01x\x12\x0bPlaceholder"
+SAMPLES = b"PK\x03\x04" + bytes(26) + b"images.npy" + bytes(64)
 FROZEN = b"\n" + bytes([len(NODE)]) + NODE
 
 
@@ -23,6 +24,7 @@ FROZEN = b"\n" + bytes([len(NODE)]) + NODE
     ("content", "reason"),
     [
         (POINTER, r"is a pointer of Git LFS, .*; fetch it with `git lfs pull`"),
+        (SAMPLES, r"holds arrays, such as clean samples, .*; the model comes first"),
         (TFLITE, r"is a TensorFlow Lite model, .*; export the model"),
         (SAFETENSORS, r"holds weights alone \(safetensors\), .*; name the folder"),
         (FROZEN, r"looks like a frozen graph of TensorFlow 1; convert it with"),

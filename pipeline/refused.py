@@ -1,0 +1,26 @@
+"""Why a model is not judged on its samples, with what was found to be wrong with them."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.config import ScanConfig
+from pipeline.prepare import Prepared
+from pipeline.samples.diagnosis import diagnosis
+from stages.twin.precondition import predict
+from stages.types import Floats, PreconditionResult
+
+
+def explained(prepared: Prepared, clean: PreconditionResult, config: ScanConfig) -> tuple[str, ...]:
+    """The reasons of failed preconditions, after a sentence on what would mend a poor accuracy."""
+    enough = config.precondition.min_accuracy
+    if clean.clean_accuracy >= enough:
+        return clean.reasons
+    twin = prepared.twin
+
+    def classify(images: Floats) -> Floats:
+        return predict(twin, torch.from_numpy(images))
+
+    spec = prepared.artifact.input
+    found = diagnosis(prepared.samples, clean.logits, spec, classify, enough)
+    return (found, *clean.reasons) if found else clean.reasons
