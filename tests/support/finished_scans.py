@@ -83,10 +83,7 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
     random = np.random.default_rng(0)
     labels = np.arange(40, dtype=np.int64) % 5
     return Evidence(
-        isolation=Isolation(
-            layers=("process namespace", "file access"),
-            missing=("TCP: needs version 4 of Landlock, this kernel has 3",),
-        ),
+        isolation=Isolation(layers=("signals",), missing=("TCP: no Landlock",)),
         artifact=make_artifact(),
         samples=CleanSamples(images=random.random((40, 1, 4, 4), np.float32), labels=labels),
         parity=ParityResult(
