@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.intake.samples import first_images, read_samples
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
 from pipeline.request import ScanRequest
+from stages.errors import CannotJudge
 from stages.export.child import PROBES
 from stages.export.detect import find_source
 from stages.onnx_file.inspection import inspect_onnx
@@ -84,6 +86,7 @@ def _prepared(
     note(export=fetched.export)
     with store.timed("inspect_onnx"):
         artifact = sandbox.run(inspect_onnx, fetched.path, config.output.name)
+        _require_same(artifact, fetched.path)
     note(artifact=artifact)
     with store.timed("read_samples"):
         samples = read_samples(request.samples, artifact)
@@ -150,6 +153,17 @@ def _fetched(request: ScanRequest, workspace: Path, sandbox: Sandbox) -> Fetched
         config=config.export,
         sandbox=sandbox,
     )
+
+
+def _require_same(artifact: OnnxArtifact, path: Path) -> None:
+    """Raises unless what the child says of a file is about that file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if artifact.path != path or artifact.digest != digest:
+        raise CannotJudge(
+            f"the process that reads `{path.name}` says that it is another file; export the model"
+            " again"
+        )
 
 
 def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:
