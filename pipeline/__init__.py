@@ -11,7 +11,7 @@ Read `steps` first, the table of a scan's steps, then `scan`, which takes one mo
 The rest is in folders:
 
 - `intake` brings in the model and its clean samples. Whatever touches an untrusted file is in
-  `untrusted` and runs in a child process with limits (`sandbox`).
+  `untrusted` and runs in a child process in a cage (`sandbox`).
 - `cache` keeps stage results on disk.
 - `references` measures models known to be clean, or reads their profiles.
 - `report` shows a scan to people and programs; `ci_formats` writes it for CI systems.

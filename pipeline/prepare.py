@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.request import ScanRequest
 from pipeline.samples.clean import clean_samples
 from pipeline.samples.native_shape import native_shape
 from pipeline.samples.source import exact_file
+from stages.errors import CannotJudge
 from stages.export.child import PROBES
 from stages.export.source import ModelSource
 from stages.onnx_file.inspection import inspect_onnx
@@ -97,6 +99,7 @@ def _prepared(
     note(export=fetched.export)
     with store.timed("inspect_onnx"):
         artifact = sandbox.run(inspect_onnx, fetched.path, config.output.name)
+        _require_same(artifact, fetched.path)
     note(artifact=artifact)
     with store.timed("read_samples"):
         samples = clean_samples(request.samples, artifact, request.model, request.preparation)
@@ -174,6 +177,17 @@ def _with_probe(model: NativeModel, request: ScanRequest) -> NativeModel:
         return replace(model, images=first_images(exact, PROBES))
     shape = native_shape(request.preparation, request.model, model.source.framework)
     return replace(model, shape=shape)
+
+
+def _require_same(artifact: OnnxArtifact, path: Path) -> None:
+    """Raises unless what the child says of a file is about that file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if artifact.path != path or artifact.digest != digest:
+        raise CannotJudge(
+            f"the process that reads `{path.name}` says that it is another file; export the model"
+            " again"
+        )
 
 
 def _first(samples: CleanSamples, config: ScanConfig) -> CleanSamples:

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from pathlib import Path
 from traceback import print_exc
 
 import psutil
@@ -93,12 +94,11 @@ class Keeper:
             return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process, signal.SIGKILL)
-        while orphans := [each for each in _children() if each.pid not in self._running]:
+        while orphans := [each for each in _children() if each not in self._running]:
             for orphan in orphans:
-                with suppress(psutil.NoSuchProcess):
-                    orphan.kill()
+                self.stop(orphan)
                 with suppress(ChildProcessError):
-                    os.waitpid(orphan.pid, 0)
+                    os.waitpid(orphan, 0)
 
 
 def _do(work: Work, worn: Layers) -> None:
@@ -116,8 +116,17 @@ def _do(work: Work, worn: Layers) -> None:
         os._exit(code)
 
 
-def _children() -> list[psutil.Process]:
-    return psutil.Process().children()
+def _children() -> list[int]:
+    """The children of this process, by their numbers in its own namespace."""
+    if not IS_LINUX:
+        return [each.pid for each in psutil.Process().children()]
+    found = []
+    for child in psutil.Process(int(Path("/proc/self").readlink().name)).children():
+        with suppress(OSError):
+            status = Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8", errors="replace")
+            (numbers,) = (line for line in status.splitlines() if line.startswith("NSpid:"))
+            found.append(int(numbers.split()[-1]))
+    return found
 
 
 def _waited(options: int) -> tuple[int, int] | None:

@@ -6,23 +6,38 @@ Root makes them as it is. Others make them inside a user namespace, in which the
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from pipeline.cage.linux import set_namespace, unshare
+from pipeline.cage.privileges import end_with_parent
 
 _NETWORK, _PROCESSES, _USER = 0x40000000 | 0x08000000, 0x20000000, 0x10000000
 """The network goes with the memory that processes share."""
+_PATROL = 1.0  # seconds between two looks at whether the parent is still there
 
 
 def prepare() -> None:
     """Makes a user namespace for this process and its children, if that is what namespaces need.
 
-    It must have one thread. Nothing changes where the kernel gives no namespaces.
+    It must have one thread. Nothing changes where the kernel gives no namespaces. Elsewhere it is
+    a child that goes on, because only a process whose own namespace belongs to its user may come
+    back from making others; this one waits for it, and ends it when its parent is gone.
     """
-    if not _works(as_user=False) and _works(as_user=True):
-        _become_user()
+    if _works(as_user=False) or not _works(as_user=True):
+        return
+    parent = os.getppid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    _become_user()
+    unshare(_PROCESSES)
+    child = os.fork()
+    if child:
+        _watch(child, parent)
+    end_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
 
 def leave_network() -> None:
@@ -49,6 +64,18 @@ def new_processes() -> Iterator[None]:
         with suppress(OSError):  # a child that is the first has no way back, and needs none
             set_namespace(own, _PROCESSES)
         os.close(own)
+
+
+def _watch(child: int, parent: int) -> NoReturn:
+    """Ends as the child ends, which it kills when its own parent is gone."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+        if os.getppid() != parent:
+            os.kill(child, signal.SIGKILL)
+        signal.sigtimedwait([signal.SIGCHLD], _PATROL)
 
 
 def _become_user() -> None:

@@ -17,6 +17,7 @@ _OF_A_MACHINE = (
     *("/etc/ssh", "/etc/ssl/private"),
 )
 _OWN_HOME = "BAN_GATE_HOME"
+_FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 _OF_SECRETS = re.compile("KEY|TOKEN|SECRET|CREDENTIAL|PASSW|NETRC|KUBECONFIG", re.IGNORECASE)
 """Names of variables that may point to a file of secrets."""
 
@@ -26,6 +27,7 @@ def known(environment: Mapping[str, str], home: Path) -> tuple[Path, ...]:
     named = (Path(value) for name, value in environment.items() if _OF_SECRETS.search(name))
     files = (path for path in named if path.is_absolute() and _is_file(path))
     own = [Path(environment[_OWN_HOME]).expanduser()] if environment.get(_OWN_HOME) else []
+    own += [Path(environment[name], "ban-gate") for name in _FOLDERS if environment.get(name)]
     usual = (*map(Path, _OF_A_MACHINE), *(home / each for each in _OF_A_USER), *own)
     return tuple(sorted({path.resolve() for path in (*usual, *files) if path.exists()}))
 

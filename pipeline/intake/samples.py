@@ -15,16 +15,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.intake import npz
 from pipeline.intake.sample_labels import check_labels
 from pipeline.intake.sample_shapes import shape_advice
 from stages.errors import SamplesError
 from stages.types import CleanSamples, Floats, OnnxArtifact, TensorSpec
+from stages.zip_names import names_in
 
 KEYS = ("images", "labels")
 HOW_TO_SAVE = "save them with `numpy.savez(file, images=…, labels=…)`"
 UNREADABLE = (
     OSError,
     EOFError,
+    KeyError,
     ValueError,
     MemoryError,  # a header may claim any size
     SyntaxError,  # a header is a Python literal
@@ -80,21 +83,19 @@ def _arrays(path: Path) -> tuple[Array, Array]:
     if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would block for ever
         raise SamplesError(f"samples `{path}` are not an `.npz` file; {HOW_TO_SAVE}")
     try:
+        _check_keys(path, [each.removesuffix(npz.SUFFIX) for each in names_in(path)])
+        npz.require_within(path, [f"{key}{npz.SUFFIX}" for key in KEYS], npz.LARGEST)
         with np.load(path, allow_pickle=False) as stored:
-            _check_keys(path, stored.files)
-            return _array(stored["images"]), _array(stored["labels"])
+            return stored["images"], stored["labels"]
+    except npz.TooLargeError as error:
+        raise SamplesError(
+            f"samples `{path}` are too large: {error}; a few hundred images are enough"
+        ) from error
     except UNREADABLE as error:
         raise SamplesError(
             f"samples `{path}` cannot be read ({error}); the file is damaged or holds Python"
             " objects, write it again from plain number arrays"
         ) from error
-
-
-def _array(member: object) -> Array:
-    """The member of an archive, which numpy returns as bytes if it does not begin like an array."""
-    if not isinstance(member, np.ndarray):
-        raise ValueError("a member of the archive is not an array")  # noqa: TRY004 (caught as such)
-    return member
 
 
 def _check_keys(path: Path, names: list[str]) -> None:

@@ -22,14 +22,15 @@ from pydantic import Field
 
 from pipeline.cache import entry
 from pipeline.cage.layers import LAYERS
+from pipeline.intake import npz, starter
 from pipeline.intake import request as asking
-from pipeline.intake import starter
 from pipeline.intake.request import OUTPUT, Request
 from pipeline.intake.starter import Ended, warm_up
 from pipeline.printable import printable
 from stages import errors, refusal
 from stages.errors import CannotJudge
 from stages.settings import Mebibytes, Seconds, settings
+from stages.zip_names import names_in
 
 __all__ = ["Isolation", "IsolationConfig", "Places", "Sandbox", "isolated", "warm_up"]
 
@@ -190,10 +191,12 @@ def _outcome(folder: Path, kind: type[Result], ended: Ended, limits: IsolationCo
     if ended.code != 0 or not (folder / entry.COMPLETE).exists():
         raise CannotJudge(_died(ended.code, limits))
     try:
+        largest = limits.memory_mb * 2**20
         for name in (entry.COMPLETE, entry.VALUES, entry.ARRAYS):
-            _require_plain(folder / name, limits.memory_mb * 2**20)
+            _require_plain(folder / name, largest)
+        npz.require_within(folder / entry.ARRAYS, names_in(folder / entry.ARRAYS), largest)
         return entry.read(folder, kind)
-    except entry.UNREADABLE as error:
+    except (*entry.UNREADABLE, RecursionError, SyntaxError) as error:
         raise CannotJudge(
             "the process that reads the model left no result that can be read"
             f" ({type(error).__name__}); export the model again"

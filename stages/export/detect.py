@@ -10,8 +10,11 @@ from pathlib import Path
 from stages.errors import ConfigError, ModelRefused
 from stages.export.mlflow_folder import source_in_mlflow_folder
 from stages.export.source import ModelSource
+from stages.zip_names import names_in
 
 FACTORY_SUFFIX = ".py"
+LARGEST_CONFIG = 10 * 1024**2
+"""Bytes of a `config.json`; the names of 20,000 classes take one million."""
 _BY_SUFFIX = {
     **dict.fromkeys((".pt", ".pth"), ("pytorch", "module")),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), ("keras", "")),
@@ -93,7 +96,8 @@ def onnx_files(folder: Path) -> list[Path]:
 
 def _is_transformers(folder: Path) -> bool:
     try:
-        config = json.loads((folder / "config.json").read_text())
+        with (folder / "config.json").open("rb") as file:
+            config = json.loads(file.read(LARGEST_CONFIG))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and "model_type" in config
@@ -110,8 +114,12 @@ def _of_archive(path: Path) -> tuple[str, str] | None:
     """Framework and kind of a zip archive by the members it has; None for other files."""
     if not path.is_file() or not zipfile.is_zipfile(path):  # a pipe would block for ever
         return None
-    with zipfile.ZipFile(path) as archive:
-        names = {name.partition("/")[2] or name for name in archive.namelist()}
+    try:
+        names = {name.partition("/")[2] or name for name in names_in(path)}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ModelRefused(
+            f"`{path.name}` is an archive that cannot be read ({error}); export the model again"
+        ) from error
     for member, framework_and_kind in _BY_MEMBER.items():
         if member in names:
             return framework_and_kind

@@ -80,13 +80,9 @@ def make_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Onn
 @pytest.fixture
 def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
     """Everything a full scan of 5 classes and 2 sites finds; class 3 stands out."""
-    random = np.random.default_rng(0)
-    labels = np.arange(40, dtype=np.int64) % 5
+    random, labels = np.random.default_rng(0), np.arange(40, dtype=np.int64) % 5
     return Evidence(
-        isolation=Isolation(
-            layers=("process namespace", "file access"),
-            missing=("TCP: needs version 4 of Landlock, this kernel has 3",),
-        ),
+        isolation=Isolation(layers=("signals",), missing=("TCP: no Landlock",)),
         artifact=make_artifact(),
         samples=CleanSamples(images=random.random((40, 1, 4, 4), np.float32), labels=labels),
         parity=ParityResult(

@@ -136,6 +136,28 @@ def test_a_child_sees_no_secret_and_no_descriptor(monkeypatch: pytest.MonkeyPatc
     assert '"ORT_DISABLE_TELEMETRY": "1"' in told
 
 
+WITHOUT_RIGHTS = """
+import platform
+from pipeline.cage.privileges import drop_capabilities
+drop_capabilities(platform.machine(), keep_files=False)
+from pipeline.intake.sandbox import IsolationConfig, Sandbox
+from tests.support import probes
+sandbox = Sandbox(limits=IsolationConfig())
+for _ in range(2):
+    sandbox.run(probes.look_at_itself)
+print(sandbox.isolation().missing)
+"""
+
+
+def test_a_user_without_rights_has_the_same_cage() -> None:
+    """Namespaces are made inside one of the user's own, again and again."""
+    told = subprocess.run(
+        [sys.executable, "-c", WITHOUT_RIGHTS], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert (told.stdout, told.stderr) == ("()\n", "")
+
+
 PROGRAM = """
 import sys
 from pathlib import Path

@@ -32,6 +32,8 @@ def tried(attempt):
 home, port, folder = Path.home(), int(sys.argv[1]), Path(sys.argv[2])
 attempts = {
     "key of the gate": (home / ".cache/ban-gate/signing-key.pem").read_bytes,
+    "key in the settings": (home / ".config/ban-gate/key").read_bytes,
+    "key in other settings": (home / "settings/ban-gate/key").read_bytes,
     "key of ssh": (home / ".ssh/id").read_bytes,
     "credentials": Path(sys.argv[3]).read_bytes,
     "plant in the cache": lambda: (home / ".cache/planted").write_text("x"),
@@ -50,7 +52,10 @@ for name, attempt in attempts.items():
         told[name] = "not there"
 print(json.dumps(told))
 """
-DENIED = {"key of the gate", "key of ssh", "credentials", "plant in the cache", "connect"}
+DENIED = {
+    *("key of the gate", "key in the settings", "key in other settings", "key of ssh"),
+    *("credentials", "plant in the cache", "connect"),
+}
 
 
 def test_code_that_is_trusted_gets_no_secret_and_no_network(
@@ -58,12 +63,14 @@ def test_code_that_is_trusted_gets_no_secret_and_no_network(
 ) -> None:
     """It reads what frameworks keep, and writes to its folder alone."""
     home, folder, credentials = tmp_path / "home", tmp_path / "folder", tmp_path / "token.json"
-    for each in (".cache/ban-gate/signing-key.pem", ".ssh/id", ".cache/weights"):
+    keys = (".cache/ban-gate/signing-key.pem", ".config/ban-gate/key", "settings/ban-gate/key")
+    for each in (*keys, ".ssh/id", ".cache/weights"):
         (home / each).parent.mkdir(parents=True, exist_ok=True)
         (home / each).write_text("secret")
     credentials.write_text("secret")
     folder.mkdir()
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "settings"))
     monkeypatch.setenv("SECRET_TOKEN", "secret")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +141,37 @@ def test_a_process_that_ends_without_a_result_is_a_refusal() -> None:
     """No result is no pass."""
     with pytest.raises(CannotJudge, match="ended with code 5"):
         isolated(LIMITS, leave)
+
+
+def leave_a_link() -> Answer:
+    own = Path(os.environ["HOME"])
+    (own / "stage.json").symlink_to("/etc/hostname")
+    os._exit(0)
+
+
+def leave_a_bomb() -> Answer:
+    own = Path(os.environ["HOME"])
+    facts = {"sha256": {}}
+    (own / "stage.json").write_text(json.dumps(facts))
+    (own / "values.json").write_text("{}")
+    archive = zipfile.ZipFile(own / "arrays.npz", "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("array0.npy", "w") as member:
+        for _ in range(600):
+            member.write(bytes(2**20))
+    os._exit(0)
+
+
+def leave_another_kind() -> Answer:
+    own = Path(os.environ["HOME"])
+    (own / "refusal.json").write_text(json.dumps({"kind": "annotations", "message": "x"}))
+    os._exit(0)
+
+
+@pytest.mark.parametrize("work", [leave_a_link, leave_a_bomb, leave_another_kind])
+def test_what_a_child_leaves_is_not_trusted(work: Callable[[], Answer]) -> None:
+    """A child that was taken over leaves links, bombs and names; each is a refusal."""
+    with pytest.raises(CannotJudge, match=r"left (no result|no refusal|a refusal of no known)"):
+        isolated(LIMITS, work)
 
 
 def chatter() -> Answer:

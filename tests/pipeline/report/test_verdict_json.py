@@ -41,10 +41,7 @@ def test_the_document_is_schema_2(make_result: Make) -> None:
     assert document["critical_value"] == 1.6875
     assert (document["p_value"], document["p_is_bound"]) == (1 / 64, True)
     assert document["time"] == "2026-03-04T05:06:07+00:00"
-    assert document["isolation"] == {
-        "layers": ["process namespace", "file access"],
-        "missing": ["TCP: needs version 4 of Landlock, this kernel has 3"],
-    }
+    assert document["isolation"] == {"layers": ["signals"], "missing": ["TCP: no Landlock"]}
     assert document["model"] == {
         "uri": "model.onnx",
         "framework": "pytorch",
