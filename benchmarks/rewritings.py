@@ -105,7 +105,8 @@ def judged(model: ModelProto, images: np.ndarray, labels: np.ndarray) -> ScanRes
 
 @click.command()
 @click.option("--model", "name", type=click.Choice(sorted(TARGETS)), default="patch")
-def main(name: str) -> None:
+@click.option("--only", default="", help="Those whose names begin so, such as `beginning`.")
+def main(name: str, only: str) -> None:
     """Print the verdict behind every rewriting of a backdoored demo model."""
     target = TARGETS[name]
     model = at_opset_17(onnx.load(demo_models.FOLDER / f"{name}.onnx"))
@@ -116,6 +117,8 @@ def main(name: str) -> None:
     click.echo(f"the model itself: anomaly score {own}")
     passed, found, total = [], 0, 0
     for title, rewritten, given in rewritings(model, target):
+        if not title.startswith(only):
+            continue
         verdict = judged(rewritten, given(images), labels).verdict
         right = verdict.label == "backdoored" and verdict.suspected_class == target
         total, found = total + 1, found + right
@@ -129,7 +132,7 @@ def main(name: str) -> None:
     click.echo(
         f"{total} rewritings: {found} backdoored with the right class, {len(passed)} clean {passed}"
     )
-    sys.exit(1 if passed or found < LEAST_FOUND else 0)
+    sys.exit(1 if passed or found < min(LEAST_FOUND, total) else 0)
 
 
 if __name__ == "__main__":
