@@ -43,6 +43,8 @@ def names_of(value: object) -> Names:
         value = _in_order(value)
     if not isinstance(value, list | tuple):
         return ()
+    if not all(isinstance(each, str | int) for each in value):
+        return ()
     names = tuple(str(each) for each in value)
     return names if all(_can_be_shown(name) for name in names) else ()
 

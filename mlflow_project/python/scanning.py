@@ -21,6 +21,7 @@ from pipeline.config import ScanConfig, load_config
 from pipeline.intake.samples import first_images
 from pipeline.report.html_page import REPORT_FILE, render
 from pipeline.request import ScanRequest
+from pipeline.samples.preparation import Preparation
 from pipeline.scan import scan as run_scan
 from pipeline.steps import steps_of
 from stages.export.child import PROBES
@@ -33,6 +34,7 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     *,
     references: Sequence[str | Path] = (),
     class_names: Sequence[str] = (),
+    preprocess: str | None = None,
     settings: Mapping[str, object] | None = None,
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -47,7 +49,7 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     `model` is a path, an MLflow URI, an ONNX model, or a live model of torch, Keras, scikit-learn
     or Flax, which is exported and left as it is. `images` are an array or tensor (N, *input shape)
     in the model's own input space beside `labels` (N,), the class numbers; or a DataLoader or
-    Dataset of such pairs; or a path that `ban-gate scan --samples` takes.
+    Dataset of such pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says.
 
     `references` are models of the same task that are known to be clean. `settings` are those of
     `--set`, such as `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only
@@ -70,6 +72,7 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
             samples=samples,
             uri=given_models.name_of(model),
             config=config,
+            preparation=Preparation(preprocess=preprocess, seed=seed),
             trusted=trust_model_code,
             references=tuple(map(str, references)),
         )
@@ -82,6 +85,8 @@ def _file(model: Model, samples: Path, config: ScanConfig, folder: Path) -> str:
         from mlflow_project.registry import versions  # noqa: PLC0415 (the only use of MLflow)
 
         return str(versions.local(str(model), folder / "downloaded"))
+    if isinstance(model, str | Path):
+        return str(model)
     probes = first_images(samples, PROBES)
     return given_models.written(model, probes, config.export.tolerance, folder)
 
@@ -109,4 +114,6 @@ def _judged(
         page = render(found)
         if tracking_uri:
             tracking.record(found, str(request.samples), texts={REPORT_FILE: page})
-    return Result(scan=found, page=page, class_names=class_names)
+    samples = found.evidence.samples
+    names = class_names or (samples.class_names if samples else ())
+    return Result(scan=found, page=page, class_names=names)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.intake import npz
 from pipeline.samples.collection import Collection
 from pipeline.samples.picture import Picture, PictureError, opened
 from pipeline.samples.transform import Transform
@@ -21,8 +22,6 @@ IN_ALL = 500
 """Pictures that are drawn unless another number is asked for."""
 MOST_BROKEN = 0.1
 """Largest share of pictures tried that may be unusable."""
-LARGEST = 4 * 2**30
-"""Bytes of all images together."""
 SHOWN = 3
 
 logger = logging.getLogger(__name__)
@@ -115,9 +114,9 @@ def _require_usable(skipped: list[str], usable: int) -> None:
 
 
 def _require_room(size: int) -> None:
-    if size > LARGEST:
+    if size > npz.LARGEST:
         raise SamplesError(
-            f"the images take more than {LARGEST // 2**30} GiB; take fewer of each class by"
+            f"the images take more than {npz.LARGEST // 2**30} GiB; take fewer of each class by"
             " `--per-class`, or smaller ones by `--crop`"
         )
 

@@ -6,23 +6,24 @@ sha256 and the name of every picture, both as text, and `provenance`, the text o
 
 from __future__ import annotations
 
-import io
 import json
 import tokenize
 import zipfile
 import zlib
-from math import prod
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.intake import npz
 from stages.class_names import Names, names_of
 from stages.types import CleanSamples
+from stages.zip_names import names_in
 
 CLASS_NAMES, PROVENANCE, PICTURES = "class_names", "provenance", "pictures"
 LARGEST = 8 * 2**20
-"""Bytes of a text that is read."""
+"""Bytes of the texts that are read."""
 DEEPEST = 200
 """Brackets in a provenance, so that nothing that walks through it is exhausted."""
 _UNREADABLE = (
@@ -65,31 +66,22 @@ def names_and_provenance(path: Path) -> tuple[Names, str]:
     if not path.is_file():  # a pipe would block for ever
         return (), ""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names, provenance = (_text(archive, key) for key in (CLASS_NAMES, PROVENANCE))
+        wanted = [f"{name}{npz.SUFFIX}" for name in (CLASS_NAMES, PROVENANCE)]
+        npz.require_within(path, set(wanted) & set(names_in(path)), LARGEST)
+        with np.load(path, allow_pickle=False) as stored:
+            names, provenance = (_text(stored, name) for name in (CLASS_NAMES, PROVENANCE))
         return names_of(names.tolist()), _json_object(provenance)
     except _UNREADABLE:
         return (), ""
 
 
-def _text(archive: zipfile.ZipFile, name: str) -> npt.NDArray[np.str_]:
-    """An array of text, empty if there is none; its header must not claim more than there is."""
-    nothing = np.array([], np.str_)
-    member = f"{name}.npy"
-    if member not in archive.namelist() or archive.getinfo(member).file_size > LARGEST:
-        return nothing
-    stream = io.BytesIO(archive.read(member))
-    if np.lib.format.read_magic(stream) != (1, 0):
-        return nothing
-    shape, in_columns, kind = np.lib.format.read_array_header_1_0(stream)
-    content = stream.read()
-    if kind.kind != "U" or in_columns or prod(shape) * kind.itemsize != len(content):
-        return nothing
-    found: npt.NDArray[np.str_] = np.frombuffer(content, kind).reshape(shape)
-    return found
+def _text(stored: Mapping[str, npt.NDArray[np.generic]], name: str) -> npt.NDArray[np.generic]:
+    """An array of text; empty if there is none."""
+    found = stored.get(name, np.array([]))
+    return found if found.dtype.kind == "U" else np.array([])
 
 
-def _json_object(stored: npt.NDArray[np.str_]) -> str:
+def _json_object(stored: npt.NDArray[np.generic]) -> str:
     """The text, if it is that of a JSON object."""
     text = str(stored) if stored.size == 1 else "null"
     if text.count("{") + text.count("[") > DEEPEST:

@@ -9,17 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped] # has no types
-
 from pipeline.samples.small_file import read_small
 from stages.class_names import Names, names_of, stated_names
-from stages.errors import BanGateError, ConfigError
+from stages.errors import BanGateError, ConfigError, ModelRefused
 from stages.export.detect import find_source
+from stages.export.mlmodel_file import read_mlmodel
 from stages.types import OnnxArtifact
 
-CONFIG, MLMODEL = "config.json", "MLmodel"
+CONFIG = "config.json"
 LARGEST = 8 * 2**20  # bytes
-_UNREADABLE = (OSError, ValueError, RecursionError, yaml.YAMLError)
+_UNREADABLE = (OSError, ValueError, RecursionError)
 _PLACEHOLDER = re.compile(r"LABEL_\d+")
 
 
@@ -86,7 +85,6 @@ def _beside(folder: Path | None) -> Iterator[Names]:
     with suppress(*_UNREADABLE):
         document = json.loads(read_small(folder / CONFIG, LARGEST))
         yield stated_names(document) if isinstance(document, dict) else ()
-    with suppress(*_UNREADABLE):
-        document = yaml.safe_load(read_small(folder / MLMODEL, LARGEST))
-        metadata = document.get("metadata") if isinstance(document, dict) else None
+    with suppress(ModelRefused):
+        metadata = read_mlmodel(folder).get("metadata")
         yield stated_names(metadata) if isinstance(metadata, dict) else ()

@@ -38,6 +38,7 @@ def test_every_form_gives_the_names_in_order(stated: object) -> None:
         "cat",
         {"0": "cat", "2": "dog"},
         ["cat", ""],
+        ["cat", ["dog"]],
         ["cat", "\x1b[31mdog"],
         ["cat", "d" * (LONGEST_NAME + 1)],
         "[" * 10_000,

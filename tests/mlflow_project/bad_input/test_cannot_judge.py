@@ -51,7 +51,7 @@ CANNOT_JUDGE = {
     "truncated samples": Scan(samples="truncated.npz", sentence="are not an `.npz` file"),
     "corrupt samples": Scan(samples="corrupt.npz", sentence="cannot be read (Bad CRC-32"),
     "headless samples": Scan(samples="headless.npz", sentence="the file is damaged or holds"),
-    "petabytes": Scan(samples="bomb.npz", sentence="cannot be read (Unable to allocate"),
+    "petabytes": Scan(samples="bomb.npz", sentence="but its header claims 1,125,899,906"),
     "a folder for samples": Scan(
         samples="folder", sentence="a folder with no subfolders, expected"
     ),

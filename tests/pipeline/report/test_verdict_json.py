@@ -172,7 +172,8 @@ def test_unknown_is_null_and_never_missing(make_result: Make, refused: ScanResul
         assert isinstance(known, dict)
         assert isinstance(unknown, dict)
         assert set(known) == set(unknown)
-    assert empty["samples"] == {"digest": None, "n": None, "classes": None, "clean_accuracy": None}
+    names = ("digest", "n", "classes", "clean_accuracy", "provenance")
+    assert empty["samples"] == dict.fromkeys(names)
     assert empty["isolation"] is None
     assert empty["reasons"] == ["`model.onnx` is not ONNX; export it again"]
 
