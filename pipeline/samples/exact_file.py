@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from stages.class_names import Names, names_of
 from stages.types import CleanSamples
+from stages.zip_names import names_in
 
 CLASS_NAMES, PROVENANCE, PICTURES = "class_names", "provenance", "pictures"
 LARGEST = 8 * 2**20
@@ -65,6 +66,7 @@ def names_and_provenance(path: Path) -> tuple[Names, str]:
     if not path.is_file():  # a pipe would block for ever
         return (), ""
     try:
+        names_in(path)  # within limits, which `ZipFile` has none of
         with zipfile.ZipFile(path) as archive:
             names, provenance = (_text(archive, key) for key in (CLASS_NAMES, PROVENANCE))
         return names_of(names.tolist()), _json_object(provenance)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.samples import csv_list, hugging_face
 from pipeline.samples.collection import Collection
 from stages.errors import SamplesError
+from stages.zip_names import names_in
 
 TABLES = (".csv", ".tsv")
 KINDS = (
@@ -76,5 +77,7 @@ def _is_exact(path: Path) -> bool:
     """Whether a file holds arrays whatever its name ends with."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return "images.npy" in archive.namelist()
+    try:
+        return "images.npy" in names_in(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
