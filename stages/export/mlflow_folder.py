@@ -10,6 +10,7 @@ from pathlib import Path
 from stages.errors import ModelRefused
 from stages.export.mlmodel_file import read_mlmodel
 from stages.export.source import ModelSource
+from stages.zip_names import names_in
 
 PYFUNC = "python_function"
 """The flavour by which MLflow serves a model of any other."""
@@ -156,8 +157,12 @@ def _kind(path: Path, kind: str) -> str:
     if path.suffix == ".skops":
         return "skops"
     if kind == "module" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            members = {name.partition("/")[2] for name in archive.namelist()}
+        try:
+            members = {name.partition("/")[2] for name in names_in(path)}
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise ModelRefused(
+                f"`{path.name}` is an archive that cannot be read ({error}); save the model again"
+            ) from error
         return "torchscript" if "constants.pkl" in members else "module"
     return kind
 

@@ -82,6 +82,19 @@ def test_an_archive_of_endless_members_is_no_model(
         find_source(str(path))
 
 
+def test_nor_is_one_in_a_folder_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds for a lone file holds for the model file that `MLmodel` names."""
+    monkeypatch.setattr(zip_names._Bounded, "left", 10_000)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "MLmodel").write_text("flavors:\n  pytorch:\n    model_data: data\n")
+    with zipfile.ZipFile(tmp_path / "data" / "model.pth", "w") as archive:
+        for number in range(1000):
+            archive.writestr(f"net/data/{number}", b"")
+
+    with pytest.raises(ModelRefused, match="its directory has more than"):
+        find_source(str(tmp_path))
+
+
 def test_a_config_without_end_is_none(tmp_path: Path) -> None:
     """Of a `config.json` only so much is read; what does not end there is no model's."""
     (tmp_path / "config.json").write_text('{"model_type": "vit", "x": "' + "x" * 11 * 2**20 + '"}')
