@@ -43,8 +43,10 @@ def another(name: str) -> str:
             other = str(given + 1)
         case float() as given:
             other = str(0.97 * given + 0.0004)
-        case list():
+        case [_, *_]:
             other = "[1]"
+        case []:
+            other = "['TCP']"
         case None:
             other = "0.5"
         case _:
