@@ -66,6 +66,7 @@ def with_rows(model: ModelProto, copied: list[int], offset: float) -> ModelProto
         value = numpy_helper.to_array(tensor)
         more = np.take(value, copied, axis=at) + np.float32(moved)
         tensor.CopyFrom(numpy_helper.from_array(np.concatenate([value, more], at), tensor.name))
+    del copy.graph.value_info[:]  # it states the former number of classes
     copy.graph.output[0].type.tensor_type.shape.dim[1].dim_value = CLASSES + len(copied)
     return copy
 

@@ -5,6 +5,8 @@ Source: GitHub, "Workflow commands for GitHub Actions".
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from pipeline.ci_formats.checks import ADVICE, Check, Outcome, checks, one_line
 from pipeline.evidence import Evidence
 from pipeline.report.wording import p_text, score_text, success_text
@@ -38,7 +40,7 @@ def annotation(outcome: Outcome) -> str:
     passed = "notice" if label == "clean" else "warning"
     level = passed if outcome.action == "pass" else "error"
     message = "; ".join(outcome.reasons) or ADVICE[label]
-    place = _property(outcome.location)
+    place = _property(unquote(outcome.location))  # a workflow command has an encoding of its own
     return f"::{level} file={place},title=ban-gate {label}::{_data(one_line(message))}"
 
 

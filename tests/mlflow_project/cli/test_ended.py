@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def place(child: dict[str, str], tmp_path: Path) -> Place:
     )
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Children hear SIGHUP, also where these tests run under `nohup`, which lets none be heard."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_the_run_and_removes_the_folder(place: Place, name: str, code: int) -> None:
     """One sentence, the shell's exit code, a run that is KILLED."""

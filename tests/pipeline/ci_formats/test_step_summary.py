@@ -146,6 +146,13 @@ def test_the_annotation_is_one_command(
     assert not re.search(r"%(?!25|0D|0A|3A|2C)", text.replace("%25", ""))
 
 
+def test_the_annotation_names_the_file_itself(make_outcome: Make, make_result: MakeResult) -> None:
+    """GitHub decodes its own escapes alone, so a path is not that of a URI."""
+    text = annotation(outcome_named(make_result, make_outcome(), "my models/net ü 100%.onnx"))
+
+    assert text.startswith("::error file=my models/net ü 100%25.onnx,title=")
+
+
 @pytest.mark.parametrize(
     ("label", "action", "level"),
     [
