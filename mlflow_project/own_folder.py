@@ -10,12 +10,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-PREFIX = "ban-gate-"
+PREFIX = "ban-gate-process-"
 LOCK = "alive.lock"
 
 
@@ -39,11 +39,15 @@ def own_folder() -> Iterator[Path]:
 
 
 def sweep(root: Path) -> None:
-    """Removes the folders in `root` whose processes are dead, if they are this user's."""
+    """Removes the folders in `root` whose processes are dead, if they are this user's.
+
+    One without a lock was removed, and something that was late has written to it since.
+    """
     for folder in root.glob(f"{PREFIX}*"):
         with suppress(OSError, Timeout):
-            if _is_ours(folder) and (folder / LOCK).is_file():
-                with FileLock(folder / LOCK, timeout=0):
+            if _is_ours(folder):
+                held = FileLock(folder / LOCK, timeout=0) if (folder / LOCK).exists() else None
+                with held or nullcontext():
                     shutil.rmtree(folder, ignore_errors=True)
 
 
