@@ -28,7 +28,6 @@ from tests.support.graph_ends import KEEPING, REFUSED, at_opset_17, ended
 CLASSES, TARGETS = 10, {"patch": 4, "blended": 7}
 LEAST_FOUND = 30
 
-Rewriting = Callable[[ModelProto], ModelProto]
 Rewritten = tuple[str, ModelProto, Callable[[np.ndarray], np.ndarray]]
 
 ENDS = {

@@ -190,9 +190,9 @@ def _labels(labels: Any) -> npt.NDArray[np.generic]:
     """The labels as class numbers; others are left as they are, and the scan says what is wrong."""
     if labels is None:
         raise ConfigError("the evaluation has no `targets`, which a scan needs as its labels")
-    numbers = np.asarray(labels)
-    whole = np.issubdtype(numbers.dtype, np.number) and np.array_equal(numbers, np.floor(numbers))
-    return numbers.astype(np.int64) if whole else numbers
+    from pipeline.intake.sample_labels import whole_numbers  # noqa: PLC0415 (heavy: see above)
+
+    return whole_numbers(np.asarray(labels))
 
 
 def _signature_shape(model: PyFuncModel | None) -> tuple[int, ...] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from onnx import ModelProto
 
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
+from pipeline.file_digest import file_digest
 from pipeline.intake.fetch import Fetched, fetch
 from pipeline.intake.native import NativeModel
 from pipeline.intake.samples import first_images
@@ -181,9 +181,7 @@ def _with_probe(model: NativeModel, request: ScanRequest) -> NativeModel:
 
 def _require_same(artifact: OnnxArtifact, path: Path) -> None:
     """Raises unless what the child says of a file is about that file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if artifact.path != path or artifact.digest != digest:
+    if artifact.path != path or artifact.digest != file_digest(path):
         raise CannotJudge(
             f"the process that reads `{path.name}` says that it is another file; export the model"
             " again"

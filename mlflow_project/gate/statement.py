@@ -13,8 +13,9 @@ from mlflow_project.registry.versions import ModelVersion
 from pipeline.changed_settings import changed_settings
 from pipeline.config import config_digest
 from pipeline.evidence import Evidence, ScanResult
+from pipeline.file_digest import file_digest
 from pipeline.gate.acceptance import PACKAGE
-from pipeline.gate.attestation import Claim, file_digest, file_digests
+from pipeline.gate.attestation import Claim, file_digests
 from pipeline.gate.decision import GateDecision, ScanFacts
 from pipeline.gate.policy import Policy, policy_digest
 from pipeline.gate.provenance import Provenance

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.intake.sample_labels import whole_numbers
 from stages.errors import SamplesError
 
 FILE = "samples.npz"
@@ -40,7 +41,7 @@ def written(images: Samples, labels: Labels, seed: int, folder: Path) -> Path:
     np.savez(
         folder / FILE,
         images=_array(images).astype(np.float32),
-        labels=_whole_numbers(_array(labels)),
+        labels=whole_numbers(_array(labels)),
     )
     return folder / FILE
 
@@ -74,13 +75,6 @@ def _array(values: Any) -> Array:
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu().numpy()
     return np.asarray(values)
-
-
-def _whole_numbers(labels: Array) -> Array:
-    """Class numbers as integers, whatever they came as; a scan says what is wrong with others."""
-    numbers = np.issubdtype(labels.dtype, np.number)
-    whole = numbers and np.array_equal(labels, np.floor(labels))
-    return labels.astype(np.int64) if whole else labels
 
 
 def _require(condition: bool, what: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +69,10 @@ class Result:
     @property
     def suspected_class_name(self) -> str | None:
         """The same by its name, or by its number where it has none."""
-        return None if self.suspected_class is None else self._named(self.suspected_class)
+        number = self.suspected_class
+        if number is None:
+            return None
+        return self.class_names[number] if number < len(self.class_names) else f"class {number}"
 
     @property
     def trigger(self) -> Trigger | None:
@@ -136,9 +138,6 @@ class Result:
             parts.append(f"the trigger succeeds on {100 * rate:.0f} %")
         return printable(", ".join(parts))
 
-    def _named(self, number: int) -> str:
-        return class_name(self.class_names, number)
-
     def _best(self) -> SearchResult | None:
         """The search whose trigger leads to the suspected class most often."""
         aimed = [
@@ -158,8 +157,3 @@ class Result:
         image = Markup('<img src="{}" alt="{}" style="height: 64px; image-rendering: pixelated"> ')
         images = (image.format(each.source, escape(each.alt)) for each in shown)
         return Markup("<p>{}</p>").format(Markup().join(images))
-
-
-def class_name(names: Sequence[str], number: int) -> str:
-    """How a class is named: by its name, else as `class 7`."""
-    return names[number] if number < len(names) else f"class {number}"

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from cattrs.errors import CattrsError
 
+from pipeline.file_digest import file_digest
+
 SCHEMA = 1
 VALUES, ARRAYS, COMPLETE = "values.json", "arrays.npz", "stage.json"
 UNREADABLE = (
@@ -45,7 +47,7 @@ def write(folder: Path, value: object, kind: object, facts: Mapping[str, object]
     values = _writer(arrays).unstructure(value, unstructure_as=kind)
     (folder / VALUES).write_text(json.dumps(values))
     np.savez(folder / ARRAYS, allow_pickle=False, **arrays)
-    checks = {name: _digest(folder / name) for name in (VALUES, ARRAYS)}
+    checks = {name: file_digest(folder / name) for name in (VALUES, ARRAYS)}
     record = {"schema": SCHEMA, **facts, "sha256": checks}
     (folder / COMPLETE).write_text(json.dumps(record, indent=2))
 
@@ -73,11 +75,6 @@ def facts_of(folder: Path) -> dict[str, dict[str, str]]:
     """What `stage.json` says about a complete entry."""
     facts: dict[str, dict[str, str]] = json.loads((folder / COMPLETE).read_text())
     return facts
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_array(kind: object) -> bool:

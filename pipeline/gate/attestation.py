@@ -21,6 +21,7 @@ from in_toto_attestation.predicates.test_result.v0.test_result_pb2 import TestRe
 from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI, Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 
+from pipeline.file_digest import file_digest
 from pipeline.gate import signing
 from pipeline.gate.decision import Action, Outcome
 from pipeline.gate.provenance import Provenance
@@ -162,12 +163,6 @@ def file_digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if not path.is_dir()
     }
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _statement(attestation: Attestation) -> dict[str, object]:

@@ -13,6 +13,13 @@ DTYPES = (np.int64, np.int32)
 Array = npt.NDArray[np.generic]
 
 
+def whole_numbers(labels: Array) -> Array:
+    """Class numbers as int64 if they are whole, whatever type they came in; others as they are."""
+    numbers = np.issubdtype(labels.dtype, np.number)
+    whole = numbers and np.array_equal(labels, np.floor(labels))
+    return labels.astype(np.int64) if whole else labels
+
+
 def check_labels(labels: Array, n: int, output: TensorSpec) -> None:
     """Raises unless there is one class number of the model for each of `n` images, and not all are
     the same.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.file_digest import file_digest
 from pipeline.intake.sandbox import Sandbox
 from pipeline.printable import printable
 from stages.errors import ModelRefused
@@ -62,7 +62,7 @@ def judged_of(
     if not folder.is_dir() or not _is_read_whole(folder, source):
         return Judged(source=source, name=source.path.name)
     found = _unexplained(folder, source, sandbox, code=trusted and not registered)
-    digests = {each.file: _sha256(folder / each.file) for each in found}
+    digests = {each.file: file_digest(folder / each.file) for each in found}
     accepted = {name: one for name, one in digests.items() if one in accepted_files}
     return Judged(
         source=source,
@@ -103,8 +103,3 @@ def _weights(folder: Path, source: ModelSource, sandbox: Sandbox) -> Iterator[st
     for name in sandbox.run(weights_beside, source.path.resolve()):
         if "/" not in name:
             yield (source.path.parent / name).relative_to(folder).as_posix()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -27,21 +27,6 @@ Change = Callable[[Path], object]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store of results for all gates here, so that each model is scanned once."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture
-def registry(mlflow_server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    """A client of the server, with ban-gate's home and MLflow set to it."""
-    monkeypatch.setenv("BAN_GATE_HOME", str(home))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    mlflow.set_tracking_uri(mlflow_server)
-    return MlflowClient()
-
-
-@pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clean model of the demo as MLflow writes it, its weights beside it."""
     folder = tmp_path_factory.mktemp("saved") / "model"

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.cache import entry
 from pipeline.cache.store import Store
+from pipeline.file_digest import file_digest
 from stages.types import CleanSamples, SiteStatistics
 from tests.support.counted_stages import Settings, calls, double, entry_in, same
 
@@ -59,7 +60,7 @@ def test_an_entry_of_another_shape_is_computed_again(tmp_path: Path, samples: Cl
     place = entry_in(tmp_path)
     facts = json.loads((place / entry.COMPLETE).read_text())
     (place / entry.VALUES).write_text('{"mean": "array0", "surprise": 1}')
-    facts["sha256"][entry.VALUES] = entry._digest(place / entry.VALUES)
+    facts["sha256"][entry.VALUES] = file_digest(place / entry.VALUES)
     (place / entry.COMPLETE).write_text(json.dumps(facts))
 
     Store(tmp_path).run(double, samples, Settings())
@@ -73,7 +74,7 @@ def test_no_pickle_is_written_or_read(tmp_path: Path, samples: CleanSamples) -> 
     place = entry_in(tmp_path)
     np.savez(place / entry.ARRAYS, array0=np.array([{}], dtype=object))
     facts = json.loads((place / entry.COMPLETE).read_text())
-    facts["sha256"][entry.ARRAYS] = entry._digest(place / entry.ARRAYS)
+    facts["sha256"][entry.ARRAYS] = file_digest(place / entry.ARRAYS)
     (place / entry.COMPLETE).write_text(json.dumps(facts))
 
     with pytest.raises(ValueError, match="allow_pickle"):

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.cache import entry, seal
 from pipeline.cache.store import Store
+from pipeline.file_digest import file_digest
 from stages.types import CleanSamples
 from tests.support.counted_stages import Settings, calls, double, entry_in, same, samples_of
 
@@ -22,7 +23,7 @@ def rewrite(place: Path) -> None:
     values, record = place / entry.VALUES, place / entry.COMPLETE
     values.write_text(values.read_text().replace("array0", "array1"))
     facts = json.loads(record.read_text())
-    facts["sha256"][entry.VALUES] = entry._digest(values)
+    facts["sha256"][entry.VALUES] = file_digest(values)
     record.write_text(json.dumps(facts))
 
 
