@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 
 FRAMEWORKS := tensorflow flax paddle
 
-.PHONY: demo test lint check frameworks clean
+.PHONY: demo test nightly lint check frameworks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
 
 test: $(VENV)/.installed
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+# What takes longer than every change can wait for.
+nightly: $(VENV)/.installed
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m nightly
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -27,7 +31,7 @@ frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
 	BAN_GATE_PYTHON_TENSORFLOW=$(CURDIR)/.venv-tensorflow/bin/python \
 	BAN_GATE_PYTHON_FLAX=$(CURDIR)/.venv-flax/bin/python \
 	BAN_GATE_PYTHON_PADDLE=$(CURDIR)/.venv-paddle/bin/python \
-	$(BIN)/pytest tests/stages/export/test_frameworks.py $(FRAMEWORKS:%=tests/stages/export/test_%.py) tests/stages/export/test_keras.py
+	$(BIN)/pytest -m "" tests/stages/export/test_frameworks.py $(FRAMEWORKS:%=tests/stages/export/test_%.py) tests/stages/export/test_keras.py
 
 .venv-%/.installed: benchmarks/frameworks/%.txt
 	$(PYTHON) -m venv .venv-$*

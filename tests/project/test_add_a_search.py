@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.places import DEMO, ROOT
 
+pytestmark = pytest.mark.nightly
+
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTION = PAGE[PAGE.index("## How to add a search") :]
 NAME = "bold"

@@ -151,7 +151,9 @@ def _downloaded(client: mlflow.MlflowClient, run_id: str, folder: Path) -> Itera
     yield Path(client.download_artifacts(run_id, "", str(folder)))
 
 
-@pytest.mark.parametrize("where", ["default store", "server"])
+@pytest.mark.parametrize(
+    "where", ["default store", pytest.param("server", marks=pytest.mark.nightly)]
+)
 def test_the_run_holds_everything(
     tmp_path: Path,
     request: pytest.FixtureRequest,

@@ -88,7 +88,10 @@ def heard() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("heard")
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGTERM", 143), pytest.param("SIGHUP", 129, marks=pytest.mark.nightly)],
+)
 def test_a_signal_ends_the_run_and_removes_the_folder(place: Place, name: str, code: int) -> None:
     """One sentence, the shell's exit code, a run that is KILLED."""
     scan = place.searching()
@@ -117,6 +120,7 @@ def test_what_a_killed_scan_leaves_is_gone_after_the_next(place: Place) -> None:
     assert place.left() == []
 
 
+@pytest.mark.nightly
 def test_a_scan_leaves_those_that_run_alone(place: Place) -> None:
     """Neither their runs nor their folders are touched."""
     scan = place.searching()
@@ -132,6 +136,7 @@ def test_a_scan_leaves_those_that_run_alone(place: Place) -> None:
     scan.communicate(timeout=60)
 
 
+@pytest.mark.nightly
 def test_scans_may_begin_together_on_a_new_database(place: Place) -> None:
     """None finds half a database."""
     scans = [place.start(place.few) for _ in range(3)]

@@ -167,8 +167,12 @@ def mlflow_program(folder: Path) -> str:
 @pytest.mark.parametrize(
     "build",
     [
-        *(whole_module, exported_program, program_of_one_batch_size),
-        *(torchscript, function, mlflow_program),
+        function,
+        pytest.param(exported_program, marks=pytest.mark.nightly),
+        pytest.param(mlflow_program, marks=pytest.mark.nightly),
+        pytest.param(program_of_one_batch_size, marks=pytest.mark.nightly),
+        pytest.param(torchscript, marks=pytest.mark.nightly),
+        pytest.param(whole_module, marks=pytest.mark.nightly),
     ],
 )
 def test_pytorch_comes_to_a_verdict(
@@ -194,6 +198,7 @@ def _keras_file(folder: Path) -> tuple[str, Scores]:
     return str(folder / "model.keras"), lambda images: keras.ops.convert_to_numpy(net(images))
 
 
+@pytest.mark.nightly
 def test_keras_comes_to_a_verdict(scan: Callable[..., Result], tmp_path: Path) -> None:
     """A `.keras` file on the backend that is installed."""
     path, native = _keras_file(tmp_path)
@@ -209,6 +214,7 @@ def _save_sklearn(model: object, folder: Path) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_scikit_learn_comes_to_a_verdict(scan: Callable[..., Result], tmp_path: Path) -> None:
     """A pipeline around a perceptron, as MLflow keeps it."""
     images, labels = load_digits(return_X_y=True)
@@ -221,6 +227,7 @@ def test_scikit_learn_comes_to_a_verdict(scan: Callable[..., Result], tmp_path: 
     _judged(result, tmp_path, "sklearn")
 
 
+@pytest.mark.nightly
 def test_transformers_come_to_a_verdict(scan: Callable[..., Result], tmp_path: Path) -> None:
     """A folder of an image classifier with attention."""
     torch.manual_seed(0)
