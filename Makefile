@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FRAMEWORKS := tensorflow flax paddle
 
 # Versions and sha256 of every package, for every system, of which only lists are read.
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' pyproject.toml
 
 .PHONY: demo test nightly lint check frameworks lock clean

@@ -13,7 +13,7 @@ from typing import Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from pipeline.gate import signing
+from pipeline.gate import keys
 from pipeline.structure import read_toml, structured
 from stages.errors import ConfigError
 
@@ -109,7 +109,8 @@ class Policy:
     references: int = 3
     """How many earlier accepted versions of the same registered model a gate compares with."""
     trusted_keys: tuple[str, ...] = ()
-    """Public keys whose attestations count: PEM texts, or in a policy file also paths beside it."""
+    """Public keys whose attestations count: PEM texts, or in a policy file also paths beside it and
+    URIs of providers."""
     waiver: tuple[Waiver, ...] = ()
 
     def __post_init__(self) -> None:
@@ -205,8 +206,10 @@ def _require_specifier(text: str) -> None:
         ) from error
 
 
-def _key(text_or_path: str, policy: Path) -> str:
-    """The PEM text of a trusted key that is given as text or as a path beside the policy."""
-    if text_or_path.lstrip().startswith("-----BEGIN"):
-        return signing.public_pem(signing.parse_public(text_or_path, f"a key in policy `{policy}`"))
-    return signing.public_pem(signing.read_public(policy.parent / text_or_path))
+def _key(text: str, policy: Path) -> str:
+    """The PEM text of a trusted key that is given as such, as a path beside the policy, or as a
+    provider's URI.
+    """
+    if text.lstrip().startswith("-----BEGIN"):
+        return keys.public_pem(keys.parse_public(text, f"a key in policy `{policy}`"))
+    return keys.public_pem(keys.public_at(text, policy.parent))
