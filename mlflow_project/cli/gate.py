@@ -113,15 +113,19 @@ def gate(options: GateOptions) -> None:
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
     config = options.judging.settings.scan_config()
-    sandbox.warm_up()
+    from pipeline.gate.policy import read_policy  # noqa: PLC0415 (heavy: see `main`)
+
+    policy = read_policy(options.policy)  # before anything that takes seconds
     from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
-    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
-    from pipeline.gate.policy import read_policy  # noqa: PLC0415 (same)
+
+    key = default_key.signing_key(options.signing_key)
+    sandbox.warm_up()
+    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (heavy: see `main`)
 
     call = gating.GateCall(
         scan=options.judging.call(options.model, options.samples, config, fresh=options.fresh),
-        policy=read_policy(options.policy),
-        key=default_key.signing_key(options.signing_key),
+        policy=policy,
+        key=key,
         promote=options.promote,
         dry_run=options.dry_run,
     )

@@ -37,7 +37,7 @@ def no_secret(name: str) -> str:
     raise ConfigError(f"the key needs a {name}, and none is given here")
 
 
-def make_key(path: Path) -> Signer:
+def make_key(path: Path) -> CryptoSigner:
     """A new private key of Ed25519 at `path`, for its owner alone, with its public half beside it.
 
     The file appears whole or not at all, and an existing one is never replaced.
@@ -106,7 +106,7 @@ def public_at(place: str, folder: Path = Path(), secret: Secret = no_secret) -> 
     return _public_of(scheme, provided_keys.public_half(scheme, place, secret)[1])
 
 
-def read_private(path: Path) -> Signer:
+def read_private(path: Path) -> CryptoSigner:
     """What signs with the private key in a PEM file.
 
     Raises:

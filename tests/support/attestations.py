@@ -6,35 +6,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
 
 from pipeline.gate.acceptance import PACKAGE
 from pipeline.gate.attestation import Attestation, Claim
-from pipeline.gate.keys import Signer, read_private
+from pipeline.gate.keys import read_private
 from pipeline.gate.provenance import Provenance
 from pipeline.versions import versions_of
 
 
-
-def signer(seed: bytes) -> Signer:
+def signer(seed: bytes) -> CryptoSigner:
     """What signs with the key of Ed25519 that these 32 bytes are."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "key.pem"
-        path.write_bytes(private_pem(Ed25519PrivateKey.from_private_bytes(seed)))
+        path.write_bytes(CryptoSigner(Ed25519PrivateKey.from_private_bytes(seed)).private_bytes)
         return read_private(path)
-
-
-def private_pem(key: Any, password: bytes | None = None) -> bytes:
-    """What stands in the file of a private key of `cryptography`."""
-    locked = serialization.BestAvailableEncryption(password) if password else None
-    return bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            locked or serialization.NoEncryption(),
-        )
-    )
 
 
 KEY, OTHER = signer(bytes(range(32))), signer(bytes(32))

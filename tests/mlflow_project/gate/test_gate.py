@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow_project.gate import gate as gating
 from mlflow_project.gate.card import BEGIN
 from mlflow_project.registry import alias
-from pipeline.gate import signing
+from pipeline.gate import keys
 from tests.support.gating import MODELS, call, gate, logged, register
 
 pytestmark = [
@@ -118,7 +118,7 @@ def test_verify_tells_the_standing(digits: tuple[Result, Result], registry: Mlfl
     """By alias and by number; an unknown key makes it invalid, no attestation is exit 3."""
     assert digits
     register("untested", "models:/digits/1")
-    signing.make_key(Path("other.pem"))
+    keys.make_key(Path("other.pem"))
 
     assert call("verify", "models:/digits@champion").exit_code == 0
     assert call("verify", "models:/digits/2").exit_code == 1
