@@ -21,6 +21,14 @@ class ListingOptions:
         bool, flag("--json-schema", help="Print the JSON Schema of a file of settings instead.")
     ]
     markdown: Annotated[bool, flag("--markdown", help="Print the page of the docs instead.")]
+    digest: Annotated[
+        bool,
+        flag(
+            "--digest",
+            help="Print the digest of all settings that can change a verdict, by which a policy"
+            " accepts them.",
+        ),
+    ]
 
 
 @click.command(short_help="Print every setting: meaning, range and value.")
@@ -34,12 +42,18 @@ def settings(options: ListingOptions) -> None:
     What a file and other settings come to, or what is wrong with them:
       ban-gate settings --config scan.toml --set judge.false_alarm_rate=0.01
 
+    What a policy names to accept all of them together:
+      ban-gate settings --digest --set judge.false_alarm_rate=0.01
+
     Nothing is loaded and no model is needed. Exit code 2: a setting is unknown or wrong.
     """  # noqa: D301 (click wants the backspace character itself)
     from pipeline import settings_page  # noqa: PLC0415 (see `main`)
+    from pipeline.config import config_digest  # noqa: PLC0415 (same)
 
     config = options.settings.scan_config()
-    if options.json_schema:
+    if options.digest:
+        click.echo(f"sha256:{config_digest(config)}")
+    elif options.json_schema:
         click.echo(json.dumps(settings_page.settings_schema(), indent=2))
     elif options.markdown:
         click.echo(settings_page.settings_markdown(), nl=False)
