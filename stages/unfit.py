@@ -59,10 +59,18 @@ def at(place: tuple[str | int, ...], schema: Schema) -> Schema:
 
 def _within(found: Schema, name: str, whole: Schema) -> Schema:
     """The schema of a name in a section, in each section of a list, or in one with any names."""
-    if "items" in found:
-        found = _resolved(found["items"], whole)
-    inner = found.get("properties", {}).get(name, found.get("additionalProperties"))
+    section = _section(found, whole)
+    inner = section.get("properties", {}).get(name, section.get("additionalProperties"))
     return _resolved(inner, whole) if isinstance(inner, Mapping) else found
+
+
+def _section(schema: Schema, whole: Schema) -> Schema:
+    """The section that a schema is, may be, or is a list of; else the schema itself."""
+    found = _resolved(schema, whole)
+    for each in (*found.get("anyOf", ()), found.get("items", {})):
+        if "$ref" in each:
+            return _resolved(each, whole)
+    return found
 
 
 def _sentence(
@@ -129,8 +137,10 @@ def names_in(schema: Schema) -> Iterator[str]:
 
 
 def _names(schema: Schema, whole: Schema, prefix: str) -> Iterator[str]:
-    found = _resolved(schema, whole)
-    found = _resolved(found.get("items", found), whole)
-    for name, each in found.get("properties", {}).items():
+    found = _section(schema, whole)
+    named = dict(found.get("properties", {}))
+    if isinstance(found.get("additionalProperties"), Mapping):
+        named["NAME"] = found["additionalProperties"]
+    for name, each in named.items():
         yield f"{prefix}{name}"
         yield from _names(each, whole, f"{prefix}{name}.")
