@@ -1,7 +1,10 @@
-"""Settings of other kinds than a scan's, such as a policy, out of a TOML file, strictly."""
+"""Settings out of a TOML file, strictly: those of a policy or a listener; a scan's are of several
+classes, which `config` gathers.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,11 +12,24 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.did_you_mean import unknown_setting
-from pipeline.structure import read_toml
 from stages.errors import ConfigError
 from stages.unfit import names_in, sentences
 
 Kind = TypeVar("Kind")
+
+
+def read_toml(path: Path, kind: str, example: str) -> dict[str, object]:
+    """The tables of a TOML file, which messages call `kind` and explain by an example.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{kind} `{path}` cannot be read ({error}); expected a TOML file such as {example}"
+        ) from error
 
 
 def read_settings(path: Path, kind: type[Kind], name: str, example: str) -> Kind:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
-
 from mlflow_project.listener.webhook import ModelVersionName
 from pipeline.settings_file import read_settings
 from stages.errors import ConfigError
@@ -84,9 +82,9 @@ class ListenSettings:
     """How often a gate is started that finds no server, hangs or is killed."""
     backoff: Seconds = 30.0
     """Time before the second start; doubled each time, at most an hour."""
-    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] = GATE_COMMAND
+    command: tuple[Text, ...] = ()
     """Words that start a gate, such as `["nice", "ban-gate", "gate"]`; the model's address and the
-    options follow.
+    options follow. Empty: this ban-gate.
     """
     tls_certificate: Text = ""
     """PEM file; without it and its key the listener speaks http."""

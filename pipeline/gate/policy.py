@@ -94,9 +94,9 @@ class Waiver:
     expires: Day
     """The last day."""
     version: Annotated[int, bounded(ge=1, le=2**63 - 1)] | None = None
-    """The version, or"""
+    """The version that it covers, or"""
     content_digest: Digest | None = None
-    """its content, as in `verdict.json`."""
+    """the content that it covers, as in `verdict.json`; one of both is given."""
 
     def __post_init__(self) -> None:
         if not self.reason.strip():

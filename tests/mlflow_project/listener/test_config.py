@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_project.listener.config import (
+    GATE_COMMAND,
     SECRET_VARIABLE,
     ListenConfig,
     ListenSettings,
@@ -53,7 +54,8 @@ def test_a_model_has_its_own_gate(load: Load, tmp_path: Path) -> None:
         "--reference=a",
         "--reference=b",
     ]
-    assert config.settings.command == (sys.executable, "-m", "mlflow_project", "gate")
+    assert config.settings.command == ()
+    assert (sys.executable, "-m", "mlflow_project", "gate") == GATE_COMMAND
     assert config.gate_for("another") is None
 
 
@@ -88,7 +90,7 @@ def test_the_default_gates_whatever_is_not_named(load: Load) -> None:
         ("max_age = -3\n[default]", "`max_age` is -3"),
         ("attempts = 0\n[default]", "`attempts` is 0"),
         ('attempts = "3"\n[default]', "`attempts` is '3'"),
-        ("command = []\n[default]", r"`command` is \[\], expected a list of 1 to"),
+        ("command = 'nice'\n[default]", "`command` is 'nice', expected a list of texts"),
         ('tls_key = "secret"\n[default]\nsamples = "clean.npz"', "go together"),
         ('secret_file = "gone"\n[default]\nsamples = "clean.npz"', "`secret_file` is `gone`"),
     ],
