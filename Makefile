@@ -1,11 +1,15 @@
-# One environment, made from the versions in constraints.txt that are known to work together.
+# One environment, of the very files that requirements-dev.txt names by their sha256.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
 FRAMEWORKS := tensorflow flax paddle
 
-.PHONY: demo test nightly lint check frameworks clean
+# Versions and sha256 of every package, for every system, of which only lists are read.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
+	--custom-compile-command 'make lock' pyproject.toml
+
+.PHONY: demo test nightly lint check frameworks lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
@@ -38,11 +42,16 @@ frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
 	.venv-$*/bin/pip install --quiet -r $<
 	touch $@
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch torchvision
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+# The newest versions that pyproject.toml allows, or those that stand in the files: UPGRADE=--upgrade.
+lock:
+	$(LOCK) $(UPGRADE) --extra dev --output-file requirements-dev.txt
+	$(LOCK) --constraint requirements-dev.txt --output-file requirements.txt
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info

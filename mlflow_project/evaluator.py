@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,9 @@ import numpy.typing as npt
 from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact, TextEvaluationArtifact
 from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult, ModelEvaluator
 
+from pipeline.settings_file import settings_of
 from stages.errors import ConfigError
+from stages.settings import Pixels, Switch, Text, settings
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
@@ -39,23 +40,26 @@ KINDS: dict[str, type[EvaluationArtifact]] = {
 """Files of a scan that the evaluation's result gives, where there are such."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class EvaluatorConfig:
-    """What `evaluator_config` may hold, each name after `ban_`.
+    """What `evaluator_config` may hold, each name after `ban_`."""
 
-    `samples` is a file as for `ban-gate scan`, or True to take the data of the evaluation, whose
-    rows are brought to `input_shape`, by default that of the model's signature. `model` is a file
-    or folder to scan in place of the evaluated model's own. `output_name` is the output to judge of
-    a model with several.
+    samples: Text | Path | Switch
+    """A file as for `ban-gate scan`, or True to take the data of the evaluation, whose rows are
+    brought to `input_shape`.
     """
-
-    samples: str | bool
-    model: str | None = None
-    input_shape: tuple[int, ...] | None = None
-    settings: tuple[str, ...] = ()
-    output_name: str | None = None
-    references: tuple[str, ...] = ()
-    trust_model_code: bool = False
+    model: Text | Path | None = None
+    """A file or folder to scan in place of the evaluated model's own."""
+    input_shape: tuple[Pixels, ...] | None = None
+    """The shape of one image, by default that of the model's signature."""
+    settings: tuple[Text, ...] = ()
+    """Settings as for `--set`."""
+    output_name: Text | None = None
+    """The output to judge of a model with several."""
+    references: tuple[Text, ...] = ()
+    """Models known to be clean, as for `--reference`."""
+    trust_model_code: Switch = False
+    """Whether a model that is not ONNX may run the code it brings."""
 
 
 class BackdoorEvaluator(ModelEvaluator):
@@ -103,21 +107,17 @@ def _own(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def _read(config: Mapping[str, Any]) -> EvaluatorConfig:
-    names = {each.name for each in fields(EvaluatorConfig)}
-    settings = {key.removeprefix(PREFIX): config[key] for key in config if key.startswith(PREFIX)}
-    if unknown := sorted(set(settings) - names):
-        raise ConfigError(
-            f"`{PREFIX}{unknown[0]}` is no setting of the evaluator `ban`, expected"
-            f" {', '.join(f'`{PREFIX}{name}`' for name in sorted(names))}"
-        )
+    given = {key.removeprefix(PREFIX): config[key] for key in config if key.startswith(PREFIX)}
     for name in ("input_shape", "settings", "references"):
-        if name in settings:
-            settings[name] = _several(settings[name])
-    return EvaluatorConfig(**settings)
+        if name in given:
+            given[name] = _several(given[name])
+    return settings_of(given, EvaluatorConfig, "docs/ci.md explains them", PREFIX)
 
 
 def _several(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return (value,)
+    return tuple(value)
 
 
 def _scan(
@@ -147,7 +147,7 @@ def _model(config: EvaluatorConfig, model: PyFuncModel | None, folder: Path) -> 
     The id is the loaded model's own: the one MLflow passes on may be that of another, active model.
     """
     if config.model:
-        return config.model, config.model
+        return str(config.model), str(config.model)
     if model is None or not model.model_id:
         raise ConfigError(
             "the evaluated model is none that was logged to MLflow, so its file is not known; give"

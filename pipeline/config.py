@@ -24,7 +24,7 @@ from pipeline.did_you_mean import unknown_setting
 from pipeline.intake.sandbox import IsolationConfig
 from pipeline.intake.settings import ExportConfig
 from pipeline.renamed import refuse_renamed
-from pipeline.structure import read_toml
+from pipeline.settings_file import read_toml
 from stages.errors import ConfigError
 from stages.onnx_file.settings import OutputConfig
 from stages.published.settings import BanConfig, FeatureMaskConfig, UntargetedNoiseConfig

@@ -14,8 +14,12 @@ CLOSE = 0.04
 MOST = 3  # names that are offered
 
 
-def unknown_setting(name: str, known: Sequence[str]) -> str:
-    """The sentence on a name that is none of the known ones, with what may have been meant."""
+def unknown_setting(
+    name: str, known: Sequence[str], where: str = "`ban-gate settings` lists all"
+) -> str:
+    """The sentence on a name that is none of the known ones, with what may have been meant, or
+    else `where` all are listed.
+    """
     near = alike(name, known)
     if near:
         return f"unknown setting `{name}`; did you mean {_listed(near)}?"
@@ -24,7 +28,7 @@ def unknown_setting(name: str, known: Sequence[str]) -> str:
     beside = [each for each in known if each.startswith(prefix) and "." not in each[len(prefix) :]]
     place = f"known in `{section}` are" if section else "known are"
     names = ", ".join(f"`{each.removeprefix(prefix)}`" for each in beside)
-    return f"unknown setting `{name}`; {place} {names}; `ban-gate settings` lists all"
+    return f"unknown setting `{name}`; {place} {names}; {where}"
 
 
 def alike(name: str, known: Sequence[str]) -> list[str]:

@@ -62,28 +62,14 @@ def prepare(
     store: Store,
     device: torch.device,
     workspace: Path,
+    sandbox: Sandbox,
     note: Note = unnoted,
 ) -> Prepared:
-    """The proven twin of the request's model.
+    """The proven twin of the request's model, whose file is read in the sandbox.
 
     Raises:
         CannotJudge: the model or the samples are refused, or the twin is not the model.
     """
-    sandbox = Sandbox(limits=request.config.isolation)
-    try:
-        return _prepared(request, store, device, workspace, sandbox, note)
-    finally:
-        note(isolation=sandbox.isolation())
-
-
-def _prepared(
-    request: ScanRequest,
-    store: Store,
-    device: torch.device,
-    workspace: Path,
-    sandbox: Sandbox,
-    note: Note,
-) -> Prepared:
     config = request.config
     with store.timed("fetch"):
         judged = judged_of(

@@ -15,6 +15,7 @@ import torch
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.evidence import Evidence, ScanResult
+from pipeline.intake.sandbox import Sandbox
 from pipeline.judging import judged
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Note, Prepared, checked, prepare, search_all, subject_of
@@ -55,10 +56,13 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
         nonlocal evidence
         evidence = replace(evidence, **found)  # type: ignore[arg-type] # fields of Evidence
 
+    sandbox = Sandbox(limits=request.config.isolation)
     try:
-        verdict = _verdict(request, store, device, workspace, note)
+        verdict = _verdict(request, store, device, workspace, sandbox, note)
     except CannotJudge as refusal:
         verdict = Verdict(label="inconclusive", reasons=(str(refusal),))
+    finally:
+        note(isolation=sandbox.isolation())
     verdict = apply_findings(evidence.findings, verdict)
     if verdict.label == "inconclusive":
         logger.info("cannot judge: %s", "; ".join(verdict.reasons))
@@ -77,18 +81,22 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
 
 
 def _verdict(
-    request: ScanRequest, store: Store, device: torch.device, workspace: Path, note: Note
+    request: ScanRequest,
+    store: Store,
+    device: torch.device,
+    workspace: Path,
+    sandbox: Sandbox,
+    note: Note,
 ) -> Verdict:
     """Runs the steps one after another and notes what each finds."""
     config = request.config
-    prepared = prepare(request, store, device, workspace, note)
+    prepared = prepare(request, store, device, workspace, sandbox, note)
     prepared, clean = checked(prepared, store, config)
     note(precondition=clean)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=explained(prepared, clean, config))
-    limits = config.isolation
     with store.timed("compare_decisions"):
-        decisions = on_samples(prepared, clean, limits)
+        decisions = on_samples(prepared, clean, sandbox)
     note(decisions=decisions)
     subject = subject_of(prepared, clean, store)
     chosen, results = search_all(subject, config, store, note)
@@ -100,7 +108,7 @@ def _verdict(
         note(references=summaries)
     verdict = judged(subject, profile, results, references, config, store, note)
     with store.timed("compare_found"):
-        found = on_found(prepared, results, clean.alike, limits)
+        found = on_found(prepared, results, clean.alike, sandbox)
     note(decisions=(*decisions, *found))
     verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
     return with_published(verdict, *_published(subject, results, store, config, note))

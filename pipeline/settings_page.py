@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -43,7 +43,7 @@ def settings_schema() -> dict[str, Any]:
             if "$ref" in each:
                 each.pop("default", None)
     for search in SEARCHES:
-        _describe_inherited(search.settings, schema["$defs"])
+        describe_inherited(search.settings, schema["$defs"])
     return schema
 
 
@@ -55,11 +55,11 @@ def settings_file(config: ScanConfig) -> str:
     for section, settings in _sections(schema):
         place = values if section is None else values[section]
         if section is not None:
-            lines += [f"# {_flat(at((section,), schema))}", f"[{section}]"]
+            lines += [f"# {flat(at((section,), schema))}", f"[{section}]"]
         for name, each in settings:
             value = place[name]  # type: ignore[index] # a section is a dictionary
             written = f"{name} = {json.dumps(value)}" if value is not None else f"# {name} ="
-            lines += [f"# {_flat(each)}", f"# {_capital(expected(each, schema))}.", written]
+            lines += [f"# {flat(each)}", f"# {capital(expected(each, schema))}.", written]
         lines.append("")
     return "\n".join(lines)
 
@@ -71,9 +71,9 @@ def settings_markdown() -> str:
     for section, settings in _sections(schema):
         place = values if section is None else values[section]
         head = "Outside any section" if section is None else f"`[{section}]`"
-        meaning = "" if section is None else f"{_flat(at((section,), schema))}\n\n"
-        rows = [(name, each, _default(place[name])) for name, each in settings]  # type: ignore[index] # as above
-        parts.append(f"## {head}\n\n{meaning}{_table(rows, schema)}")
+        meaning = "" if section is None else f"{flat(at((section,), schema))}\n\n"
+        rows = [(name, each, default_text(place[name])) for name, each in settings]  # type: ignore[index] # as above
+        parts.append(f"## {head}\n\n{meaning}{table(rows, schema)}")
     parts.append(_calibration(schema))
     return "\n".join(parts)
 
@@ -101,22 +101,22 @@ def _calibration(schema: Schema) -> str:
         rows = [
             (name, each, "") for name, each in found["properties"].items() if "$ref" not in each
         ]
-        parts.append(f"{place}: {_flat(found)}\n\n{_table(rows, schema)}")
+        parts.append(f"{place}: {flat(found)}\n\n{table(rows, schema)}")
     return "\n".join(parts)
 
 
-def _table(rows: list[tuple[str, Schema, str]], schema: Schema) -> str:
+def table(rows: list[tuple[str, Schema, str]], schema: Schema) -> str:
     """A table of settings; without their defaults where none is given."""
     columns = [("setting", [f"`{name}`" for name, _, _ in rows])]
     columns += [("default", [default for _, _, default in rows])] if rows[0][2] else []
     columns += [("is", [expected(each, schema) for _, each, _ in rows])]
-    columns += [("meaning", [_flat(each).replace("|", "\\|") for _, each, _ in rows])]
+    columns += [("meaning", [flat(each).replace("|", "\\|") for _, each, _ in rows])]
     lines = [[title for title, _ in columns], ["---"] * len(columns)]
     lines += map(list, zip(*(cells for _, cells in columns), strict=True))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _describe_inherited(kind: Any, definitions: dict[str, Any]) -> None:
+def describe_inherited(kind: Any, definitions: Mapping[str, Any]) -> None:
     """Says of settings that a class inherits what is said of them where they are from."""
     described = definitions[kind.__name__]["properties"]
     for base in kind.__mro__[1:]:
@@ -125,14 +125,16 @@ def _describe_inherited(kind: Any, definitions: dict[str, Any]) -> None:
                 described[name].setdefault("description", info.description)
 
 
-def _default(value: object) -> str:
+def default_text(value: object) -> str:
+    """A default as the page shows it."""
     return "none" if value is None else f"`{json.dumps(value)}`"
 
 
-def _flat(schema: Schema) -> str:
+def flat(schema: Schema) -> str:
     """What a setting or a section means, on one line."""
     return " ".join(schema["description"].split())
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning."""
     return text[0].upper() + text[1:]

@@ -1,14 +1,11 @@
-"""Turns untrusted settings into dataclasses, strictly: one sentence per value that does not fit."""
+"""Turns untrusted JSON into dataclasses, strictly: one sentence per value that does not fit."""
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from datetime import date, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import cattrs
@@ -23,7 +20,7 @@ Hook = Callable[[Any, Any], Any]  # cattrs passes anything and takes anything
 
 
 def structured(settings: object, kind: type[Structured]) -> Structured:
-    """A dataclass of untrusted, JSON-like settings, without any conversion of types.
+    """A dataclass of untrusted JSON, without any conversion of types.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value is of the wrong type or not finite.
@@ -32,20 +29,6 @@ def structured(settings: object, kind: type[Structured]) -> Structured:
         return _strict_converter().structure(settings, kind)
     except BaseValidationError as error:
         raise ConfigError("; ".join(_sentences(error))) from error
-
-
-def read_toml(path: Path, kind: str, example: str) -> dict[str, object]:
-    """The tables of a TOML file, which messages call `kind` and explain by an example.
-
-    Raises:
-        ConfigError: the file cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{kind} `{path}` cannot be read ({error}); expected a TOML file such as {example}"
-        ) from error
 
 
 class _UnfitError(ValueError):
@@ -59,8 +42,6 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _exactly("a finite number", int, float))
     converter.register_structure_hook(bool, _exactly("true or false", bool))
     converter.register_structure_hook(str, _exactly("a text", str))
-    converter.register_structure_hook(date, _exactly_a_date)
-    converter.register_structure_hook(datetime, _exactly_a_moment)
     converter.register_structure_hook_func(_is(Literal), _one_of)
     converter.register_structure_hook_factory(_is(tuple), lambda kind: _list(kind, converter))
     converter.register_structure_hook_factory(is_dataclass, lambda kind: _section(kind, converter))
@@ -80,20 +61,6 @@ def _exactly(meaning: str, *types: type) -> Hook:
         return kind(value)
 
     return structure
-
-
-def _exactly_a_date(value: Any, _kind: Any) -> date:
-    if type(value) is not date:
-        raise _UnfitError(f"is {value!r}, expected a date such as 2026-12-31, without quotes")
-    return value
-
-
-def _exactly_a_moment(value: Any, _kind: Any) -> datetime:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise _UnfitError(
-            f"is {value!r}, expected a moment such as 2026-12-31T12:00:00Z, without quotes"
-        )
-    return value
 
 
 def _one_of(value: Any, kind: Any) -> Any:

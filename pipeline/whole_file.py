@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from pipeline.intake.sandbox import IsolationConfig, isolated
+from pipeline.intake.sandbox import Sandbox
 from pipeline.prepare import Prepared
 from stages.searches.search import SearchResult
 from stages.twin.alike import Alike
@@ -20,11 +20,11 @@ SHOWN = 8
 
 
 def on_samples(
-    prepared: Prepared, clean: PreconditionResult, limits: IsolationConfig
+    prepared: Prepared, clean: PreconditionResult, sandbox: Sandbox
 ) -> tuple[GraphFinding, ...]:
     """Where the file decides otherwise on the clean samples, or is less often right."""
     samples, tolerance = prepared.samples, prepared.parity.tolerance
-    whole = isolated(limits, run_whole, prepared.artifact, samples, (CHUNK,))
+    whole = sandbox.run(run_whole, prepared.artifact, samples, (CHUNK,))
     return findings_of(whole, clean.logits, tolerance, "clean samples", samples.labels, clean.alike)
 
 
@@ -32,13 +32,13 @@ def on_found(
     prepared: Prepared,
     results: Mapping[str, SearchResult],
     alike: Alike,
-    limits: IsolationConfig,
+    sandbox: Sandbox,
 ) -> tuple[GraphFinding, ...]:
     """Where the file decides otherwise on what the searches found, and on extreme images."""
     images = np.concatenate(list(_extremes(prepared.samples, results)))
     shown = CleanSamples(images=images, labels=np.zeros(len(images), np.int64))
     logits = predict(prepared.twin, torch.from_numpy(images.copy()))
-    whole = isolated(limits, run_whole, prepared.artifact, shown, SIZES)
+    whole = sandbox.run(run_whole, prepared.artifact, shown, SIZES)
     what = "images with the triggers that were found, and extremes"
     return findings_of(whole, logits, prepared.parity.tolerance, what, alike=alike)
 

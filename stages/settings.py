@@ -9,10 +9,11 @@ a largest value: beyond them it makes no sense, switches a part of the scan off,
 from __future__ import annotations
 
 from copy import copy
+from datetime import date
 from functools import wraps
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from stages.errors import ConfigError
@@ -26,6 +27,11 @@ def bounded(unit: str = "", **bounds: float) -> Any:
     """The range of a number, by `ge`, `gt`, `le` and `lt`, and its unit; a text is no number."""
     options: dict[str, Any] = {**bounds, "json_schema_extra": {"unit": unit} if unit else None}
     return Field(strict=True, **options)
+
+
+def described(what: str, **constraints: Any) -> Any:
+    """A value that only words describe: messages and the page of settings say that it is `what`."""
+    return Field(strict=True, json_schema_extra={"what": what}, **constraints)
 
 
 Switch = Annotated[bool, Field(strict=True)]
@@ -47,6 +53,13 @@ Rate = Annotated[float, bounded(gt=0, le=10)]
 """A learning rate of Adam, or the length of a step."""
 Epsilon = Annotated[float, bounded(gt=0, le=10)]
 """A bound ε of noise, as a share."""
+Digest = Annotated[str, described("64 hexadecimal digits", pattern="^[0-9a-f]{64}$")]
+"""A sha256."""
+Day = Annotated[date, described("a date such as 2026-12-31, without quotes")]
+Moment = Annotated[
+    AwareDatetime, described("a moment such as 2026-12-31T12:00:00Z, without quotes")
+]
+"""A date and time with its offset."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

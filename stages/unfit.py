@@ -35,15 +35,15 @@ def sentences(
 def expected(schema: Schema, whole: Schema | None = None) -> str:
     """What a setting may be, such as `a whole number from 1 to 10 (steps)`."""
     schema = _resolved(schema, whole or schema)
+    if "what" in schema:
+        return str(schema["what"])
     if "anyOf" in schema:
         kinds = (each for each in schema["anyOf"] if each.get("type") != "null")
         return " or ".join(expected(each, whole) for each in kinds)
     if "enum" in schema:
         return f"one of {', '.join(map(repr, schema['enum']))}"
     if schema.get("type") == "array":
-        items = schema["items"]
-        each = f"values, each {expected(items)}" if "enum" in items else NOUNS[items["type"]][1]
-        return f"a list of {schema['minItems']} to {schema['maxItems']} {each}{_range(items)}"
+        return f"a list of {_number(schema)}{_several(_resolved(schema['items'], whole or schema))}"
     unit = f" ({schema['unit']})" if "unit" in schema else ""
     return f"{NOUNS[schema['type']][0]}{_range(schema)}{unit}"
 
@@ -52,8 +52,24 @@ def at(place: tuple[str | int, ...], schema: Schema) -> Schema:
     """The schema of the setting at a place, whose index in a list is left out."""
     found = _resolved(schema, schema)
     for name in place:
-        if isinstance(name, str) and name in found.get("properties", {}):
-            found = _resolved(found["properties"][name], schema)
+        if isinstance(name, str):
+            found = _within(found, name, schema)
+    return found
+
+
+def _within(found: Schema, name: str, whole: Schema) -> Schema:
+    """The schema of a name in a section, in each section of a list, or in one with any names."""
+    section = _section(found, whole)
+    inner = section.get("properties", {}).get(name, section.get("additionalProperties"))
+    return _resolved(inner, whole) if isinstance(inner, Mapping) else found
+
+
+def _section(schema: Schema, whole: Schema) -> Schema:
+    """The section that a schema is, may be, or is a list of; else the schema itself."""
+    found = _resolved(schema, whole)
+    for each in (*found.get("anyOf", ()), found.get("items", {})):
+        if "$ref" in each:
+            return _resolved(each, whole)
     return found
 
 
@@ -71,6 +87,18 @@ def _sentence(
     listed = "has" if any(isinstance(name, int) for name in place) else "is"
     wanted = expected(at(place, schema), schema)
     return f"setting `{key}` {listed} {_shown(error['input'])}, expected {wanted}"
+
+
+def _number(schema: Schema) -> str:
+    """How many values a list may have, such as `1 to 3 `; empty where it may have any."""
+    return f"{schema['minItems']} to {schema['maxItems']} " if "maxItems" in schema else ""
+
+
+def _several(items: Schema) -> str:
+    """What the values of a list may be."""
+    if "enum" in items or "what" in items:
+        return f"values, each {expected(items)}"
+    return f"{NOUNS[items['type']][1]}{_range(items)}"
 
 
 def _range(schema: Schema) -> str:
@@ -109,6 +137,10 @@ def names_in(schema: Schema) -> Iterator[str]:
 
 
 def _names(schema: Schema, whole: Schema, prefix: str) -> Iterator[str]:
-    for name, each in _resolved(schema, whole).get("properties", {}).items():
+    found = _section(schema, whole)
+    named = dict(found.get("properties", {}))
+    if isinstance(found.get("additionalProperties"), Mapping):
+        named["NAME"] = found["additionalProperties"]
+    for name, each in named.items():
         yield f"{prefix}{name}"
         yield from _names(each, whole, f"{prefix}{name}.")

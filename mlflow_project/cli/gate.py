@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
@@ -23,13 +23,14 @@ from mlflow_project.cli.options import (
     VersionUri,
 )
 from mlflow_project.cli.parameters import argument, flag, option, taking
+from pipeline.gate.key_place import require_place
 from pipeline.intake import sandbox
 from pipeline.printable import printable
 
 if TYPE_CHECKING:
     from mlflow_project.gate.gate import GateOutcome
+    from pipeline.gate.keys import PublicKey
     from pipeline.gate.policy import Policy
-    from pipeline.gate.signing import PublicKey
     from pipeline.gate.verification import Verification
 
 PASSED, BLOCKED, UNKNOWN = 0, 1, 3
@@ -46,14 +47,28 @@ PolicyFile = Annotated[
 ]
 
 
+class KeyPlace(click.ParamType[str]):
+    """A PEM file that is there, or the URI of a key that a provider keeps."""
+
+    name = "key"
+
+    def convert(
+        self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None
+    ) -> str:
+        """The text as it is; nothing is asked for before the command runs."""
+        return require_place(value)
+
+
 SigningKey = Annotated[
-    Path | None,
+    str | None,
     option(
         "--signing-key",
         envvar="BAN_GATE_SIGNING_KEY",
-        type=EXISTING_FILE,
-        metavar="FILE.pem",
-        help="Ed25519 private key.  [default: $BAN_GATE_SIGNING_KEY, else one made once]",
+        type=KeyPlace(),
+        metavar="KEY",
+        help="Private key: a PEM file, or a URI of one that AWS (awskms:), Google (gcpkms:), Azure"
+        " (azurekms:), Vault (hv:) or a token (hsm:) keeps.  [default: $BAN_GATE_SIGNING_KEY, else"
+        " one made once]",
     ),
 ]
 
@@ -98,15 +113,19 @@ def gate(options: GateOptions) -> None:
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
     config = options.judging.settings.scan_config()
-    sandbox.warm_up()
+    from pipeline.gate.policy import read_policy  # noqa: PLC0415 (heavy: see `main`)
+
+    policy = read_policy(options.policy)  # before anything that takes seconds
     from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
-    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
-    from pipeline.gate.policy import read_policy  # noqa: PLC0415 (same)
+
+    key = default_key.signing_key(options.signing_key)
+    sandbox.warm_up()
+    from mlflow_project.gate import gate as gating  # noqa: PLC0415 (heavy: see `main`)
 
     call = gating.GateCall(
         scan=options.judging.call(options.model, options.samples, config, fresh=options.fresh),
-        policy=read_policy(options.policy),
-        key=default_key.signing_key(options.signing_key),
+        policy=policy,
+        key=key,
         promote=options.promote,
         dry_run=options.dry_run,
     )
@@ -121,14 +140,14 @@ class TrustOptions:
 
     policy: PolicyFile
     public_keys: Annotated[
-        tuple[Path, ...],
+        tuple[str, ...],
         option(
             "--public-key",
             multiple=True,
-            type=EXISTING_FILE,
-            metavar="FILE.pem",
-            help="A key whose attestations count.  May be repeated.  [default: those of the"
-            " policy, else the own one]",
+            type=KeyPlace(),
+            metavar="KEY",
+            help="A key whose attestations count: a PEM file, or a URI as for --signing-key.  May"
+            " be repeated.  [default: those of the policy, else the own one]",
         ),
     ]
 
@@ -245,16 +264,35 @@ class KeygenOptions:
             help="The private key to write; its public half goes beside it, as FILE.pub.pem.",
         ),
     ]
+    public_of: Annotated[
+        str | None,
+        option(
+            "--public-of",
+            type=KeyPlace(),
+            metavar="KEY",
+            help="Make no key, but write the public half of this one, as a provider states it.",
+        ),
+    ]
 
 
 @click.command(short_help="Make a key to sign attestations with.")
 @taking(KeygenOptions)
 def keygen(options: KeygenOptions) -> None:
-    """Make an Ed25519 key pair; an existing file is never replaced."""
-    from pipeline.gate import signing  # noqa: PLC0415 (heavy: see `main`)
+    """Make an Ed25519 key pair; an existing file is never replaced.
 
-    key = signing.make_key(options.output)
-    click.echo(f"{signing.public_path(options.output)}  {signing.key_id(key.public_key())}")
+    \b
+      ban-gate keygen --output gate.pem
+      ban-gate keygen --public-of awskms:alias/gate --output gate.pub.pem
+    """  # noqa: D301 (click wants the backspace character itself)
+    from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
+    from pipeline.gate import keys  # noqa: PLC0415 (same)
+
+    if options.public_of:
+        signer = keys.signer_at(options.public_of, default_key.secret)
+        path = keys.write_public(options.output, signer.public_key)
+    else:
+        signer, path = keys.make_key(options.output), keys.public_path(options.output)
+    click.echo(f"{path}  {signer.public_key.keyid}")
 
 
 def _code(outcome: GateOutcome) -> int:

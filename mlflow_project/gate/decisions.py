@@ -15,11 +15,11 @@ from mlflow_project.gate.statement import tags_of
 from mlflow_project.registry import alias, versions
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import ModelVersion
-from pipeline.gate import approval, signing
+from pipeline.gate import approval
 from pipeline.gate.approval import Approval
 from pipeline.gate.attestation import Attestation, Signed, attest
+from pipeline.gate.keys import PublicKey, Signer
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PrivateKey, PublicKey
 from pipeline.gate.verification import ATTESTATION_TAG, newest_decision
 from stages.errors import AttestationError, ConfigError
 
@@ -33,7 +33,7 @@ class Decided:
 
 
 def revoke(
-    uri: str, keys: tuple[PublicKey, ...], key: PrivateKey, reason: str, target: tracking.Target
+    uri: str, keys: tuple[PublicKey, ...], key: Signer, reason: str, target: tracking.Target
 ) -> Decided:
     """Takes the newest decision on a version back, by a signed block in a run and in its tags.
 
@@ -46,7 +46,7 @@ def revoke(
     _require_reason(reason)
     tracking.connect(target)
     version = versions.find_version(MlflowClient(), uri)
-    before = _newest(version, (*keys, key.public_key()))
+    before = _newest(version, (*keys, key.public_key))
     with tracking.open_run(f"revoke {version.uri}", target):
         claim = replace(
             before.claim,
@@ -66,7 +66,7 @@ def revoke(
     return Decided(done=True, line=f"revoked   {version.uri}  sha256 {before.digest}{held}")
 
 
-def approve(uri: str, keys: tuple[PublicKey, ...], key: PrivateKey, reason: str) -> Decided:
+def approve(uri: str, keys: tuple[PublicKey, ...], key: Signer, reason: str) -> Decided:
     """Adds the word of another key to the newest decision on a version, if that is a pass.
 
     Raises:
@@ -76,15 +76,15 @@ def approve(uri: str, keys: tuple[PublicKey, ...], key: PrivateKey, reason: str)
     """
     _require_reason(reason)
     version = versions.find_version(MlflowClient(), uri)
-    newest = _newest(version, (*keys, key.public_key()))
-    if signing.key_id(key.public_key()) in newest.signers:
+    newest = _newest(version, (*keys, key.public_key))
+    if key.public_key.keyid in newest.signers:
         return _refused("this key signed the attestation; another one has to approve it")
     if newest.claim.action != "pass":
         return _refused(f"the newest decision on `{version.uri}` is a block")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     said = approval.sign(Approval(attestation=newest.digest, reason=reason, time=now), key)
     with versions.explained(f"cannot tag `{version.uri}`"):
-        tag = approval.tag_of(key.public_key())
+        tag = approval.tag_of(key.public_key)
         MlflowClient().set_model_version_tag(version.name, str(version.version), tag, said)
     return Decided(done=True, line=f"approved  {version.uri}  sha256 {newest.digest}")
 

@@ -41,9 +41,9 @@ from pipeline.evidence import ScanResult
 from pipeline.gate.attestation import Attestation, Claim, attest
 from pipeline.gate.attestation import verify as verify_envelope
 from pipeline.gate.decision import GateDecision, decide
+from pipeline.gate.keys import PublicKey, Signer
 from pipeline.gate.policy import Policy, policy_text
 from pipeline.gate.provenance import Provenance
-from pipeline.gate.signing import PrivateKey, PublicKey
 from pipeline.gate.verification import Verification, trusted_keys, verify_version
 from pipeline.report.html_page import REPORT_FILE, GateSection, render
 from pipeline.report.verdict_json import summary, write_verdict
@@ -64,7 +64,7 @@ class GateCall:
 
     scan: ScanCall
     policy: Policy
-    key: PrivateKey
+    key: Signer
     promote: str | None = None
     dry_run: bool = False
 
@@ -214,7 +214,7 @@ def _section(call: GateCall, claim: Claim, envelope: str) -> GateSection:
         reasons=claim.reasons,
         policy=f"sha256 {claim.policy_digest}",
         alias=call.promote,
-        attestation=verify_envelope(envelope, [call.key.public_key()]).digest,
+        attestation=verify_envelope(envelope, [call.key.public_key]).digest,
     )
 
 
@@ -258,7 +258,7 @@ def _config(call: GateCall) -> ScanConfig:
 
 
 def _keys(call: GateCall) -> tuple[PublicKey, ...]:
-    return trusted_keys(call.policy, call.key.public_key())
+    return trusted_keys(call.policy, call.key.public_key)
 
 
 def _kept(result: ScanResult, output: Path | None) -> str:

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 
 from mlflow_project.commands import workspace
 from mlflow_project.registry import alias, versions
+from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PublicKey
 
 
 @dataclass(frozen=True, kw_only=True)

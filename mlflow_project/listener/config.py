@@ -7,11 +7,12 @@ import re
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from mlflow_project.listener.webhook import ModelVersionName
-from pipeline.structure import read_toml, structured
+from pipeline.settings_file import read_settings
 from stages.errors import ConfigError
+from stages.settings import Seconds, Text, bounded, settings
 
 SECRET_VARIABLE = "BAN_GATE_WEBHOOK_SECRET"  # noqa: S105 (the name of the variable)
 SHORTEST_SECRET = 16  # characters
@@ -22,22 +23,31 @@ LISTEN_FILES = ("secret_file", "tls_certificate", "tls_key")
 GATE_FILES = ("samples", "policy", "signing_key", "config")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GateSettings:
     """How versions of one registered model are gated: the options of `ban-gate gate`.
 
     Relative paths are relative to the folder of the configuration. An empty text means "not given".
     """
 
-    samples: str
-    promote: str = ""
-    policy: str = ""
-    signing_key: str = ""
-    tracking_uri: str = ""
-    experiment: str = ""
-    config: str = ""
-    set: tuple[str, ...] = ()
-    reference: tuple[str, ...] = ()
+    samples: Text
+    """Clean samples, as for `--samples`."""
+    promote: Text = ""
+    """The alias that a pass moves."""
+    policy: Text = ""
+    """The policy's file."""
+    signing_key: Text = ""
+    """A key as for `--signing-key`: a file, or the URI of a provider."""
+    tracking_uri: Text = ""
+    """MLflow's server."""
+    experiment: Text = ""
+    """The experiment of the runs."""
+    config: Text = ""
+    """A file of settings of the scan."""
+    set: tuple[Text, ...] = ()
+    """Settings as for `--set`; the policy has to name what they change."""
+    reference: tuple[Text, ...] = ()
+    """References as for `--reference`; the policy has to name them."""
 
     def arguments(self, target: ModelVersionName) -> list[str]:
         """The command line of the gate, after its name."""
@@ -56,33 +66,44 @@ class GateSettings:
         return [target.uri, *(f"{option}={value}" for option, value in pairs)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ListenSettings:
-    """The settings of the listener itself.
+    """The settings of the listener itself."""
 
-    A delivery may be `max_age` seconds old and `max_body` bytes long. A gate may take
-    `gate_seconds`; one that finds no server, or dies, is started up to `attempts` times, after
-    `backoff` seconds at first and then after twice as long each time. `command` starts a gate.
+    secret_file: Text = ""
+    """File with the webhook's secret; `BAN_GATE_WEBHOOK_SECRET` takes precedence."""
+    max_age: Seconds = 300.0
+    """How much the time of a delivery may differ from now, in either direction."""
+    max_body: Annotated[int, bounded("bytes", ge=1, le=2**30)] = 1_048_576
+    """The largest delivery."""
+    gate_seconds: Seconds = 14_400.0
+    """Time after which a gate is stopped."""
+    attempts: Annotated[int, bounded("starts", ge=1, le=1000)] = 6
+    """How often a gate is started that finds no server, hangs or is killed."""
+    backoff: Seconds = 30.0
+    """Time before the second start; doubled each time, at most an hour."""
+    command: tuple[Text, ...] = ()
+    """Words that start a gate, such as `["nice", "ban-gate", "gate"]`; the model's address and the
+    options follow. Empty: this ban-gate.
     """
-
-    secret_file: str = ""
-    max_age: float = 300.0
-    max_body: int = 1_048_576
-    gate_seconds: float = 14_400.0
-    attempts: int = 6
-    backoff: float = 30.0
-    command: tuple[str, ...] = GATE_COMMAND
-    tls_certificate: str = ""
-    tls_key: str = ""
+    tls_certificate: Text = ""
+    """PEM file; without it and its key the listener speaks http."""
+    tls_key: Text = ""
+    """PEM file of the certificate's key."""
 
     def __post_init__(self) -> None:
-        for name in ("max_age", "max_body", "gate_seconds", "attempts", "backoff"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"setting `{name}` is {getattr(self, name)}, expected above 0")
-        if not self.command:
-            raise ConfigError("setting `command` is empty, expected the words that start a gate")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("`tls_certificate` and `tls_key` go together; give both or neither")
+
+
+@settings
+class ListenFile(ListenSettings):
+    """What a file of settings of the listener may hold."""
+
+    models: dict[str, GateSettings] = field(default_factory=dict)
+    """How versions of each registered model are gated, by its name."""
+    default: GateSettings | None = None
+    """How versions of all others are; without it they are ignored and logged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,20 +128,15 @@ def load_listen_config(path: Path) -> ListenConfig:
     Raises:
         ConfigError: it is not TOML, a key is unknown, a value is wrong, or a file is missing.
     """
-    document = read_toml(path, "config", EXAMPLE)
-    models = document.pop("models", {})
-    default = document.pop("default", None)
-    if not isinstance(models, dict):
-        raise ConfigError('`models` is no section; write [models."NAME"]')
-    folder = path.parent
-    config = ListenConfig(
-        settings=_located(structured(document, ListenSettings), folder, LISTEN_FILES),
-        models={name: _gate(each, f"models.{name}", folder) for name, each in models.items()},
-        default=None if default is None else _gate(default, "default", folder),
-    )
-    if not config.models and config.default is None:
+    found, folder = read_settings(path, ListenFile, "listener", EXAMPLE), path.parent
+    models = {name: _gate(each, f"models.{name}", folder) for name, each in found.models.items()}
+    if not models and found.default is None:
         raise ConfigError(f'`{path}` names no model to gate; add a section [models."NAME"]')
-    return config
+    return ListenConfig(
+        settings=_located(found, folder, LISTEN_FILES),
+        models=models,
+        default=found.default and _gate(found.default, "default", folder),
+    )
 
 
 def webhook_secret(settings: ListenSettings) -> str:
@@ -149,11 +165,9 @@ def _secret_in(path: Path) -> str:
         ) from error
 
 
-def _gate(settings: object, section: str, folder: Path) -> GateSettings:
-    if not isinstance(settings, dict):
-        raise ConfigError(f"`{section}` is {settings!r}, expected a section [{section}]")
+def _gate(given: GateSettings, section: str, folder: Path) -> GateSettings:
     try:
-        return _located(structured(settings, GateSettings), folder, GATE_FILES)
+        return _located(given, folder, GATE_FILES)
     except ConfigError as error:
         raise ConfigError(f"in [{section}]: {error}") from error
 

@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from mlflow_project.listener.config import ListenConfig
+from mlflow_project.listener.config import GATE_COMMAND, ListenConfig
 from mlflow_project.listener.job_queue import Job, JobQueue
 from pipeline.printable import printable
 
@@ -83,7 +83,7 @@ class Worker:
         if gate is None:
             return Ended(code=2, said=f"[models.{job.name!r}] is gone from the configuration")
         logger.info("%s: gate starts, attempt %d", job.target.uri, job.attempts)
-        command = [*self._config.settings.command, *gate.arguments(job.target)]
+        command = [*(self._config.settings.command or GATE_COMMAND), *gate.arguments(job.target)]
         with tempfile.TemporaryFile() as output:
             try:
                 process = psutil.Popen(

@@ -23,8 +23,8 @@ from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.tracking import CLIENT_ERRORS
 from mlflow_project.uris import FETCHED, is_fetched, is_uri
 from pipeline.gate.attestation import file_digests
+from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PublicKey
 from pipeline.gate.verification import ATTESTATION_TAG, Verification, VersionFacts, verify_version
 from pipeline.printable import printable
 from stages.errors import ConfigError, ModelRefused

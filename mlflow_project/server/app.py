@@ -15,8 +15,8 @@ from mlflow.environment_variables import _MLFLOW_SGI_NAME
 from mlflow.server import app as flask_app
 
 from mlflow_project.server.guard import Guard, protect
+from pipeline.gate.keys import public_at
 from pipeline.gate.policy import read_policy
-from pipeline.gate.signing import read_public
 from pipeline.gate.verification import trusted_keys
 from stages.errors import ConfigError
 
@@ -60,7 +60,7 @@ def _guard() -> Guard:
     if not policy.protected_aliases:
         raise ConfigError(f"policy `{path}` protects no alias; name some in `protected_aliases`")
     key = os.environ.get(KEY_VARIABLE)
-    keys = trusted_keys(policy, *([read_public(Path(key))] if key else []))
+    keys = trusted_keys(policy, *([public_at(key)] if key else []))
     if not keys:
         raise ConfigError(
             f"no key is trusted; set `{KEY_VARIABLE}` to the gate's public key, or name keys in"

@@ -23,8 +23,8 @@ from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.server.version_files import served_file_digests, served_repository
 from pipeline.gate import attestation
 from pipeline.gate.attestation import Claim
+from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PublicKey
 from pipeline.gate.verification import (
     ATTESTATION_TAG,
     Verification,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from pipeline.gate.policy import Policy, accepted_setting
+from pipeline.gate.policy import DIGEST, Policy, accepted_setting
 from pipeline.gate.provenance import ChangedSetting, Provenance
 from pipeline.versions import versions_of
 
@@ -18,13 +18,8 @@ PACKAGE = "ban-gate"
 def way_objections(found: Provenance, policy: Policy) -> Iterator[str]:
     """A sentence on everything about the way to a verdict that the policy does not accept."""
     yield from _scanner_objections(found.scanner, policy)
-    for setting in found.changed_settings:
-        yield from _setting_objections(setting, policy)
-    if found.seed not in policy.seeds:
-        yield (
-            f"the seed is {found.seed}, the policy accepts {_listed(policy.seeds)}; gate again"
-            " without `--seed`, or name it in `seeds`"
-        )
+    if f"{DIGEST}{found.settings_digest}" not in policy.settings:
+        yield from _settings_objections(found, policy)
     if strangers := sorted(set(found.given_references) - set(policy.given_references)):
         yield (
             f"it was compared with the given reference sha256 `{strangers[0]}`, which no registry"
@@ -82,11 +77,21 @@ def _scanner_objections(scanner: str, policy: Policy) -> Iterator[str]:
         )
 
 
+def _settings_objections(found: Provenance, policy: Policy) -> Iterator[str]:
+    """What a policy says of single settings and of the seed, where it does not accept them all."""
+    for setting in found.changed_settings:
+        yield from _setting_objections(setting, policy)
+    if found.seed not in policy.seeds:
+        yield (
+            f"the seed is {found.seed}, the policy accepts {_listed(policy.seeds)}; gate again"
+            " without `--seed`, or name it in `seeds`"
+        )
+
+
 def _setting_objections(setting: ChangedSetting, policy: Policy) -> Iterator[str]:
     value, others = json.loads(setting.value), [json.loads(setting.shipped)]
-    others += [
-        each for name, each in map(accepted_setting, policy.settings) if name == setting.name
-    ]
+    single = (each for each in policy.settings if not each.startswith(DIGEST))
+    others += [each for name, each in map(accepted_setting, single) if name == setting.name]
     if setting.name == "judge.false_alarm_rate" and policy.false_alarm_rate is not None:
         others.append(policy.false_alarm_rate)
     if value not in others:

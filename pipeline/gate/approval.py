@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from pipeline.gate import signing
-from pipeline.gate.signing import PrivateKey, PublicKey
+from pipeline.gate.keys import PublicKey, Signer
 from pipeline.structure import structured
 from stages.errors import AttestationError, ConfigError
 
@@ -32,14 +32,18 @@ class Approval:
     time: str
 
 
-def sign(approval: Approval, key: PrivateKey) -> str:
-    """The approval, signed: a DSSE envelope as JSON."""
+def sign(approval: Approval, key: Signer) -> str:
+    """The approval, signed: a DSSE envelope as JSON.
+
+    Raises:
+        AttestationError: the key does not sign.
+    """
     return signing.seal(json.dumps(asdict(approval)).encode(), PAYLOAD_TYPE, key)
 
 
 def tag_of(key: PublicKey) -> str:
     """The tag of a version that holds the approval by this key."""
-    return f"{TAG}{signing.key_id(key)[:16]}"
+    return f"{TAG}{key.keyid[:16]}"
 
 
 def approvers(

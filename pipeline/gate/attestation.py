@@ -24,8 +24,8 @@ from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 from pipeline.file_digest import file_digest
 from pipeline.gate import signing
 from pipeline.gate.decision import Action, Outcome
+from pipeline.gate.keys import PublicKey, Signer
 from pipeline.gate.provenance import Provenance
-from pipeline.gate.signing import PrivateKey, PublicKey
 from pipeline.structure import structured
 from stages.errors import AttestationError, ConfigError
 from stages.verdict_label import Label
@@ -113,11 +113,11 @@ class Signed:
         return self.attestation.claim
 
 
-def attest(attestation: Attestation, key: PrivateKey) -> str:
+def attest(attestation: Attestation, key: Signer) -> str:
     """The attestation, signed: a DSSE envelope as JSON.
 
     Raises:
-        AttestationError: it is longer than a tag can hold.
+        AttestationError: it is longer than a tag can hold, or the key does not sign.
     """
     statement = _statement(attestation)
     _require_statement(statement)

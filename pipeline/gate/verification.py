@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pipeline.gate import approval, attestation, signing
+from pipeline.gate import approval, attestation
 from pipeline.gate.attestation import Claim, Signed
 from pipeline.gate.decision import ScanFacts, decide
+from pipeline.gate.keys import PublicKey, parse_public
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PublicKey
 from stages.errors import AttestationError
 
 ATTESTATION_TAG = "ban.attestation"
@@ -51,7 +51,7 @@ class Verification:
 
 def trusted_keys(policy: Policy, *others: PublicKey) -> tuple[PublicKey, ...]:
     """The keys whose attestations count: the policy's and the others."""
-    return (*(signing.parse_public(each, "a trusted key") for each in policy.trusted_keys), *others)
+    return (*(parse_public(each, "a trusted key") for each in policy.trusted_keys), *others)
 
 
 def verify_version(

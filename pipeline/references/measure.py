@@ -9,6 +9,7 @@ import torch
 
 from pipeline.cache.store import Store
 from pipeline.evidence import ReferenceSummary
+from pipeline.intake.sandbox import Sandbox
 from pipeline.prepare import checked, prepare, search_all, subject_of
 from pipeline.references.profile_file import SUFFIX, read_profiles
 from pipeline.request import ScanRequest
@@ -58,7 +59,7 @@ def profile(request: ScanRequest, store: Store, device: torch.device, folder: Pa
         CannotJudge: the model is refused, or does not fit the samples.
     """
     quiet, config = store.quiet(), request.config
-    prepared = prepare(request, quiet, device, folder)
+    prepared = prepare(request, quiet, device, folder, Sandbox(limits=request.config.isolation))
     prepared, clean = checked(prepared, quiet, config)
     if clean.reasons:
         raise CannotJudge("; ".join(clean.reasons))

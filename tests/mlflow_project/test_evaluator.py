@@ -189,7 +189,9 @@ DATA = SimpleNamespace(features_data=np.zeros((3, 4), np.float32), labels_data=n
 @pytest.mark.parametrize(
     ("config", "data", "sentence"),
     [
-        ({"ban_samples": True, "ban_sample": 1}, DATA, "`ban_sample` is no setting"),
+        ({"ban_samples": True, "ban_sample": 1}, DATA, "did you mean `ban_samples`?"),
+        ({"ban_samples": True, "ban_input_shape": (0, 3)}, DATA, "whole numbers from 1 to"),
+        ({"ban_samples": 3}, DATA, "`ban_samples` is 3, expected"),
         ({"ban_samples": True}, DATA, "is none that was logged to MLflow"),
         (
             {"ban_samples": True, "ban_model": "m.onnx", "ban_input_shape": (1, 3, 3)},

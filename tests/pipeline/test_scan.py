@@ -16,6 +16,8 @@ import pytest
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig, load_config
 from pipeline.evidence import ScanResult
+from pipeline.intake import starter
+from pipeline.intake.request import Request
 from pipeline.intake.untrusted import describe
 from pipeline.request import ScanRequest
 from pipeline.scan import choose_device, scan
@@ -298,3 +300,30 @@ def test_a_graph_backdoor_blocks_like_a_weight_backdoor(tmp_path: Path, converti
     assert result.verdict.label == "backdoored"
     assert "looks like a trigger" in result.verdict.reasons[0]
     assert len(result.verdict.reasons) > 1
+
+
+def test_whatever_any_process_lacked_is_in_the_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first that reads the file to the last that runs the whole of it."""
+    run, works = starter.run, set()
+
+    def lacking(asked: Request) -> starter.Ended:
+        works.add(asked.work)
+        ended = run(asked)
+        return replace(ended, missing=(*ended.missing, asked.work))
+
+    monkeypatch.setattr(starter, "run", lacking)
+    samples = twins.samples("mlp")
+    np.savez(tmp_path / "samples.npz", images=samples.images, labels=samples.labels)
+    (tmp_path / "model.onnx").write_bytes(zoo.exported("mlp", "dynamo"))
+
+    settings = [*QUICK, "precondition.min_samples=50", "precondition.min_coverage=0.2"]
+    config = load_config(None, settings)
+
+    result = scanned(tmp_path / "model.onnx", tmp_path / "samples.npz", config)
+
+    assert result.evidence.isolation is not None
+    assert works == works & set(result.evidence.isolation.missing)
+    assert any("inspect_onnx" in each for each in works)
+    assert any("run_whole" in each for each in works)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import subprocess
 import sys
 import tomllib
@@ -46,24 +45,3 @@ def test_every_subpackage_is_installed() -> None:
     found = find_packages(str(ROOT), **SETTINGS["tool"]["setuptools"]["packages"]["find"])
 
     assert set(found) == wanted
-
-
-def test_conda_and_pip_install_the_same() -> None:
-    """`conda.yaml` asks for exactly what the distribution depends on, in the pinned versions."""
-    text = (ROOT / "conda.yaml").read_text()
-    asked = re.findall(r"^      - (?!-c)(.+)$", text, flags=re.MULTILINE)
-
-    assert sorted(asked) == sorted(SETTINGS["project"]["dependencies"])
-    assert "-c constraints.txt" in text
-
-
-def test_every_dependency_is_pinned() -> None:
-    """Each direct dependency has its version in the constraints file."""
-    lines = (ROOT / "constraints.txt").read_text().replace("_", "-")
-    pinned = set(re.findall(r"^([\w-]+)==", lines, re.MULTILINE))
-    groups = [SETTINGS["project"]["dependencies"]]
-    groups += SETTINGS["project"]["optional-dependencies"].values()
-    names = {re.split(r"[^\w-]", each)[0] for group in groups for each in group} - {"ban-gate"}
-
-    # the plain package stands in where onnxruntime-gpu has no wheels
-    assert names - pinned <= {"onnxruntime"}

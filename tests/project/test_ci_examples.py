@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,13 +13,15 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # stubs are not worth a dependency
 
+from pipeline.file_digest import file_digest
 from tests.support.demo_samples import TOO_FEW, save_samples
 from tests.support.places import DEMO, ROOT
 
 GITHUB, GITLAB = ROOT / "docs" / "ci" / "github-actions.yml", ROOT / "docs" / "ci" / "gitlab-ci.yml"
 INSTALLING = {
     "make -C ban-gate .venv/.installed",
-    'git clone --depth 1 "$BAN_GATE_REPOSITORY" ban-gate',
+    'git clone "$BAN_GATE_REPOSITORY" ban-gate',
+    'git -C ban-gate checkout --detach "$BAN_GATE_COMMIT"',
 }
 """Commands that need a network or minutes: the only ones that no test runs."""
 FILES = {"verdict.json", "junit.xml", "verdict.sarif", "summary.md", "bom.cdx.json"}
@@ -82,7 +85,8 @@ def test_only_installing_is_left_out() -> None:
     job = _job()
 
     assert github == {
-        *("make -C ban-gate .venv/.installed", _steps()["Scan"]["run"], _steps()["Say why"]["run"])
+        "make -C ban-gate .venv/.installed",
+        *(_steps()[name]["run"] for name in ("Check the samples", "Scan", "Say why")),
     }
     assert {*job["before_script"]} == INSTALLING
     assert {key for key in job if key.endswith("script")} == {
@@ -132,8 +136,9 @@ def test_the_gitlab_example_stops_and_keeps_the_report(
 ) -> None:
     """A model that cannot be judged ends the job with 1, and the reports are there all the same."""
     folder, job = workspace(TOO_FEW), _job()
+    known = {"BAN_GATE_SAMPLES_SHA256": file_digest(folder / "models" / "clean.npz")}
 
-    done = _bash("\n".join(job["script"]), folder, child | {"CI_PROJECT_DIR": str(folder)})
+    done = _bash("\n".join(job["script"]), folder, child | known | {"CI_PROJECT_DIR": str(folder)})
     after = _bash("\n".join(job["after_script"]), folder, child)
 
     assert done.returncode == 1
@@ -143,6 +148,48 @@ def test_the_gitlab_example_stops_and_keeps_the_report(
     assert "not judged" in after.stdout
     for path in (job["artifacts"]["reports"]["junit"], *job["artifacts"]["paths"]):
         assert (folder / path).exists()
+
+
+@pytest.mark.parametrize(
+    ("digest", "code"), [("right", 0), ("ab" * 32, 1), ("", 1), ("right, but of another file", 1)]
+)
+@pytest.mark.parametrize("service", ["GitHub", "GitLab"])
+def test_other_samples_end_the_job(
+    workspace: Workspace, child: dict[str, str], service: str, digest: str, code: int
+) -> None:
+    """Before the scan: those that a pull request brings, and any where no digest is set."""
+    folder = workspace(TOO_FEW)
+    right = file_digest(folder / "models" / "clean.npz")
+    command = _steps()["Check the samples"]["run"] if service == "GitHub" else _job()["script"][0]
+    known = digest.replace("right", right)
+
+    done = _bash(
+        f"{command}\ntouch scanned",
+        folder,
+        child | {"SAMPLES_SHA256": known, "BAN_GATE_SAMPLES_SHA256": known},
+    )
+
+    assert (done.returncode, (folder / "scanned").exists()) == (code, code == 0), done.stderr
+
+
+def test_every_action_is_named_by_its_commit() -> None:
+    """A tag may be moved; the version it had stands beside it for people."""
+    lines = [line.strip() for line in GITHUB.read_text().splitlines() if "uses:" in line]
+
+    assert len(lines) == len(re.findall("uses", GITHUB.read_text()))
+    for line in lines:
+        assert re.fullmatch(r"(- )?uses: [\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), (
+            line
+        )
+
+
+def test_ban_gate_itself_is_named_by_its_commit() -> None:
+    """In both examples, by a variable that no pull request changes."""
+    steps = yaml.safe_load(GITHUB.read_text())["jobs"]["scan"]["steps"]
+    (own,) = (step["with"] for step in steps if step.get("with", {}).get("path") == "ban-gate")
+
+    assert own["ref"] == "${{ vars.BAN_GATE_COMMIT }}"
+    assert 'checkout --detach "$BAN_GATE_COMMIT"' in " ".join(_job()["before_script"])
 
 
 def test_reports_are_uploaded_also_after_a_failure() -> None:

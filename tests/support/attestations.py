@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from pipeline.gate import signing
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
+
 from pipeline.gate.acceptance import PACKAGE
 from pipeline.gate.attestation import Attestation, Claim
+from pipeline.gate.keys import read_private
 from pipeline.gate.provenance import Provenance
 from pipeline.versions import versions_of
 
-KEY = signing.PrivateKey.from_private_bytes(bytes(range(32)))
-PUBLIC = KEY.public_key()
-OTHER = signing.PrivateKey.from_private_bytes(bytes(32))
+
+def signer(seed: bytes) -> CryptoSigner:
+    """What signs with the key of Ed25519 that these 32 bytes are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "key.pem"
+        path.write_bytes(CryptoSigner(Ed25519PrivateKey.from_private_bytes(seed)).private_bytes)
+        return read_private(path)
+
+
+KEY, OTHER = signer(bytes(range(32))), signer(bytes(32))
+PUBLIC = KEY.public_key
 
 
 def provenance(**changes: Any) -> Provenance:

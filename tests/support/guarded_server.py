@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -19,14 +20,12 @@ from typing import Any
 import mlflow
 import pytest
 import requests
-from cryptography.hazmat.primitives import serialization
 from werkzeug.security import generate_password_hash
 
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
-from pipeline.gate import signing
 from pipeline.gate.attestation import Attestation, Claim, attest, file_digests
-from pipeline.gate.signing import PrivateKey
-from tests.support.attestations import provenance
+from pipeline.gate.keys import Signer, public_pem
+from tests.support.attestations import provenance, signer
 from tests.support.mlflow_servers import serving
 from tests.support.places import ROOT
 
@@ -34,7 +33,7 @@ ALIAS = "/api/2.0/mlflow/registered-models/alias"
 ADMIN = ("admin", "a long password of the admin")
 BASIC_AUTH = "ban-gate-basic-auth"
 APPS = ("ban-gate", BASIC_AUTH)
-KEY = PrivateKey.generate()
+KEY = signer(os.urandom(32))
 NUMBERS = count(1)
 FILES = {"MLmodel": "flavors: {onnx: {data: model.onnx}}", "model.onnx": "the bytes of a model"}
 
@@ -61,7 +60,7 @@ class Registry:
         source = f"{run.info.artifact_uri}/model"
         return str(self.client.create_model_version(name, source, run.info.run_id).version)
 
-    def attest(self, name: str, version: str, *, key: PrivateKey = KEY, **changes: Any) -> str:
+    def attest(self, name: str, version: str, *, key: Signer = KEY, **changes: Any) -> str:
         """What a gate that found the version clean would attach to it, in its tag."""
         envelope = statement(name, version, key=key, **changes)
         self.mark(name, version, envelope)
@@ -95,7 +94,7 @@ class Registry:
         return dict(self.client.get_registered_model(name).aliases)
 
 
-def statement(name: str, version: str, *, key: PrivateKey = KEY, **changes: Any) -> str:
+def statement(name: str, version: str, *, key: Signer = KEY, **changes: Any) -> str:
     """The envelope of a gate that found the version clean, unless the claim is changed."""
     with files_in_a_folder() as folder:
         files = file_digests(folder)
@@ -140,19 +139,10 @@ def guarded_routes() -> list[str]:
     return found
 
 
-def private_pem(key: PrivateKey) -> bytes:
-    """What stands in the file of a signing key."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
 def settings_in(folder: Path) -> dict[str, str]:
     """What a guarded server is told: the default policy, the gate's key, and basic-auth's admin."""
     (folder / "policy.toml").write_text("")
-    (folder / "key.pem").write_text(signing.public_pem(KEY.public_key()))
+    (folder / "key.pem").write_text(public_pem(KEY.public_key))
     (folder / "auth.ini").write_text(
         "[mlflow]\ndefault_permission = READ\n"
         f"database_uri = sqlite:///{folder / 'auth.db'}\n"

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
-from pipeline.gate import signing
+from pipeline.gate import keys
 from pipeline.gate.attestation import Attestation, attest, file_digests, verify
 from pipeline.gate.provenance import ChangedSetting
 from tests.support.attestations import claim, provenance
@@ -29,7 +29,7 @@ class Version:
 
     def __init__(self, folder: Path) -> None:
         self.client, self.name = MlflowClient(), f"it's a net {uuid4().hex[:8]}"
-        self.gate, self.second = (signing.make_key(folder / f"{n}.pem") for n in ("gate", "second"))
+        self.gate, self.second = (keys.make_key(folder / f"{n}.pem") for n in ("gate", "second"))
         self.folder = folder / "model"
         self.folder.mkdir()
         (self.folder / "MLmodel").write_text("flavors: {}")
@@ -102,7 +102,7 @@ def test_an_old_pass_put_back_is_no_pass(version: Version) -> None:
 def test_a_revocation_stands_until_a_newer_pass(version: Version) -> None:
     """Its line has the digest for policies, and the aliases that are still held."""
     old = version.client.get_model_version(version.name, "1").tags["ban.attestation"]
-    digest = verify(old, [version.gate.public_key()]).digest
+    digest = verify(old, [version.gate.public_key]).digest
     version.client.set_registered_model_alias(version.name, "champion", "1")
     revoking = ("--signing-key", "second.pem", "--reason", "the data was poisoned")
 
@@ -127,7 +127,7 @@ def test_a_revocation_stands_until_a_newer_pass(version: Version) -> None:
 def test_a_digest_revoked_by_policy_does_not_count(version: Version) -> None:
     """Without any server knowing of it."""
     envelope = version.client.get_model_version(version.name, "1").tags["ban.attestation"]
-    digest = verify(envelope, [version.gate.public_key()]).digest
+    digest = verify(envelope, [version.gate.public_key]).digest
     with version.policy.open("a") as policy:
         policy.write(f"\nrevoked = ['{digest}']")
 

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow_project.gate import gate as gating
 from mlflow_project.gate.card import BEGIN
 from mlflow_project.registry import alias
-from pipeline.gate import signing
+from pipeline.gate import keys
 from tests.support.gating import MODELS, call, gate, logged, register
 
 pytestmark = [
@@ -118,7 +118,7 @@ def test_verify_tells_the_standing(digits: tuple[Result, Result], registry: Mlfl
     """By alias and by number; an unknown key makes it invalid, no attestation is exit 3."""
     assert digits
     register("untested", "models:/digits/1")
-    signing.make_key(Path("other.pem"))
+    keys.make_key(Path("other.pem"))
 
     assert call("verify", "models:/digits@champion").exit_code == 0
     assert call("verify", "models:/digits/2").exit_code == 1
@@ -203,18 +203,23 @@ def test_a_pass_from_outside_of_the_calibration_is_promoted_by_policy_alone(
 def test_changed_settings_are_blocked_by_name(
     digits: tuple[Result, Result], registry: MlflowClient
 ) -> None:
-    """By the gate and by whoever verifies; a newer gate with shipped settings passes."""
+    """By the gate and by whoever verifies, but for a policy that names the digest of all settings;
+    a newer gate with shipped settings passes.
+    """
     assert digits
     register("changed", "models:/digits/1")
-    uri, changed = "models:/changed/1", ("--set", "judge.near=2")
+    uri, changed, accepting = "models:/changed/1", ("--set", "judge.near=2"), ("--policy", "d.toml")
+    digest = call("settings", "--digest", *changed).stdout.strip()
+    Path("d.toml").write_text(f"settings = ['{digest}']")
 
-    blocked = gate(uri, *changed, "--promote", "champion")
-    refused = call("verify", uri)
+    blocked, refused = gate(uri, *changed, "--promote", "champion"), call("verify", uri)
+    accepted = gate(uri, *changed, *accepting), call("verify", uri, *accepting)
     passed, valid = gate(uri), call("verify", uri)
 
     for found in (blocked, refused):
         assert found.exit_code == 1, found.output
     assert "the setting `judge.near` is 2.0, the policy accepts 3.0" in refused.stdout
+    assert [each.exit_code for each in accepted] == [0, 0], accepted[0].output
     assert (passed.exit_code, valid.exit_code) == (0, 0), passed.output + valid.output
     assert registry.get_registered_model("changed").aliases == {}
 

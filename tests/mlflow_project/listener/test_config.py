@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_project.listener.config import (
+    GATE_COMMAND,
     SECRET_VARIABLE,
     ListenConfig,
     ListenSettings,
@@ -53,7 +54,8 @@ def test_a_model_has_its_own_gate(load: Load, tmp_path: Path) -> None:
         "--reference=a",
         "--reference=b",
     ]
-    assert config.settings.command == (sys.executable, "-m", "mlflow_project", "gate")
+    assert config.settings.command == ()
+    assert (sys.executable, "-m", "mlflow_project", "gate") == GATE_COMMAND
     assert config.gate_for("another") is None
 
 
@@ -72,21 +74,25 @@ def test_the_default_gates_whatever_is_not_named(load: Load) -> None:
     [
         ("", "names no model"),
         ("x", "cannot be read"),
-        ("models = 3", "`models` is no section"),
+        ("models = 3", "`models` is 3, expected a section"),
         ("models.net = 3", "`models.net` is 3, expected a section"),
         ("default = 3", "`default` is 3, expected a section"),
         ("[models.net]", "samples"),
-        ("[models.net]\nsamples = 3", "`samples` is 3, expected a text"),
+        ("[models.net]\nsamples = 3", "`models.net.samples` is 3, expected a text"),
         ('[models.net]\nsamples = "gone.npz"', "`samples` is `gone.npz`, which is not in"),
         ('[default]\nsamples = "clean.npz"\npolicy = "gone"', "`policy` is `gone`"),
-        ('[default]\nsamples = "clean.npz"\nsample = "a"', "unknown setting `sample`"),
-        ("max_ages = 3\n[default]", "unknown setting `max_ages`"),
+        (
+            '[default]\nsamples = "clean.npz"\nsample = "a"',
+            "unknown setting `default.sample`; did you mean `default.samples`",
+        ),
+        ("max_ages = 3\n[default]", "unknown setting `max_ages`; did you mean `max_age`"),
+        ("[default]", "`default.samples` is missing, expected a text"),
         ("max_age = -3\n[default]", "`max_age` is -3"),
         ("attempts = 0\n[default]", "`attempts` is 0"),
         ('attempts = "3"\n[default]', "`attempts` is '3'"),
-        ("command = []\n[default]", "`command` is empty"),
-        ('tls_key = "secret"\n[default]', "go together"),
-        ('secret_file = "gone"\n[default]', "`secret_file` is `gone`"),
+        ("command = 'nice'\n[default]", "`command` is 'nice', expected a list of texts"),
+        ('tls_key = "secret"\n[default]\nsamples = "clean.npz"', "go together"),
+        ('secret_file = "gone"\n[default]\nsamples = "clean.npz"', "`secret_file` is `gone`"),
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(load: Load, text: str, sentence: str) -> None:

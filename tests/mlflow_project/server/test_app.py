@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_project.cli import main as cli
 from mlflow_project.commands import DEMO
-from pipeline.gate.signing import PrivateKey
+from tests.support.attestations import signer
 from tests.support.browser import chromium
 from tests.support.guarded_server import (
     ADMIN,
@@ -34,7 +35,6 @@ from tests.support.guarded_server import (
     guarded,
     guarded_routes,
     is_refused,
-    private_pem,
 )
 
 
@@ -63,7 +63,7 @@ def test_the_true_gate_opens_the_door(
     """
     monkeypatch.setenv("BAN_GATE_HOME", str(home))
     key, name = tmp_path / "key.pem", f"digits-{registry.asks_who}"
-    key.write_bytes(private_pem(KEY))
+    key.write_bytes(KEY.private_bytes)
     for model in ("clean.onnx", "blended.onnx"):
         mlflow.onnx.log_model(
             onnx.load(DEMO / model),
@@ -107,7 +107,7 @@ def test_a_signature_of_somebody_else_is_none(registry: Registry) -> None:
     """Anybody can sign with a key of his own, and set every tag."""
     name = registry.model()
     version = registry.version(name)
-    registry.attest(name, version, key=PrivateKey.generate())
+    registry.attest(name, version, key=signer(os.urandom(32)))
     registry.client.set_model_version_tag(name, version, "ban.gate", "pass")
 
     with pytest.raises(MlflowException, match="not signed by a trusted key"):

@@ -204,3 +204,24 @@ def test_a_changed_setting_holds_json() -> None:
     """Whatever a signer wrote is read without surprises."""
     with pytest.raises(ValueError, match="Expecting value"):
         ChangedSetting(name="a", value="many", shipped="1")
+
+
+@pytest.mark.parametrize("overrides", [("judge.near=2",), ("judge.near=2", "seed=4"), ()])
+def test_the_digest_of_all_settings_accepts_these_alone(overrides: tuple[str, ...]) -> None:
+    """The seed is among them; other settings are refused as if there were no digest."""
+    accepted, other = load_config(None, overrides), load_config(None, ("judge.near=5", "seed=9"))
+    policy = Policy(settings=(f"sha256:{config_digest(accepted)}",))
+
+    assert verified(way(accepted), policy).valid
+    found = verified(way(other), policy)
+    assert not found.valid
+    assert found.reasons == verified(way(other)).reasons
+    assert any("`judge.near` is 5.0" in each for each in found.reasons)
+    assert any("the seed is 9" in each for each in found.reasons)
+
+
+def test_a_digest_stands_beside_single_settings() -> None:
+    """Either accepts."""
+    config = load_config(None, ("judge.near=2",))
+
+    assert verified(way(config), Policy(settings=("sha256:" + "0" * 64, "judge.near=2"))).valid

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import stat
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.gate import attestation, signing
 from pipeline.gate.attestation import attest, file_digests, verify
-from stages.errors import AttestationError, ConfigError
+from pipeline.gate.keys import PublicKey, Signer, public_pem
+from stages.errors import AttestationError
 from tests.support.attestations import KEY, OTHER, PUBLIC, signed
+from tests.support.places import ROOT
+
+GOLDEN = ROOT / "tests" / "support" / "golden" / "attestation-2.json"
 
 
-def forged(change: Callable[[dict[str, Any]], object], key: signing.PrivateKey = KEY) -> str:
+def forged(change: Callable[[dict[str, Any]], object], key: Signer = KEY) -> str:
     """A statement changed before it is signed, as a faulty signer would."""
     statement = attestation._statement(signed())
     change(statement)
@@ -33,10 +33,18 @@ def forged(change: Callable[[dict[str, Any]], object], key: signing.PrivateKey =
 
 def test_what_is_signed_is_read_back() -> None:
     """Every field of the claim and every file."""
-    found = verify(attest(signed(), KEY), [OTHER.public_key(), PUBLIC])
+    found = verify(attest(signed(), KEY), [OTHER.public_key, PUBLIC])
 
     assert found.attestation == signed()
-    assert found.signers == {signing.key_id(PUBLIC)}
+    assert found.signers == {PUBLIC.keyid}
+
+
+def test_what_was_signed_before_is_what_is_signed_now() -> None:
+    """Byte for byte: what earlier versions of ban-gate signed by the same key goes on counting."""
+    before = GOLDEN.read_text().rstrip("\n")
+
+    assert attest(signed(), KEY) == before
+    assert verify(before, [PUBLIC]).attestation == signed()
 
 
 def test_the_statement_is_in_totos() -> None:
@@ -63,7 +71,7 @@ def test_openssl_verifies_the_signature(tmp_path: Path) -> None:
         b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
     )
     (tmp_path / "sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
-    (tmp_path / "key.pem").write_text(signing.public_pem(PUBLIC))
+    (tmp_path / "key.pem").write_text(public_pem(PUBLIC))
 
     done = subprocess.run(
         [
@@ -111,11 +119,11 @@ def test_a_refused_model_has_no_content_digest() -> None:
     assert verify(attest(unknown, KEY), [PUBLIC]).attestation == unknown
 
 
-@pytest.mark.parametrize("keys", [[], [OTHER.public_key()]])
-def test_an_untrusted_key_proves_nothing(keys: list[signing.PublicKey]) -> None:
+@pytest.mark.parametrize("keys", [[], [OTHER.public_key]])
+def test_an_untrusted_key_proves_nothing(keys: list[PublicKey]) -> None:
     """Also when the envelope claims the trusted key's id."""
     envelope = json.loads(attest(signed(), KEY))
-    envelope["signatures"][0]["keyid"] = signing.key_id(OTHER.public_key())
+    envelope["signatures"][0]["keyid"] = OTHER.public_key.keyid
 
     with pytest.raises(AttestationError, match="not signed by a trusted key"):
         verify(json.dumps(envelope), keys)
@@ -191,57 +199,6 @@ def test_what_does_not_fit_a_tag_is_refused() -> None:
 
     with pytest.raises(AttestationError, match="of 1000 files"):
         attest(replace(signed(), files=many), KEY)
-
-
-def test_a_key_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
-    """Mode 0600, public half beside it, no draft left, and never replaced."""
-    path = tmp_path / "keys" / "gate.pem"
-
-    made = signing.make_key(path)
-
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert {each.name for each in path.parent.iterdir()} == {"gate.pem", "gate.pub.pem"}
-    read = signing.read_private(path).public_key()
-    assert signing.key_id(read) == signing.key_id(made.public_key())
-    public = signing.read_public(signing.public_path(path))
-    assert signing.key_id(public) == signing.key_id(read)
-    with pytest.raises(ConfigError, match="choose a new file"):
-        signing.make_key(path)
-    assert signing.key_id(signing.read_private(path).public_key()) == signing.key_id(read)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a file in place of a folder, as POSIX reports it")
-def test_a_key_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    """One sentence with the path."""
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(ConfigError, match="cannot make the signing key"):
-        signing.make_key(tmp_path / "file" / "key.pem")
-
-
-def test_only_ed25519_keys_are_read(tmp_path: Path) -> None:
-    """Not a missing file, another text, another algorithm, the other half, or an encrypted key."""
-    elliptic, path = generate_private_key(SECP256R1()), tmp_path / "key.pem"
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    locked = serialization.BestAvailableEncryption(b"secret")
-    contents = (
-        b"nothing",
-        b"\xff",
-        elliptic.private_bytes(pem, pkcs8, serialization.NoEncryption()),
-        KEY.private_bytes(pem, pkcs8, locked),
-        signing.public_pem(PUBLIC).encode(),
-    )
-    with pytest.raises(ConfigError, match="holds no Ed25519 private key"):
-        signing.read_private(tmp_path / "missing.pem")
-
-    for content in contents:
-        path.write_bytes(content)
-        with pytest.raises(ConfigError, match="holds no Ed25519 private key"):
-            signing.read_private(path)
-    for content in contents[:4]:
-        path.write_bytes(content)
-        with pytest.raises(ConfigError, match="holds no Ed25519 public key"):
-            signing.read_public(path)
 
 
 def test_every_file_of_a_folder_is_counted(tmp_path: Path) -> None:

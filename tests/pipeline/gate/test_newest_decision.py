@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pipeline.gate import approval, attestation, signing
 from pipeline.gate.approval import Approval
 from pipeline.gate.attestation import Attestation, attest
+from pipeline.gate.keys import Signer
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PrivateKey
 from pipeline.gate.verification import (
     ATTESTATION_TAG,
     Verification,
@@ -24,13 +24,13 @@ from pipeline.gate.verification import (
     newest_decision,
     verify_version,
 )
-from tests.support.attestations import KEY, OTHER, PUBLIC, claim
+from tests.support.attestations import KEY, OTHER, PUBLIC, claim, signer
 
 NOW = datetime(2026, 11, 25, 13, tzinfo=UTC)
 FILES = {"MLmodel": "11" * 32, "model.onnx": "22" * 32}
 PASS = {"verdict": "clean", "action": "pass", "outcome": "PASSED", "p_value": 0.4}
-THIRD = PrivateKey.from_private_bytes(bytes(range(1, 33)))
-KEYS = [PUBLIC, OTHER.public_key(), THIRD.public_key()]
+THIRD = signer(bytes(range(1, 33)))
+KEYS = [PUBLIC, OTHER.public_key, THIRD.public_key]
 
 
 def at(hour: int) -> str:
@@ -43,7 +43,7 @@ def passed(hour: int, **changes: Any) -> str:
     return attest(Attestation(claim=made, files=FILES), KEY)
 
 
-def blocked(hour: int, key: PrivateKey = KEY, **changes: Any) -> str:
+def blocked(hour: int, key: Signer = KEY, **changes: Any) -> str:
     """The envelope of a block at that hour."""
     made = claim(**{"time": at(hour), **changes})
     return attest(Attestation(claim=made, files=FILES), key)
@@ -169,10 +169,10 @@ def test_an_older_form_has_expired() -> None:
         assert "gate the version again" in reason
 
 
-def approvals(envelope: str, *keys: PrivateKey) -> dict[str, str]:
+def approvals(envelope: str, *keys: Signer) -> dict[str, str]:
     """The tags of a version whose attestation these keys have approved."""
     said = Approval(attestation=digest(envelope), reason="looked at", time=at(9))
-    return {approval.tag_of(key.public_key()): approval.sign(said, key) for key in keys}
+    return {approval.tag_of(key.public_key): approval.sign(said, key) for key in keys}
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def approvals(envelope: str, *keys: PrivateKey) -> dict[str, str]:
         (1, (), False),
         (1, (KEY,), False),
         (1, (OTHER,), True),
-        (1, (PrivateKey.from_private_bytes(bytes(range(2, 34))),), False),
+        (1, (signer(bytes(range(2, 34))),), False),
         (2, (OTHER,), False),
         (2, (OTHER, KEY), False),
         (2, (OTHER, THIRD), True),
     ],
 )
 def test_as_many_other_keys_approve_as_the_policy_asks(
-    needed: int, keys: tuple[PrivateKey, ...], valid: bool
+    needed: int, keys: tuple[Signer, ...], valid: bool
 ) -> None:
     """Trusted ones, each once, and not the one that signed the attestation."""
     envelope = passed(8)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.gate import signing
+from pipeline.gate import keys
 from pipeline.gate.policy import (
     Policy,
     Waiver,
@@ -72,7 +72,7 @@ def test_without_a_file_the_defaults_hold() -> None:
 
 def test_a_file_says_everything(tmp_path: Path) -> None:
     """Every key is read; a path of a key becomes the key itself."""
-    key = signing.make_key(tmp_path / "gate.pem")
+    key = keys.make_key(tmp_path / "gate.pem")
 
     policy = read_policy(written(tmp_path, FULL))
 
@@ -82,14 +82,14 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
     assert policy.seeds == (0, 7)
     read = [accepted_setting(each) for each in policy.settings]
     assert read == [("blend.faint", 0.2), ("output.name", "logits")]
-    assert policy.trusted_keys == (signing.public_pem(key.public_key()),)
+    assert policy.trusted_keys == (keys.public_pem(key.public_key),)
     assert [each.version for each in policy.waiver] == [3, None]
     assert policy.waiver[0].expires == date(2026, 12, 31)
 
 
 def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
     """As PEM text, which then needs no second file."""
-    pem = signing.public_pem(signing.make_key(tmp_path / "gate.pem").public_key())
+    pem = keys.public_pem(keys.make_key(tmp_path / "gate.pem").public_key)
     text = f"trusted_keys = ['''{pem}''']"
 
     assert read_policy(written(tmp_path, text)).trusted_keys == (pem,)
@@ -98,34 +98,47 @@ def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("max_age = 30", "`max_age` is 30, expected a text"),
+        ("max_age = 30", "`max_age` is 30, expected hours, days or weeks"),
         ("max_age = '30 days'", "'30 days', expected hours, days or weeks"),
         ("max_age = '0d'", "expected more than nothing"),
         ("required_verdict = 'good'", "expected one of 'clean', 'any'"),
         ("inconclusive = 'pass'", "expected one of 'block', 'warn'"),
         ("outside_calibration = 1", "`outside_calibration` is 1, expected true or false"),
-        ("false_alarm_rate = 1.5", "expected between 0 and 1"),
-        ("references = -1", "expected 0 or more"),
-        ("approvals = -1", "`approvals` is -1, expected 0 or more"),
-        ("least_samples = -1", "`least_samples` is -1, expected 0 or more"),
-        ("least_accuracy = 1.1", "`least_accuracy` is 1.1, expected from 0 to 1"),
-        ("seeds = ['0']", "expected a whole number"),
+        ("false_alarm_rate = 1.5", "is 1.5, expected a number above 0 and below 1"),
+        ("references = -1", "expected a whole number from 0 to 50 (versions)"),
+        ("approvals = -1", "`approvals` is -1, expected a whole number from 0"),
+        ("least_samples = -1", "`least_samples` is -1, expected a whole number from 0"),
+        ("least_accuracy = 1.1", "`least_accuracy` is 1.1, expected a number from 0 to 1"),
+        ("seeds = ['0']", "`seeds` has '0', expected a list of whole numbers"),
         ("settings = ['blend.faint']", "'blend.faint', expected NAME=VALUE"),
         ("settings = ['=1']", "expected NAME=VALUE"),
+        ("settings = ['sha256:AB']", "or sha256: and the digest of all settings"),
         ("scanner_versions = 'new'", "'new', expected versions such as '>=0.1,<0.3'"),
-        ("samples = ['AB']", "the digest 'AB', expected 64 hexadecimal digits"),
-        ("given_references = ['']", "expected 64 hexadecimal digits"),
-        ("revoked = ['ab']", "expected 64 hexadecimal digits"),
+        (
+            "samples = ['AB']",
+            "`samples` has 'AB', expected a list of values, each 64",
+        ),
+        ("given_references = ['']", "each 64 hexadecimal digits"),
+        ("revoked = ['ab']", "each 64 hexadecimal digits"),
         ("not_before = 2026-12-31", "expected a moment such as 2026-12-31T12:00:00Z"),
         ("not_before = 2026-12-31T12:00:00", "expected a moment such as"),
         ("not_before = '2026-12-31T12:00:00Z'", "without quotes"),
-        ("accepted_files = ['README']", "the digest 'README', expected 64 hexadecimal digits"),
-        (f"accepted_files = ['{'AB' * 32}']", "expected 64 hexadecimal digits"),
+        (
+            "accepted_files = ['README']",
+            "has 'README', expected a list of values, each 64",
+        ),
+        (f"accepted_files = ['{'AB' * 32}']", "each 64 hexadecimal digits"),
         ("protected_aliases = 'champion'", "expected a list"),
-        ("maxage = '30d'", "unknown setting `maxage`"),
+        ("maxage = '30d'", "unknown setting `maxage`; did you mean `max_age`?"),
+        ("deadline = '30d'", "`ban-gate settings --of policy` lists all"),
+        (
+            "maxage = 3\nseeds = 0",
+            "expected a list of whole numbers from 0 to 9223372036854775807; unknown",
+        ),
+        ("[[waiver]]\nreasons='a'", "unknown setting `waiver.reasons`; did you mean `waiver.reason`?"),
         ("max_age = ", "cannot be read"),
-        ("trusted_keys = ['nowhere.pem']", "holds no Ed25519 public key"),
-        ("trusted_keys = ['-----BEGIN PUBLIC KEY-----']", "holds no Ed25519 public key"),
+        ("trusted_keys = ['nowhere.pem']", "nowhere.pem` is no file"),
+        ("trusted_keys = ['-----BEGIN PUBLIC KEY-----']", "holds no public key"),
         ("[waiver]\nmodel = 'a'", "expected a list"),
         ("[[waiver]]\nmodel='a'\nversion=1\nreason='b'", "`waiver.expires` is missing"),
         (

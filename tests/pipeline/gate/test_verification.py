@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.gate import signing
 from pipeline.gate.attestation import Attestation, attest
+from pipeline.gate.keys import Signer, public_pem
 from pipeline.gate.policy import Policy, Waiver
 from pipeline.gate.verification import (
     ATTESTATION_TAG,
@@ -27,7 +27,7 @@ FILES = {"MLmodel": "11" * 32, "model.onnx": "22" * 32}
 CLEAN = {"verdict": "clean", "action": "pass", "outcome": "PASSED", "p_value": 0.4}
 
 
-def facts(key: signing.PrivateKey = KEY, **changes: Any) -> VersionFacts:
+def facts(key: Signer = KEY, **changes: Any) -> VersionFacts:
     """A version gated an hour ago, as clean unless the claim is changed."""
     envelope = attest(Attestation(claim=claim(**{**CLEAN, **changes}), files=FILES), key)
     return VersionFacts(name="digits", version=3, tags={ATTESTATION_TAG: envelope}, files=FILES)
@@ -159,7 +159,7 @@ def test_a_server_can_ask_without_torch() -> None:
 
 def test_keys_come_from_the_policy_and_the_caller() -> None:
     """Both are trusted; without either nothing is valid."""
-    policy = Policy(trusted_keys=(signing.public_pem(PUBLIC),))
+    policy = Policy(trusted_keys=(public_pem(PUBLIC),))
 
     assert verify_version(facts(), policy, trusted_keys(policy), NOW).valid
     assert verify_version(facts(), Policy(), trusted_keys(Policy(), PUBLIC), NOW).valid
