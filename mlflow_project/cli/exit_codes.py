@@ -43,15 +43,20 @@ def failures_as_exits() -> Iterator[None]:
         click.echo(printable(f"ban-gate: {error}"), err=True)
         sys.exit(_code_of(error))
     except KeyboardInterrupt as error:
-        click.echo("ban-gate: interrupted; nothing was judged", err=True)
+        click.echo(f"ban-gate: interrupted; {_told(error)}", err=True)
         sys.exit(_code_of(error))
     except Ended as error:
-        click.echo(f"ban-gate: ended by {error}; nothing was judged", err=True)
+        click.echo(f"ban-gate: ended by {error}; {_told(error)}", err=True)
         sys.exit(OF_SIGNALS + error.number)
     except Exception as error:  # noqa: BLE001 (the only one: whatever is left is our own fault)
         traceback.print_exc()
         click.echo("ban-gate: internal error, please report it with this traceback", err=True)
         sys.exit(_code_of(error))
+
+
+def _told(ending: BaseException) -> str:
+    """What the scan that was ended says of the next call."""
+    return "; ".join(getattr(ending, "__notes__", ())) or "nothing was judged"
 
 
 def _code_of(error: BaseException) -> int:

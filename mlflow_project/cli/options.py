@@ -14,7 +14,8 @@ import click
 from mlflow_project.cli.parameters import argument, flag, option
 from mlflow_project.cli.pictures import PictureOptions
 from mlflow_project.uris import is_uri
-from stages.errors import CannotJudge
+from pipeline.pace.duration import seconds_in
+from stages.errors import CannotJudge, ConfigError
 from stages.export.detect import find_source
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ def _require_model(_ctx: click.Context, _parameter: click.Parameter, model: str)
 
 def _require_model_or_uri(ctx: click.Context, parameter: click.Parameter, model: str) -> str:
     return model if is_uri(model) else _require_model(ctx, parameter, model)
+
+
+def _read_budget(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """The seconds in a text such as 10m."""
+    if text is None:
+        return None
+    try:
+        return seconds_in(text)
+    except ConfigError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 class PathOrUri(click.Path):
@@ -232,10 +243,35 @@ class TrackingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtentOptions:
+    """How long a scan may take."""
+
+    quick: Annotated[
+        bool,
+        flag(
+            "--quick",
+            help="A first look, a third of the work at most: it blocks what the whole scan would"
+            " block, or ends inconclusive, and never passes a model.",
+        ),
+    ]
+    budget: Annotated[
+        float | None,
+        option(
+            "--budget",
+            metavar="TIME",
+            callback=_read_budget,
+            help="Time for one model, such as 90s, 10m or 1h30m. A scan that needs more ends"
+            " inconclusive and says how much; the next call goes on from there.",
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgingOptions:
     """How a model is judged and where the evidence goes: what `scan` and `gate` share."""
 
     references: References
+    extent: ExtentOptions
     native: NativeOptions
     output: OutputFolder
     pictures: PictureOptions
@@ -259,4 +295,6 @@ class JudgingOptions:
             target=self.tracking.target(),
             fresh=fresh,
             environment=os.environ,
+            quick=self.extent.quick,
+            budget=self.extent.budget,
         )
