@@ -52,7 +52,8 @@ class ScanCall:
 
     `model`, `samples` and `references` may be URIs of MLflow; `uri` is the model's name in every
     report. Without a target no run is recorded. `environment` holds the variables of the CI job
-    that the verdict is reported to, if there is one. `quick` and `budget` are those of the request.
+    that the verdict is reported to, if there is one. `quick` and `budget` are those of the request;
+    the run of a `nested` one is a child of the run that is open.
     """
 
     model: str
@@ -69,6 +70,7 @@ class ScanCall:
     preparation: Preparation = field(default_factory=Preparation)
     quick: bool = False
     budget: float | None = None
+    nested: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,9 @@ def scan(call: ScanCall, show: Callable[[ScanResult], None]) -> ScanResult:
         prepare_output(call.output)
     github.require_writable(call.environment)
     recorded = (
-        tracking.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
+        tracking.open_run(_run_name(call.model), call.target, nested=call.nested)
+        if call.target
+        else nullcontext()
     )
     with recorded, workspace() as downloads, workspace() as place:
         result = judge(localise(call, downloads), call.fresh, place)

@@ -16,7 +16,7 @@ from mlflow_project.cli.pictures import PictureOptions
 from mlflow_project.uris import is_uri
 from pipeline.pace.duration import seconds_in
 from stages.errors import CannotJudge, ConfigError
-from stages.export.detect import find_source
+from stages.export.detect import find_source, models_at
 
 if TYPE_CHECKING:
     from mlflow_project.commands import ScanCall
@@ -44,6 +44,14 @@ def _read_budget(_ctx: click.Context, _option: click.Parameter, text: str | None
         raise click.BadParameter(f"{error}.") from error
 
 
+def _read_models(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The models, those in a folder of ONNX files each; one alone must be there."""
+    models = tuple(one for each in given for one in models_at(each))
+    return models if len(models) > 1 else (_require_model_or_uri(ctx, parameter, models[0]),)
+
+
 class PathOrUri(click.Path):
     """An existing path, or the URI of something that MLflow can fetch, as it was given."""
 
@@ -58,7 +66,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 Model = Annotated[str, argument(callback=_require_model)]
-ModelOrUri = Annotated[str, argument(callback=_require_model_or_uri)]
+Models = Annotated[
+    tuple[str, ...],
+    argument(nargs=-1, required=True, metavar="MODEL...", callback=_read_models),
+]
 VersionUri = Annotated[str, argument(metavar="MODEL_URI")]
 Samples = Annotated[
     str,
