@@ -26,18 +26,10 @@ from pipeline.pace.searching import (
 from stages.searches import SEARCHES
 from stages.searches.screen import ScreenConfig
 from stages.searches.search import Subject
+from tests.support import brief_searches
 from tests.support.subjects import demo_subject
 
-BRIEF = load_config(
-    None,
-    [
-        "blend.samples=4;blend.faint_steps=3;blend.strong_steps=2;tone.steps=3;warp.steps=3",
-        "patch.first_steps=1;patch.place_steps=1;patch.pattern_steps=2;patch.place_samples=3",
-        "small_patch.first_steps=2;small_patch.place_steps=2;small_patch.pattern_steps=2",
-        "small_patch.place_samples=3;small_patch.samples=4;head_probe.draws=50",
-        "permutation.first_steps=2;permutation.place_steps=2;permutation.pattern_steps=2",
-    ],
-)
+BRIEF = load_config(None, brief_searches.BRIEF)
 MANY = replace(BRIEF, screen=ScreenConfig(all_up_to=4, leading=1, ordinary=3))
 configs = pytest.mark.parametrize("config", [BRIEF, MANY], ids=["few classes", "many classes"])
 
