@@ -29,8 +29,9 @@ from benchmarks.zoo import exporters
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.intake import sandbox
+from pipeline.pace.searching import search_all
 from pipeline.peak import peak_rss_mb
-from pipeline.prepare import Prepared, prepare, search_all, subject_of
+from pipeline.prepare import Prepared, prepare, subject_of
 from pipeline.request import ScanRequest
 from stages.published.ban import Ban
 from stages.published.settings import BanConfig

@@ -15,6 +15,7 @@ from pathlib import Path
 from mlflow_project import github, tracking
 from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
+from mlflow_project.progress_lines import telling
 from mlflow_project.registry import versions
 from mlflow_project.uris import is_uri
 from pipeline.atomic_files import write_texts
@@ -35,7 +36,7 @@ from pipeline.report.plots import write_figures
 from pipeline.report.verdict_json import write_verdict
 from pipeline.request import ScanRequest
 from pipeline.samples.preparation import Preparation
-from pipeline.scan import choose_device
+from pipeline.scan import choose_device, course_of
 from pipeline.scan import scan as run_scan
 from pipeline.steps import steps_of
 from stages.errors import CannotJudge, ConfigError
@@ -51,7 +52,8 @@ class ScanCall:
 
     `model`, `samples` and `references` may be URIs of MLflow; `uri` is the model's name in every
     report. Without a target no run is recorded. `environment` holds the variables of the CI job
-    that the verdict is reported to, if there is one.
+    that the verdict is reported to, if there is one. `quick` and `budget` are those of the request;
+    the run of a `nested` one is a child of the run that is open.
     """
 
     model: str
@@ -66,6 +68,9 @@ class ScanCall:
     fresh: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     preparation: Preparation = field(default_factory=Preparation)
+    quick: bool = False
+    budget: float | None = None
+    nested: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,9 @@ def scan(call: ScanCall, show: Callable[[ScanResult], None]) -> ScanResult:
         prepare_output(call.output)
     github.require_writable(call.environment)
     recorded = (
-        tracking.open_run(_run_name(call.model), call.target) if call.target else nullcontext()
+        tracking.open_run(_run_name(call.model), call.target, nested=call.nested)
+        if call.target
+        else nullcontext()
     )
     with recorded, workspace() as downloads, workspace() as place:
         result = judge(localise(call, downloads), call.fresh, place)
@@ -170,6 +177,8 @@ def localise(call: ScanCall, folder: Path) -> ScanRequest:
         python=call.python,
         references=tuple(names),
         names=names,
+        quick=call.quick,
+        budget=call.budget,
     )
 
 
@@ -280,9 +289,10 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
 
 def judge(request: ScanRequest, fresh: bool, place: Path) -> ScanResult:
     """The scan's result; a `fresh` one neither uses nor keeps earlier results."""
-    store = own_store(fresh, progress_bars(steps_of(request)))
-    with redirect_stdout(sys.stderr):  # whatever a library prints is not the verdict
-        return run_scan(request, store, place)
+    course = course_of(request)
+    store = own_store(fresh, progress_bars(steps_of(request), course))
+    with redirect_stdout(sys.stderr), telling(course):  # what a library prints is no verdict
+        return run_scan(request, store, place, course)
 
 
 def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None = None) -> Outcome:

@@ -48,6 +48,15 @@ def announce(outcome: Outcome, environment: Mapping[str, str]) -> None:
         click.echo(annotation(outcome), err=True)
 
 
+def announce_outputs(lines: str, environment: Mapping[str, str]) -> None:
+    """Appends outputs to the job's file; the last value of a name is the one that counts.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    _append(environment, OUTPUT_VARIABLE, lines)
+
+
 def _append(environment: Mapping[str, str], variable: str, text: str) -> None:
     path = environment.get(variable)
     if not path:

@@ -11,18 +11,24 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.cache.store import Watch
+from pipeline.pace.course import Course
 from pipeline.steps import Step
 from stages import progress
 
 FORMAT = "{desc:<34} {percentage:3.0f} % |{bar}| {elapsed}<{remaining}"
 
 
-def progress_bars(steps: Sequence[Step]) -> Watch:
-    """A watch that draws one bar for each step, numbered, and none where stderr is no terminal."""
+def progress_bars(steps: Sequence[Step], course: Course | None = None) -> Watch:
+    """A watch that draws one bar for each step, numbered, and none where stderr is no terminal.
+
+    The course of the scan is told which step runs.
+    """
     numbers = count(1)
 
     @contextmanager
     def watch(name: str) -> Iterator[None]:
+        if course:
+            course.step = name
         label = f"[{next(numbers)}/{len(steps)}] {name.replace('_', ' ')}"
         with (
             tqdm(

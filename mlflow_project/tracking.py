@@ -69,18 +69,19 @@ class Target:
 
 
 @contextmanager
-def open_run(name: str, target: Target) -> Iterator[None]:
+def open_run(name: str, target: Target, *, nested: bool = False) -> Iterator[None]:
     """An MLflow run around a scan: FAILED if the block raises, KILLED if it is ended from outside,
     else FINISHED.
 
-    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one.
+    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one; a `nested` one is
+    a child of the run that is open.
 
     Raises:
         TrackingError: the server does not answer or refuses the run; within seconds, before the
             block is entered.
     """
     with _explained():
-        _start_run(name, target)
+        _start_run(name, target, nested=nested)
     try:
         yield
     except BaseException as error:
@@ -198,12 +199,13 @@ def _connect(target: Target) -> None:
     make_tables(mlflow.get_tracking_uri())
 
 
-def _start_run(name: str, target: Target) -> None:
+def _start_run(name: str, target: Target, *, nested: bool) -> None:
     _connect(target)
     joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
     run = mlflow.start_run(
         run_name=None if joined else printable(name),
         experiment_id=_experiment_id(target.experiment),
+        nested=nested,
     )
     mlflow.set_tag(PROCESS_TAG, process_name())
     end_unfinished(mlflow.MlflowClient(), run.info.experiment_id)

@@ -10,6 +10,8 @@ from pipeline.config import ScanConfig
 from pipeline.intake.native import ExportResult
 from pipeline.intake.sandbox import Isolation
 from pipeline.intake.whole_folder import Judged
+from pipeline.pace.estimate import Estimate
+from pipeline.pace.extent import Extent
 from stages.published.results import BanResult, MaskResult, UntargetedNoise
 from stages.searches.search import SearchResult, Sweep
 from stages.twin.summary import TwinSummary
@@ -42,7 +44,9 @@ class Evidence:
 
     `isolation` says how far the processes that read the model were kept apart, `searches` holds the
     results of the searches by their names, `decisions` where the whole file was found to decide
-    otherwise than the scores that were searched.
+    otherwise than the scores that were searched. `estimate` is what the searches were expected to
+    take, None where all was kept, and `searched_seconds` what they took; `extent` says whether the
+    whole scan was done.
     """
 
     isolation: Isolation | None = None
@@ -59,6 +63,9 @@ class Evidence:
     untargeted: UntargetedNoise | None = None
     mask: MaskResult | None = None
     ban: BanResult | None = None
+    estimate: Estimate | None = None
+    searched_seconds: float = 0.0
+    extent: Extent = field(default_factory=Extent)
 
     @property
     def findings(self) -> tuple[GraphFinding, ...]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pipeline.cache.store import Store
 from pipeline.config import LARGEST_SEED, ScanConfig
-from pipeline.prepare import Note, search_all
+from pipeline.pace.searching import search_all
+from pipeline.run import Run
 from stages.searches.search import SearchResult, Subject
 from stages.types import Verdict
 from stages.verdict.decide import judge
@@ -28,29 +28,31 @@ def judged(
     first: ClassProfile,
     results: Mapping[str, SearchResult],
     references: Vetted,
-    config: ScanConfig,
-    store: Store,
-    note: Note,
+    run: Run,
 ) -> Verdict:
     """The verdict on a model whose `first` profile and `results` are those of the scan's seed.
 
     It takes no time beside the searches, so it is always made anew.
     Notes the searches that the verdict is about, where it is not the first seed's.
+
+    Raises:
+        Unfinished: the time of the course is over before the further seeds are searched.
     """
-    verdict = store.compute(judge, first, references, config.calibration, config.judge)
+    config = run.config
+    verdict = run.store.compute(judge, first, references, config.calibration, config.judge)
     if not is_near(verdict, config):
         return verdict
-    quiet = store.quiet()
+    quiet = run.store.quiet()
     found = [(verdict, results)]
     for seed in further_seeds(config.seed):
         seeded = replace(config, seed=seed)
-        chosen, again = search_all(subject, seeded, quiet)
+        chosen, again = search_all(subject, seeded, quiet, course=run.course)
         profile = profile_of(first.name, subject, chosen, again)
         opinion = quiet.compute(judge, profile, references, config.calibration, config.judge)
         found.append((opinion, again))
     found.sort(key=lambda each: score_of(each[0]))
     median, searches = found[len(found) // 2]
-    note(searches=dict(searches))
+    run.note(searches=dict(searches))
     values = ", ".join(f"{max(each.class_scores):.2f}" for each, _ in found)
     reason = f"near the limit: anomaly scores of three seeds are {values}, and the median counts"
     return replace(median, reasons=(*median.reasons, reason))

@@ -1,8 +1,7 @@
-"""The way of every model, the judged one and its references: from file to class profile."""
+"""The way of every model, the judged one and its references: from a file to what is searched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pipeline.intake.samples import first_images
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import prove_conversion
 from pipeline.intake.whole_folder import judged_of
+from pipeline.note import Note, unnoted
 from pipeline.request import ScanRequest
 from pipeline.samples.clean import clean_samples
 from pipeline.samples.native_shape import native_shape
@@ -26,9 +26,7 @@ from stages.errors import CannotJudge
 from stages.export.child import PROBES
 from stages.export.source import ModelSource
 from stages.onnx_file.inspection import inspect_onnx
-from stages.searches import SEARCHES
-from stages.searches.screen import Chosen, choice_of, stage_of
-from stages.searches.search import SearchResult, Subject
+from stages.searches.search import Subject
 from stages.twin.alike import alike_classes, with_labels_of, with_one_of_each
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
@@ -38,13 +36,6 @@ from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
 from stages.twin.summary import summarise
 from stages.types import CleanSamples, OnnxArtifact, ParityResult, PreconditionResult, TorchTwin
-
-Note = Callable[..., None]
-"""Takes a piece of evidence by name, as soon as it is known."""
-
-
-def unnoted(**_evidence: object) -> None:
-    """For whoever keeps no evidence."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,21 +113,6 @@ def subject_of(prepared: Prepared, clean: PreconditionResult, store: Store) -> S
     twin, samples = prepared.twin, prepared.samples
     sites = store.run(measure_sites, twin, samples)
     return Subject(twin=twin, samples=samples, clean=clean, sites=sites)
-
-
-def search_all(
-    subject: Subject, config: ScanConfig, store: Store, note: Note = unnoted
-) -> tuple[Chosen, dict[str, SearchResult]]:
-    """Which classes were searched, and what every search says of them, by the search's name."""
-    results: dict[str, SearchResult] = {}
-    chosen = store.run(choice_of(SEARCHES), subject, config.searches, config.screen, config.seed)
-    for search in SEARCHES:
-        settings = config.searches[search.name]
-        results[search.name] = store.run(
-            stage_of(search), subject, settings, chosen.classes, config.seed
-        )
-        note(searches=dict(results))
-    return chosen, results
 
 
 def _fetched(

@@ -21,6 +21,8 @@ class ScanRequest:
     `references` are models of the same task that are known to be clean, or profiles that
     `calibrate` wrote; `names` are the names in reports of those that were fetched from elsewhere.
 
+    A `quick` scan takes a first look, and one with a `budget` so many seconds at most.
+
     A `registered` model is a folder with the files of a version, every one of which must be judged,
     but for the `accepted_files`, by their sha256 in hexadecimal.
     """
@@ -36,3 +38,5 @@ class ScanRequest:
     names: Mapping[str, str] = field(default_factory=dict)
     registered: bool = False
     accepted_files: tuple[str, ...] = ()
+    quick: bool = False
+    budget: float | None = None

@@ -14,14 +14,20 @@ import torch
 
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
+from pipeline.cut_short import cut_short, where_it_goes_on
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.intake.sandbox import Sandbox
 from pipeline.judging import judged
+from pipeline.note import Note
+from pipeline.pace.course import Course
+from pipeline.pace.extent import Extent
+from pipeline.pace.searching import Unfinished, search_all
 from pipeline.peak import peak_rss_mb
-from pipeline.prepare import Note, Prepared, checked, prepare, search_all, subject_of
+from pipeline.prepare import Prepared, checked, prepare, subject_of
 from pipeline.references.measure import select_references
 from pipeline.refused import explained
 from pipeline.request import ScanRequest
+from pipeline.run import Run
 from pipeline.samples.own_predictions import own_predictions
 from pipeline.versions import versions_of
 from pipeline.whole_file import on_found, on_samples
@@ -41,28 +47,46 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("ban-gate", "torch", "onnx", "onnx2torch", "onnxruntime-gpu", "onnxruntime", "numpy")
 
 
-def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
+def scan(
+    request: ScanRequest, store: Store, workspace: Path, course: Course | None = None
+) -> ScanResult:
     """The verdict on one model, with its evidence; `inconclusive` where it cannot be judged.
 
     `workspace` is an empty folder of the scan's own, where the ONNX file lies that was judged.
+    `course`, that of the request, tells whoever shows progress how far it is.
 
     Raises:
         ConfigError: when a setting is wrong, such as a device that is not there.
     """
     device = choose_device(request.config.device)
-    evidence = Evidence()
+    course = course or course_of(request)
+    evidence = Evidence(extent=Extent(quick=request.quick, budget=request.budget))
 
     def note(**found: object) -> None:
         nonlocal evidence
         evidence = replace(evidence, **found)  # type: ignore[arg-type] # fields of Evidence
 
     sandbox = Sandbox(limits=request.config.isolation)
+    run = Run(
+        request=request,
+        store=store,
+        device=device,
+        workspace=workspace,
+        sandbox=sandbox,
+        note=note,
+        course=course,
+    )
     try:
-        verdict = _verdict(request, store, device, workspace, sandbox, note)
+        verdict = _verdict(run)
     except CannotJudge as refusal:
         verdict = Verdict(label="inconclusive", reasons=(str(refusal),))
+    except BaseException as ending:
+        if not isinstance(ending, Exception):  # a signal, or an exit
+            ending.add_note(where_it_goes_on(evidence, store))
+        raise
     finally:
         note(isolation=sandbox.isolation())
+    note(estimate=course.estimate, searched_seconds=course.searched)
     verdict = apply_findings(evidence.findings, verdict)
     if verdict.label == "inconclusive":
         logger.info("cannot judge: %s", "; ".join(verdict.reasons))
@@ -80,35 +104,38 @@ def scan(request: ScanRequest, store: Store, workspace: Path) -> ScanResult:
     )
 
 
-def _verdict(
-    request: ScanRequest,
-    store: Store,
-    device: torch.device,
-    workspace: Path,
-    sandbox: Sandbox,
-    note: Note,
-) -> Verdict:
+def course_of(request: ScanRequest) -> Course:
+    """The course of a scan that begins now."""
+    return Course(request.budget, quick=request.quick)
+
+
+def _verdict(run: Run) -> Verdict:
     """Runs the steps one after another and notes what each finds."""
-    config = request.config
-    prepared = prepare(request, store, device, workspace, sandbox, note)
+    request, config, store, note = run.request, run.config, run.store, run.note
+    prepared = prepare(request, store, run.device, run.workspace, run.sandbox, note)
     prepared, clean = checked(prepared, store, config)
     note(precondition=clean)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=explained(prepared, clean, config))
     with store.timed("compare_decisions"):
-        decisions = on_samples(prepared, clean, sandbox)
+        decisions = on_samples(prepared, clean, run.sandbox)
     note(decisions=decisions)
     subject = subject_of(prepared, clean, store)
-    chosen, results = search_all(subject, config, store, note)
-    profile = profile_of(request.uri, subject, chosen, results)
-    references = Vetted(kept=(), remarks=())
-    if request.references:
-        with store.timed("select_references"):
-            references, summaries = select_references(profile, request, store, device, workspace)
-        note(references=summaries)
-    verdict = judged(subject, profile, results, references, config, store, note)
+    own: Unfinished | None = None
+    try:
+        chosen, results = search_all(subject, config, store, note, run.course)
+        own = Unfinished(chosen, results)
+        profile = profile_of(request.uri, subject, chosen, results)
+        references = Vetted(kept=(), remarks=())
+        if request.references:
+            with store.timed("select_references"):
+                references, summaries = select_references(profile, run)
+            note(references=summaries)
+        verdict = judged(subject, profile, results, references, run)
+    except Unfinished as early:  # of this model, or of a reference or a further seed
+        return cut_short(own or early, subject, run)
     with store.timed("compare_found"):
-        found = on_found(prepared, results, clean.alike, sandbox)
+        found = on_found(prepared, results, clean.alike, run.sandbox)
     note(decisions=(*decisions, *found))
     verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
     return with_published(verdict, *_published(subject, results, store, config, note))

@@ -102,7 +102,8 @@ def main() -> None:
       3    cannot judge: model unsupported or refused, samples unfit, verdict inconclusive
       4    MLflow failed: the verdict could not be recorded, nothing was promoted
       70   internal error
-      129, 130, 143   ended by SIGHUP, Ctrl-C or SIGTERM: nothing was judged
+      129, 130, 143   ended by SIGHUP, Ctrl-C or SIGTERM: nothing was judged; the same command
+           goes on from the searches that were done
     """  # noqa: D301 (click wants the backspace character itself)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import click
 
+from mlflow_project.cli.exit_codes import code_of, worst
 from mlflow_project.cli.logs import log_to_stderr
 from mlflow_project.cli.options import (
     EXISTING,
@@ -17,6 +19,7 @@ from mlflow_project.cli.options import (
     ConfigOptions,
     Fresh,
     Model,
+    Models,
     NativeOptions,
     OutputFolder,
     Samples,
@@ -28,6 +31,7 @@ from mlflow_project.cli.parameters import argument, option, taking
 from mlflow_project.cli.pictures import PictureOptions
 from pipeline.intake import sandbox
 from pipeline.printable import printable
+from stages.errors import BanGateError
 
 if TYPE_CHECKING:
     from pipeline.intake.native import ExportResult
@@ -64,7 +68,7 @@ InputShape = Annotated[
 class InspectOptions:
     """The options of `inspect`."""
 
-    model: Model
+    models: Models
     input_shape: InputShape
     settings: ConfigOptions
     as_json: AsJson
@@ -76,19 +80,32 @@ class InspectOptions:
 def inspect(options: InspectOptions) -> None:
     """Show what the ONNX file MODEL is and where noise can enter, without judging it.
 
-    MODEL may also be a folder that MLflow wrote for an ONNX model. Exit code 3 if the file is
-    refused or cannot be converted.
+    MODEL may also be a folder that MLflow wrote for an ONNX model. Of several models, or a folder
+    of ONNX files, each is shown, with --json as a line of JSON. Exit code 3 if a file is refused or
+    cannot be converted.
     """
     log_to_stderr(options.verbose)
     config = options.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
 
-    description = commands.inspect(options.model, config, options.input_shape)
-    if options.as_json:
-        click.echo(json.dumps(_inspection_document(options.model, description), indent=2))
-    else:
-        click.echo("\n".join(map(printable, _inspection_lines(options.model, description))))
+    several, codes = len(options.models) > 1, []
+    for model in options.models:
+        try:
+            description = commands.inspect(model, config, options.input_shape)
+        except BanGateError as error:
+            if not several:
+                raise
+            click.echo(printable(f"ban-gate: {error}"), err=True)
+            codes.append(code_of(error))
+            continue
+        if options.as_json:
+            document = _inspection_document(model, description)
+            click.echo(json.dumps(document, indent=None if several else 2))
+        else:
+            click.echo("\n".join(map(printable, _inspection_lines(model, description))))
+            click.echo("\n" * several, nl=False)
+    sys.exit(worst(codes))
 
 
 @dataclass(frozen=True, kw_only=True)

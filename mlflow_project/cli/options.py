@@ -14,8 +14,9 @@ import click
 from mlflow_project.cli.parameters import argument, flag, option
 from mlflow_project.cli.pictures import PictureOptions
 from mlflow_project.uris import is_uri
-from stages.errors import CannotJudge
-from stages.export.detect import find_source
+from pipeline.pace.duration import seconds_in
+from stages.errors import CannotJudge, ConfigError
+from stages.export.detect import find_source, models_at
 
 if TYPE_CHECKING:
     from mlflow_project.commands import ScanCall
@@ -33,6 +34,24 @@ def _require_model_or_uri(ctx: click.Context, parameter: click.Parameter, model:
     return model if is_uri(model) else _require_model(ctx, parameter, model)
 
 
+def _read_budget(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """The seconds in a text such as 10m."""
+    if text is None:
+        return None
+    try:
+        return seconds_in(text)
+    except ConfigError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
+def _read_models(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The models, those in a folder of ONNX files each; one alone must be there."""
+    models = tuple(one for each in given for one in models_at(each))
+    return models if len(models) > 1 else (_require_model_or_uri(ctx, parameter, models[0]),)
+
+
 class PathOrUri(click.Path):
     """An existing path, or the URI of something that MLflow can fetch, as it was given."""
 
@@ -47,7 +66,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 Model = Annotated[str, argument(callback=_require_model)]
-ModelOrUri = Annotated[str, argument(callback=_require_model_or_uri)]
+Models = Annotated[
+    tuple[str, ...],
+    argument(nargs=-1, required=True, metavar="MODEL...", callback=_read_models),
+]
 VersionUri = Annotated[str, argument(metavar="MODEL_URI")]
 Samples = Annotated[
     str,
@@ -232,10 +254,35 @@ class TrackingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtentOptions:
+    """How long a scan may take."""
+
+    quick: Annotated[
+        bool,
+        flag(
+            "--quick",
+            help="A first look, a third of the work at most: it blocks what the whole scan would"
+            " block, or ends inconclusive, and never passes a model.",
+        ),
+    ]
+    budget: Annotated[
+        float | None,
+        option(
+            "--budget",
+            metavar="TIME",
+            callback=_read_budget,
+            help="Time for one model, such as 90s, 10m or 1h30m. A scan that needs more ends"
+            " inconclusive and says how much; the next call goes on from there.",
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgingOptions:
     """How a model is judged and where the evidence goes: what `scan` and `gate` share."""
 
     references: References
+    extent: ExtentOptions
     native: NativeOptions
     output: OutputFolder
     pictures: PictureOptions
@@ -259,4 +306,6 @@ class JudgingOptions:
             target=self.tracking.target(),
             fresh=fresh,
             environment=os.environ,
+            quick=self.extent.quick,
+            budget=self.extent.budget,
         )

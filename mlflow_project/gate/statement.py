@@ -61,6 +61,7 @@ def provenance_of(result: ScanResult, given: Iterable[str]) -> Provenance:
         given_references=tuple(given),
         findings=tuple(sorted(printable(each) for each in found)),
         isolation_missing=_missing(evidence),
+        unfinished=printable(evidence.extent.unfinished),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
+from mlflow_project.progress_lines import telling
 from mlflow_project.python import given_models, given_samples
 from mlflow_project.python.given_models import Model
 from mlflow_project.python.given_samples import Labels, Samples
@@ -19,9 +20,11 @@ from mlflow_project.python.result import Result
 from mlflow_project.uris import is_uri
 from pipeline.config import ScanConfig, load_config
 from pipeline.intake.samples import first_images
+from pipeline.pace.duration import seconds_in
 from pipeline.report.html_page import REPORT_FILE, render
 from pipeline.request import ScanRequest
 from pipeline.samples.preparation import Preparation
+from pipeline.scan import course_of
 from pipeline.scan import scan as run_scan
 from pipeline.steps import steps_of
 from stages.export.child import PROBES
@@ -40,6 +43,8 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     device: Literal["auto", "cpu", "cuda"] = "auto",
     output_name: str = "",
     trust_model_code: bool = False,
+    quick: bool = False,
+    budget: float | str | None = None,
     fresh: bool = False,
     tracking_uri: str | None = None,
     experiment: str | None = None,
@@ -53,8 +58,9 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
 
     `references` are models of the same task that are known to be clean. `settings` are those of
     `--set`, such as `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only
-    with `trust_model_code`. A `fresh` scan neither uses nor keeps earlier results. Nothing is
-    recorded in MLflow unless a `tracking_uri` is given.
+    with `trust_model_code`. A `quick` scan takes a first look, which never passes a model; one with
+    a `budget`, in seconds or as in `"10m"`, stops when it is spent. A `fresh` scan neither uses nor
+    keeps earlier results. Nothing is recorded in MLflow unless a `tracking_uri` is given.
 
     Raises:
         ConfigError: a setting is wrong, or the device is not there.
@@ -75,6 +81,8 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
             preparation=Preparation(preprocess=preprocess, seed=seed),
             trusted=trust_model_code,
             references=tuple(map(str, references)),
+            quick=quick,
+            budget=seconds_in(budget) if isinstance(budget, str) else budget,
         )
         return _judged(request, folder, tuple(class_names), fresh, tracking_uri, experiment)
 
@@ -99,7 +107,8 @@ def _judged(
     tracking_uri: str | None,
     experiment: str | None,
 ) -> Result:
-    store = own_store(fresh, progress_bars(steps_of(request)))
+    course = course_of(request)
+    store = own_store(fresh, progress_bars(steps_of(request), course))
     place = folder / "workspace"
     place.mkdir()
     recorded: AbstractContextManager[None] = nullcontext()
@@ -109,8 +118,8 @@ def _judged(
         target = tracking.Target(uri=tracking_uri, experiment=experiment)
         recorded = tracking.open_run(request.uri, target)
     with recorded:
-        with redirect_stdout(sys.stderr):  # whatever a library prints is not for the notebook
-            found = run_scan(request, store, place)
+        with redirect_stdout(sys.stderr), telling(course):  # a library's prints are not for here
+            found = run_scan(request, store, place, course)
         page = render(found)
         if tracking_uri:
             tracking.record(found, str(request.samples), texts={REPORT_FILE: page})

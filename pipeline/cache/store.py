@@ -73,6 +73,41 @@ class Store:
             facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
             return _remembered(place, result, stage.result_type, facts, self.secret)
 
+    def kept(
+        self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result | None:
+        """The stage's earlier result for these arguments; None if there is none to use."""
+        if self.root is None:
+            return None
+        inputs = keys.describe_inputs(stage, *args, **kwargs)
+        place = self.root / stage.name / keys.key_of(stage, inputs)
+        return _kept(place, stage.result_type, self.secret)
+
+    def remember(
+        self,
+        stage: Stage[Parameters, Result],
+        result: Result,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> None:
+        """Keeps a result that was come by otherwise, in place of the one that was kept before."""
+        if self.root is None:
+            return
+        inputs = keys.describe_inputs(stage, *args, **kwargs)
+        place = self.root / stage.name / keys.key_of(stage, inputs)
+        shutil.rmtree(place, ignore_errors=True)
+        facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
+        _remembered(place, result, stage.result_type, facts, self.secret)
+
+    def forget(
+        self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> None:
+        """Removes what is kept for these arguments, if there is something."""
+        if self.root is None:
+            return
+        inputs = keys.describe_inputs(stage, *args, **kwargs)
+        shutil.rmtree(self.root / stage.name / keys.key_of(stage, inputs), ignore_errors=True)
+
     def compute(
         self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Result:

@@ -17,6 +17,8 @@ PACKAGE = "ban-gate"
 
 def way_objections(found: Provenance, policy: Policy) -> Iterator[str]:
     """A sentence on everything about the way to a verdict that the policy does not accept."""
+    if found.unfinished:
+        yield f"the scan was not done to its end, and only a whole one passes: {found.unfinished}"
     yield from _scanner_objections(found.scanner, policy)
     if f"{DIGEST}{found.settings_digest}" not in policy.settings:
         yield from _settings_objections(found, policy)

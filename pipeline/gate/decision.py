@@ -60,13 +60,16 @@ class GateDecision:
 def decide(facts: ScanFacts, policy: Policy, now: datetime) -> GateDecision:
     """The decision on a version; whatever the policy does not allow is blocked.
 
-    A waiver changes the decision and never the verdict; an expired one is only mentioned.
+    A waiver changes the decision and never the verdict; an expired one is only mentioned. Nothing
+    lets a scan pass that was not done to its end.
     """
     objections = tuple(_objections(facts, policy))
     if not objections:
         remarks = tuple(_remarks(facts))
         reasons = remarks or ("the verdict is `clean`, as the policy requires",)
         return GateDecision(action="pass", reasons=reasons, warned=bool(remarks))
+    if facts.provenance.unfinished:
+        return GateDecision(action="block", reasons=objections)
     waivers = [
         each
         for each in policy.waiver

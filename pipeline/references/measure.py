@@ -10,9 +10,12 @@ import torch
 from pipeline.cache.store import Store
 from pipeline.evidence import ReferenceSummary
 from pipeline.intake.sandbox import Sandbox
-from pipeline.prepare import checked, prepare, search_all, subject_of
+from pipeline.pace.course import Course
+from pipeline.pace.searching import search_all
+from pipeline.prepare import checked, prepare, subject_of
 from pipeline.references.profile_file import SUFFIX, read_profiles
 from pipeline.request import ScanRequest
+from pipeline.run import Run
 from stages.errors import CannotJudge
 from stages.verdict.profile import ClassProfile, profile_of
 from stages.verdict.score import printable_p
@@ -28,12 +31,18 @@ class Measured:
 
 
 def measure(
-    request: ScanRequest, models: tuple[str, ...], store: Store, device: torch.device, folder: Path
+    request: ScanRequest,
+    models: tuple[str, ...],
+    store: Store,
+    device: torch.device,
+    folder: Path,
+    course: Course | None = None,
 ) -> Measured:
     """The class profiles of `models`, each a model or a profile file, on the request's samples.
 
     Raises:
         ConfigError: a profile file cannot be read or does not fit the settings.
+        Unfinished: the time of the course is over before all are measured.
     """
     profiles: list[ClassProfile] = []
     remarks = []
@@ -46,17 +55,24 @@ def measure(
         name = request.names.get(model, model)
         try:
             each = replace(request, model=model, uri=name, references=(), registered=False)
-            profiles.append(profile(each, store, device, place))
+            profiles.append(profile(each, store, device, place, course))
         except CannotJudge as refusal:
             remarks.append(f"reference `{name}` is left out: {refusal}")
     return Measured(profiles=tuple(profiles), remarks=tuple(remarks))
 
 
-def profile(request: ScanRequest, store: Store, device: torch.device, folder: Path) -> ClassProfile:
+def profile(
+    request: ScanRequest,
+    store: Store,
+    device: torch.device,
+    folder: Path,
+    course: Course | None = None,
+) -> ClassProfile:
     """The class profile of the request's model; earlier results of `store` are used.
 
     Raises:
         CannotJudge: the model is refused, or does not fit the samples.
+        Unfinished: the time of the course is over before it is measured.
     """
     quiet, config = store.quiet(), request.config
     prepared = prepare(request, quiet, device, folder, Sandbox(limits=request.config.isolation))
@@ -66,19 +82,21 @@ def profile(request: ScanRequest, store: Store, device: torch.device, folder: Pa
     if any(each.severity == "blocking" for each in prepared.artifact.findings):
         raise CannotJudge("its graph holds logic that looks like a trigger")
     subject = subject_of(prepared, clean, quiet)
-    return profile_of(request.uri, subject, *search_all(subject, config, quiet))
+    return profile_of(request.uri, subject, *search_all(subject, config, quiet, course=course))
 
 
 def select_references(
-    subject: ClassProfile,
-    request: ScanRequest,
-    store: Store,
-    device: torch.device,
-    folder: Path,
+    subject: ClassProfile, run: Run
 ) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
-    """The references that may be used beside `subject`, and a summary of each measured one."""
-    config = request.config
-    measured = measure(request, request.references, store, device, folder)
+    """The references that may be used beside `subject`, and a summary of each measured one.
+
+    Raises:
+        Unfinished: the time of the course is over before all are measured.
+    """
+    request, config = run.request, run.config
+    measured = measure(
+        *(request, request.references, run.store, run.device, run.workspace, run.course)
+    )
     vetted = vet(subject, measured.profiles, config.vetting, config.calibration)
     used = {each.digest for each in vetted.kept}
     summaries = tuple(_summary(each, each.digest in used, request) for each in measured.profiles)

@@ -51,6 +51,8 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "graph_findings": [asdict(finding) for finding in evidence.findings],
         "references": [asdict(each) for each in evidence.references],
         "seconds": result.seconds,
+        "estimate": _estimate(evidence),
+        "extent": _extent(evidence),
         "peak_rss_mb": result.peak_rss_mb,
         "isolation": evidence.isolation and asdict(evidence.isolation),
         "environment": result.environment,
@@ -172,6 +174,33 @@ def _model(uri: str, evidence: Evidence) -> dict[str, object]:
         "output": artifact and artifact.output.name,
         "peeled": list(artifact.peeled) if artifact else [],
         "unscanned": list(artifact.unscanned) if artifact else [],
+    }
+
+
+def _estimate(evidence: Evidence) -> dict[str, object] | None:
+    """What the searches were expected to take, and what they took; null where all was kept."""
+    estimate = evidence.estimate
+    if estimate is None:
+        return None
+    return {
+        "images": estimate.images,
+        "images_kept": estimate.kept,
+        "images_per_second": estimate.images_per_second,
+        "seconds": estimate.seconds,
+        "actual_seconds": evidence.searched_seconds,
+    }
+
+
+def _extent(evidence: Evidence) -> dict[str, object]:
+    """What was asked for, whether it was all done, and if not, what a further call needs."""
+    extent = evidence.extent
+    left = [each.name for each in SEARCHES if each.name not in evidence.searches]
+    return {
+        "quick": extent.quick,
+        "budget_seconds": extent.budget,
+        "finished": not extent.unfinished,
+        "searches_left": left if extent.unfinished else [],
+        "needed_seconds": extent.needs,
     }
 
 

@@ -15,10 +15,14 @@ KINDS = (
     "an `.npz` file, a folder with a subfolder for each class, a `.csv` of paths and labels, or a"
     " data set that Hugging Face's `datasets` saved"
 )
+_SWAPPED = "the model comes first, and clean samples after `--samples`"
 _OTHERS = {
     **dict.fromkeys(
-        (".onnx", ".keras", ".h5", ".pt2", ".tflite", ".safetensors"),
-        "is a model: the model comes first, and clean samples after `--samples`",
+        (
+            *(".onnx", ".keras", ".h5", ".hdf5", ".pt2", ".tflite", ".safetensors", ".pb"),
+            *(".data", ".onnx_data", ".mlmodel", ".engine", ".skops"),
+        ),
+        f"is a model: {_SWAPPED}",
     ),
     **dict.fromkeys(
         (".pt", ".pth", ".pkl", ".pickle", ".joblib"),
@@ -48,6 +52,8 @@ def exact_file(path: Path) -> Path | None:
     """
     if path.is_dir():
         inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+        if any(each.suffix == ".onnx" for each in inside) and not _has_folders(inside):
+            raise SamplesError(f"`{path}` is a folder of models: {_SWAPPED}; samples are {KINDS}")
         return inside[0] if len(inside) == 1 and inside[0].suffix == ".npz" else None
     if path.suffix.lower() in TABLES:
         return None
@@ -71,6 +77,10 @@ def collection_of(path: Path) -> Collection:
     from pipeline.samples.class_folders import read_class_folders  # noqa: PLC0415 (heavy)
 
     return read_class_folders(path)
+
+
+def _has_folders(inside: list[Path]) -> bool:
+    return any(each.is_dir() for each in inside)
 
 
 def _is_exact(path: Path) -> bool:

@@ -58,6 +58,19 @@ def place_of(model: str) -> tuple[Path, str | None]:
     return Path(model), None
 
 
+def models_at(model: str) -> tuple[str, ...]:
+    """The models that a name on a command line stands for: the ONNX files of a folder that holds
+    several and is no model itself, else the one of that name.
+    """
+    folder = Path(model)
+    if not folder.is_dir() or (folder / "MLmodel").is_file():
+        return (model,)
+    if any(claims(folder) for claims in _FOLDERS.values()):
+        return (model,)
+    files = onnx_files(folder)
+    return tuple(map(str, files)) if len(files) > 1 else (model,)
+
+
 def _in_folder(folder: Path) -> ModelSource:
     if (folder / "MLmodel").is_file():
         return source_in_mlflow_folder(folder)
@@ -69,8 +82,17 @@ def _in_folder(folder: Path) -> ModelSource:
     raise ConfigError(
         f"folder `{folder}` holds no model that is known: expected one written by MLflow,"
         " TensorFlow (SavedModel), PaddlePaddle or transformers, or exactly one ONNX file, found"
-        f" {len(models)}"
+        f" {len(models)}; {_advice(folder, models)}"
     )
+
+
+def _advice(folder: Path, models: list[Path]) -> str:
+    """What to do about a folder that is no model."""
+    if models:
+        return f"name one of them, such as `{models[0].name}`"
+    if any(each.is_dir() for each in folder.iterdir()):
+        return "if these are pictures, the model comes first and the samples after `--samples`"
+    return "name the model's own file or folder"
 
 
 def find_source_of_version(folder: Path) -> ModelSource:

@@ -79,16 +79,34 @@ S = TypeVar("S", bound=State)  # type: ignore[type-arg] # of whatever search
 def advanced(
     state: S, classes: torch.Tensor, steps: int, rows: int, begin: Begin, climb: Climb
 ) -> S:
-    """The state after `steps` more steps of the classes (n,), at most `rows` of them at once."""
+    """The state after `steps` more steps of the classes (n,), at most `rows` of them at once.
+
+    Where a pause is wanted (`progress.pausing`) it is the state so far: some classes have taken
+    fewer steps then, and those that come last have not begun.
+    """
     begun = torch.cat([block.classes for block in state.blocks] or [classes[:0]])
     new = classes[~torch.isin(classes, begun)]
     chosen, others = _parted(state.blocks, classes)
     parts = [part for block in chosen for part in _split(block, rows)]
     beginnings = torch.split(new, rows) if len(new) else ()
     step_done = progress.counter((len(parts) + len(beginnings)) * steps)
-    moved = [climb(part, steps, step_done) for part in parts]
-    moved += [climb(begin(each), steps, step_done) for each in beginnings]
+    moved = [_climbed(part, climb, steps, step_done) for part in parts]
+    for each in beginnings:
+        if progress.is_pause_wanted():
+            break
+        moved.append(_climbed(begin(each), climb, steps, step_done))
     return replace(state, blocks=(*others, *moved))
+
+
+def _climbed(block: Block, climb: Climb, steps: int, step_done: Callable[[], None]) -> Block:
+    """The block after so many more steps, or fewer where a pause is wanted."""
+    if not progress.may_pause():
+        return climb(block, steps, step_done)
+    for _ in range(steps):
+        if progress.is_pause_wanted():
+            break
+        block = climb(block, 1, step_done)
+    return block
 
 
 def _parted(

@@ -133,7 +133,7 @@ class Permutation:
         block = state.blocks[0] if state.blocks else _begin(state)
         last = min(block.step + steps, state.config.steps)
         step_done = progress.counter(last - block.step)
-        while block.step < last:
+        while block.step < last and not progress.is_pause_wanted():
             block = _step(state, block)
             step_done()
         return replace(state, blocks=(block,))

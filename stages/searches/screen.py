@@ -11,17 +11,22 @@ ordinary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from stages import progress
 from stages.later import torch
+from stages.searches.blocks import Block, State
 from stages.searches.search import Effort, Search, SearchResult, Subject
 from stages.settings import Classes, settings
 from stages.stage import Stage
 from stages.types import Floats, Integers, freeze
+
+LOOKED_AT_ONCE = 64
+"""Classes of one brief look: what is kept of a screen that is stopped goes in such portions."""
 
 
 @settings
@@ -54,16 +59,55 @@ class Chosen:
         freeze(self.classes, self.ordinary)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Looked:
+    """What a brief look at some classes (n,) reached, the mean margin (n,) in logits, and its
+    cost.
+    """
+
+    reached: Floats
+    effort: Effort
+
+    def __post_init__(self) -> None:
+        freeze(self.reached)
+
+
+Look = Callable[[Search, Subject, Any, Integers, int], Looked]
+"""A brief look by a search at some classes (n,), with its brief settings and a seed."""
+
+
+class Paused(Exception):
+    """A search stopped between two steps, as was wanted; `blocks` are how far it has come."""
+
+    def __init__(self, blocks: tuple[Block, ...] = ()) -> None:
+        super().__init__("a search was stopped between two steps")
+        self.blocks = blocks
+
+
+def look(search: Search, subject: Subject, config: Any, classes: Integers, seed: int) -> Looked:
+    """What a brief look at the classes (n,) reaches.
+
+    Raises:
+        Paused: it was to pause; nothing is kept of the look.
+    """
+    state = _advanced(search, subject, config, classes, seed)
+    return Looked(reached=search.reached(state)[classes], effort=search.effort(state))
+
+
 def choose_classes(
     searches: Sequence[Search],
     subject: Subject,
     configs: Mapping[str, Any],
     screening: ScreenConfig,
     seed: int,
+    look: Look = look,
 ) -> Chosen:
     """All classes, or those that lead a brief look of any search and some drawn at random.
 
     Deterministic for a given seed. The twin is left as it was.
+
+    Raises:
+        Paused: it was to pause.
     """
     count = subject.twin.classes
     alike = [later for later, _ in subject.clean.alike]
@@ -76,7 +120,7 @@ def choose_classes(
     ordinary = np.sort(drawn[np.isin(drawn, usual)][: screening.ordinary])
     classes, looked = set(ordinary.tolist()), {}
     for search in searches:
-        reached, looked[search.name] = _look(search, subject, configs[search.name], seed)
+        reached, looked[search.name] = _looked(search, subject, configs[search.name], seed, look)
         classes |= set(leading(reached, screening.leading)) - set(alike)
     return Chosen(classes=np.array(sorted(classes)), ordinary=ordinary, looked=looked)
 
@@ -90,46 +134,125 @@ def leading(reached: Floats, count: int) -> list[int]:
 
 
 def run(
-    search: Search, subject: Subject, config: Any, classes: Integers, seed: int
+    search: Search,
+    subject: Subject,
+    config: Any,
+    classes: Integers,
+    seed: int,
+    begun: tuple[Block, ...] = (),
 ) -> SearchResult:
     """What a search says of the classes (n,), searched to the end; NaN of all others.
 
-    Deterministic for a given seed, which draws the samples and the starts. The twin is left as it
-    was.
+    Deterministic for a given seed, which draws the samples and the starts; one that goes on from
+    what had `begun` ends as one that was never stopped. The twin is left as it was.
+
+    Raises:
+        Paused: it was to pause before its end.
     """
+    return search.result(_advanced(search, subject, config, classes, seed, begun))
+
+
+def planned(search: Search, subject: Subject, config: Any, classes: int, seed: int) -> Effort:
+    """What a search of so many classes will cost, to the end of these settings."""
+    started = search.start(subject, config, seed)
+    return search.effort(replace(started, blocks=(_at_its_end(classes, config),)))
+
+
+def planned_looks(
+    searches: Sequence[Search], subject: Subject, configs: Mapping[str, Any], seed: int
+) -> int:
+    """How many images all brief looks at all classes will show."""
+    return sum(
+        planned(search, subject, configs[search.name].brief, subject.twin.classes, seed).images
+        for search in searches
+        if _takes_looks(search, configs[search.name])
+    )
+
+
+def _at_its_end(classes: int, config: Any) -> Block:
+    return Block(classes=torch.arange(classes), step=config.steps, tensors={})
+
+
+def _advanced(
+    search: Search,
+    subject: Subject,
+    config: Any,
+    classes: Integers,
+    seed: int,
+    begun: tuple[Block, ...] = (),
+) -> State[Any, Any]:
+    """The state of a search at its end for these classes."""
     chosen = torch.tensor(classes, device=subject.twin.device)
-    state = search.start(subject, config, seed)
-    return search.result(search.advance(state, chosen, config.steps))
+    state = replace(search.start(subject, config, seed), blocks=begun)
+    left = chosen[~torch.isin(chosen, _finished(state, config.steps).to(chosen.device))]
+    if len(left):
+        state = search.advance(state, left, config.steps)
+    if not torch.isin(chosen, _finished(state, config.steps).to(chosen.device)).all():
+        raise Paused(state.blocks)
+    return state
 
 
-def stage_of(search: Search) -> Stage[[Subject, Any, Integers, int], SearchResult]:
-    """The search as a stage, whose results are remembered."""
+def _finished(state: State[Any, Any], steps: int) -> torch.Tensor:
+    """The classes (n,) that have taken all steps."""
+    done = [block.classes for block in state.blocks if block.step >= steps]
+    return torch.cat(done) if done else torch.empty(0, dtype=torch.int64)
+
+
+def stage_of(
+    search: Search, begun: tuple[Block, ...] = ()
+) -> Stage[[Subject, Any, Integers, int], SearchResult]:
+    """The search as a stage, whose results are remembered; it goes on from what had `begun`."""
 
     def find(subject: Subject, config: Any, classes: Integers, seed: int) -> SearchResult:
-        return run(search, subject, config, classes, seed)
+        return run(search, subject, config, classes, seed, begun)
 
     find.__name__ = f"find_{search.name}"
     return Stage(find, search.version)
 
 
+def look_stage(search: Search) -> Stage[[Subject, Any, Integers, int], Looked]:
+    """The brief look of a search at some classes as a stage."""
+
+    def find(subject: Subject, config: Any, classes: Integers, seed: int) -> Looked:
+        return look(search, subject, config, classes, seed)
+
+    find.__name__ = f"look_{search.name}"
+    return Stage(find, search.version)
+
+
 def choice_of(
-    searches: Sequence[Search],
+    searches: Sequence[Search], look: Look = look
 ) -> Stage[[Subject, Mapping[str, Any], ScreenConfig, int], Chosen]:
-    """The choice of classes as a stage."""
+    """The choice of classes as a stage, with whatever takes the looks."""
 
     def choose(
         subject: Subject, configs: Mapping[str, Any], screening: ScreenConfig, seed: int
     ) -> Chosen:
-        return choose_classes(searches, subject, configs, screening, seed)
+        return choose_classes(searches, subject, configs, screening, seed, look)
 
     choose.__name__ = "choose_classes"
-    return Stage(choose, 200 + sum(search.version for search in searches))
+    return Stage(choose, 300 + sum(search.version for search in searches))
 
 
-def _look(search: Search, subject: Subject, config: Any, seed: int) -> tuple[Floats, Effort]:
-    """What a brief look at every class reached (K,), and its cost; a joint search looks later."""
-    state = search.start(subject, config.brief, seed)
-    if search.joint and config.brief.steps > 1:
-        return np.zeros(subject.twin.classes, np.float32), search.effort(state)
-    state = search.advance(state, subject.classes, config.brief.steps)
-    return search.reached(state), search.effort(state)
+def _looked(
+    search: Search, subject: Subject, config: Any, seed: int, look: Look
+) -> tuple[Floats, Effort]:
+    """What brief looks at every class reached (K,), and their cost; 0 of a joint search, which
+    looks later, but for one whose whole search is brief.
+    """
+    count = subject.twin.classes
+    if not _takes_looks(search, config):
+        return np.zeros(count, np.float32), Effort(steps=0, images=0)
+    size = count if search.joint else LOOKED_AT_ONCE
+    found = []
+    for first in range(0, count, size):
+        if progress.is_pause_wanted():
+            raise Paused
+        portion = np.arange(first, min(first + size, count))
+        found.append(look(search, subject, config.brief, portion, seed))
+    cost = sum((each.effort for each in found), Effort(steps=0, images=0))
+    return np.concatenate([each.reached for each in found]), cost
+
+
+def _takes_looks(search: Search, config: Any) -> bool:
+    return not search.joint or config.brief.steps == 1

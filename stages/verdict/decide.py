@@ -48,7 +48,7 @@ def judge(
         p_value=shown,
         p_is_bound=is_bound,
         class_scores=tuple(found.tolist()),
-        statistics=_statistics(profile),
+        statistics=statistics_of(profile),
         outside=calibration.range.outside(profile.classes, profile.side),
     )
     strong = profile.statistics[POWER][profile.ordinary]
@@ -81,7 +81,8 @@ def apply_findings(findings: tuple[GraphFinding, ...], verdict: Verdict) -> Verd
     return replace(verdict, label="backdoored", reasons=(*reasons, *verdict.reasons))
 
 
-def _statistics(profile: ClassProfile) -> tuple[Statistic, ...]:
+def statistics_of(profile: ClassProfile) -> tuple[Statistic, ...]:
+    """The statistics of a profile, without those that say nothing of any class."""
     return tuple(
         Statistic.of(name, SPECS[name].unit, values)
         for name, values in profile.statistics.items()

@@ -75,6 +75,13 @@ def _file(name: str, content: bytes = b"anything") -> Make:
     return make
 
 
+def _models(place: Path) -> Path:
+    (place / "set").mkdir()
+    for name in ("a.onnx", "b.onnx"):
+        (place / "set" / name).write_bytes(b"anything")
+    return place / "set"
+
+
 def _one_array(place: Path) -> Path:
     np.save(place / "images.npy", np.zeros(3))
     return place / "images.npy"
@@ -108,6 +115,9 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "swapped arguments": (_file("net.onnx"), "is a model: the model comes first"),
     "a tflite model": (_file("net.tflite"), "is a model: the model comes first"),
     "weights": (_file("net.safetensors"), "is a model: the model comes first"),
+    "a frozen graph": (_file("net.pb"), "is a model: the model comes first"),
+    "weights beside a model": (_file("net.onnx.data"), "is a model: the model comes first"),
+    "a folder of models": (_models, "is a folder of models: the model comes first"),
     "a pickle": (_file("set.pkl"), "is a pickle, which is not read because it can run code"),
     "tensors of torch": (_file("set.pt"), "is a pickle, which is not read"),
     "one array": (_one_array, "has one array; save images and labels together"),

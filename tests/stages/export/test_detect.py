@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stages.errors import ConfigError
-from stages.export.detect import find_source, place_of
+from stages.export.detect import find_source, models_at, place_of
 from tests.support import zoo
 
 
@@ -117,3 +117,38 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt2")
 
     assert find_source(str(tmp_path / "pipe.pt2")).framework == "onnx"
+
+
+def _folder(place: Path, *names: str) -> Path:
+    place.mkdir()
+    for name in names:
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_bytes(b"anything")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("names", "advice"),
+    [
+        (("a.onnx", "b.onnx"), "found 2; name one of them, such as `a.onnx`"),
+        (("cat/1.png",), "if these are pictures, the model comes first and the samples after"),
+        (("a.txt",), "found 0; name the model's own file or folder"),
+    ],
+)
+def test_a_folder_that_is_no_model_is_refused_with_advice(
+    names: tuple[str, ...], advice: str, tmp_path: Path
+) -> None:
+    """By what is in it."""
+    with pytest.raises(ConfigError, match=advice):
+        find_source(str(_folder(tmp_path / "given", *names)))
+
+
+def test_a_folder_of_onnx_files_stands_for_each_of_them(tmp_path: Path) -> None:
+    """In the order of their names, without the weights beside them; no model's folder does."""
+    several = _folder(tmp_path / "several", "b.onnx", "a.onnx", "b.onnx.data", "note.txt")
+    one, mlflow = _folder(tmp_path / "one", "a.onnx"), _folder(tmp_path / "m", "a.onnx", "b.onnx")
+    (mlflow / "MLmodel").touch()
+
+    assert models_at(str(several)) == (str(several / "a.onnx"), str(several / "b.onnx"))
+    for place in (str(one), str(mlflow), str(one / "a.onnx"), "models:/m/1", "nothing.onnx"):
+        assert models_at(place) == (place,)

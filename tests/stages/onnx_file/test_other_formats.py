@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,11 @@ FROZEN = b"\n" + bytes([len(NODE)]) + NODE
         (TFLITE, r"is a TensorFlow Lite model, .*; export the model"),
         (SAFETENSORS, r"holds weights alone \(safetensors\), .*; name the folder"),
         (FROZEN, r"looks like a frozen graph of TensorFlow 1; convert it with"),
+        (b"PK\x03\x04" + bytes(64), "is not an ONNX file but an archive; unpack it"),
+        (b"\x1f\x8b" + bytes(64), "is not an ONNX file but an archive; unpack it"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(64), "but HDF5, as Keras writes it; .* end with `.h5`"),
+        (pickle.dumps({"w": [1.0]}), "but a pickle of Python; .* end with `.pt` or `.pkl`"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(64), "but a picture; the model comes first"),
     ],
 )
 def test_a_known_format_is_named(content: bytes, reason: str, name: str, tmp_path: Path) -> None:
@@ -39,6 +45,26 @@ def test_a_known_format_is_named(content: bytes, reason: str, name: str, tmp_pat
         load_proto(path)
 
     assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("model.onnx.data", "weights of an ONNX model that lies beside it; name the `.onnx` file"),
+        ("model.onnx_data", "weights of an ONNX model that lies beside it; name the `.onnx` file"),
+        ("model.mlmodel", "is made for Core ML .*; export the model it was made from to ONNX"),
+        ("model.engine", "is made for TensorRT .*; export the model it was made from to ONNX"),
+        ("model.xml", "is made for OpenVINO .*; export the model it was made from to ONNX"),
+        ("last.ckpt", r"is a checkpoint of weights, .*; name a function .* \(`FILE.py:FUNCTION`\)"),
+        ("samples.csv", "is a table, .* and no model; the model comes first"),
+    ],
+)
+def test_a_name_says_what_the_bytes_do_not(name: str, reason: str, tmp_path: Path) -> None:
+    """Each with what to do."""
+    (tmp_path / name).write_bytes(b"\xfe" * 60)
+
+    with pytest.raises(ModelRefused, match=reason):
+        load_proto(tmp_path / name)
 
 
 def test_a_file_named_as_a_frozen_graph_is_taken_for_one(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""The verdict of a scan that was not done to its end: never a pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.cache.store import Store
+from pipeline.evidence import Evidence
+from pipeline.pace.course import Course, over
+from pipeline.pace.duration import time_text
+from pipeline.pace.extent import Extent
+from pipeline.pace.searching import Unfinished
+from pipeline.references.measure import select_references
+from pipeline.run import Run
+from stages.searches import SEARCHES
+from stages.searches.search import Subject
+from stages.types import Verdict
+from stages.verdict.early import certain_verdict
+from stages.verdict.profile import profile_of
+from stages.verdict.vetting import Vetted
+
+
+def cut_short(found: Unfinished, subject: Subject, run: Run) -> Verdict:
+    """`backdoored` where what was found suffices for the whole scan to block, else `inconclusive`.
+
+    Notes the extent of the scan.
+    """
+    why = why_unfinished(found, run.course, keeps=run.store.root is not None)
+    request = run.request
+    needs = run.course.needed if run.course.is_spent() else None
+    run.note(extent=Extent(quick=request.quick, budget=request.budget, unfinished=why, needs=needs))
+    certain = _certain(found, subject, run)
+    if certain is None:
+        return Verdict(label="inconclusive", reasons=(why,))
+    return replace(certain, reasons=(*certain.reasons, why))
+
+
+def why_unfinished(found: Unfinished, course: Course, *, keeps: bool) -> str:
+    """What was done, what was not, and what to do; `keeps` says whether results are kept."""
+    names = ", ".join(name.replace("_", " ") for name in found.results)
+    done = f"searched so far: {names}" if names else "no search came to its end"
+    if not course.is_spent():
+        return f"this was a first look, which never passes a model ({done}); run the full scan"
+    assert course.budget is not None, "it is spent"  # noqa: S101 (our own logic)
+    spent = f"the budget of {time_text(course.budget)} is spent ({done})"
+    about = f"about {time_text(course.needed)}" if course.needed is not None else "longer"
+    if not keeps:
+        return f"{spent}; nothing is kept with `--fresh`, and the rest alone needs {about}"
+    return f"{spent}; the rest needs {about}, and the same command goes on from here"
+
+
+def where_it_goes_on(evidence: Evidence, store: Store) -> str:
+    """What the next call makes of a scan that was ended from outside."""
+    left = [each.name for each in SEARCHES if each.name not in evidence.searches]
+    done = len(SEARCHES) - len(left)
+    if store.root is None:
+        return "nothing was judged, and nothing is kept with `--fresh`"
+    if not done:
+        return "nothing was judged, and no search was done yet"
+    ahead = f"begins with `{left[0]}`" if left else "has none left"
+    return (
+        f"nothing was judged yet; {done} of {len(SEARCHES)} searches are kept, and the same command"
+        f" goes on from there: it {ahead}"
+    )
+
+
+def _certain(found: Unfinished, subject: Subject, run: Run) -> Verdict | None:
+    """The verdict that is certain already; references count as in the whole scan, so of those it
+    takes only what is kept.
+    """
+    if found.chosen is None or not found.results:
+        return None
+    request, config = run.request, run.config
+    profile = profile_of(request.uri, subject, found.chosen, found.results)
+    references = Vetted(kept=(), remarks=())
+    if request.references:
+        try:
+            references, summaries = select_references(profile, replace(run, course=over()))
+        except Unfinished:
+            return None
+        run.note(references=summaries)
+    return certain_verdict(profile, references, config.calibration, config.judge)

@@ -1,0 +1,102 @@
+"""How far the searches of a scan have come, how much time they still need, and when to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pipeline.pace.estimate import Estimate
+from stages import progress
+
+TELLING = 5.0
+"""Seconds of searching after which their own pace says more than the one that was measured."""
+
+
+class Course:
+    """The course of one scan, which began when this was made.
+
+    `budget` is how many seconds it may take; None for as long as it needs. A `quick` one takes only
+    the searches of a first look. `clock` gives seconds. `step` is what runs now, `searched` the
+    seconds of searching so far, `prepared` those before the searches began.
+    """
+
+    def __init__(
+        self,
+        budget: float | None = None,
+        *,
+        quick: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budget = budget
+        self.quick = quick
+        self.clock = clock
+        self.estimate: Estimate | None = None
+        self.step = ""
+        self.searched = 0.0
+        self.prepared = 0.0
+        self._started = clock()
+        self._expected = 0
+        self._done = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the scan began."""
+        return self.clock() - self._started
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it may have to stop before its end."""
+        return self.budget is not None
+
+    @property
+    def needed(self) -> float | None:
+        """Seconds that a further call needs, which begins with the same preparations."""
+        return None if self.left is None else self.prepared + self.left
+
+    def is_spent(self) -> bool:
+        """Whether the time that it may take is over."""
+        return self.budget is not None and self.elapsed >= self.budget
+
+    @property
+    def share(self) -> float:
+        """The share in [0, 1] of the images to be shown that has been shown."""
+        return min(self._done / self._expected, 1.0) if self._expected else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the searches still need; None before anything is known of them."""
+        if self.estimate is None:
+            return None
+        pace = self.estimate.images_per_second
+        if self.searched > TELLING and self._done:
+            pace = self._done / self.searched
+        return max(self._expected - self._done, 0.0) / pace
+
+    def expect(self, images: int) -> None:
+        """So many more images are to be shown, or fewer where it is negative."""
+        self._expected += images
+
+    def begin(self, estimate: Estimate) -> None:
+        """The searches begin, and this is what is expected of them."""
+        self.estimate = estimate
+        self.prepared = self.elapsed
+
+    @contextmanager
+    def showing(self, images: int) -> Iterator[None]:
+        """Around a step that shows so many images, and reports its progress."""
+        before, seconds, started = self._done, self.searched, self.clock()
+
+        def heard(done: int, total: int) -> None:
+            self._done = before + images * min(done / max(total, 1), 1.0)
+            self.searched = seconds + self.clock() - started
+
+        with progress.also_listening(heard):
+            yield
+        self._done = before + images
+        self.searched = seconds + self.clock() - started
+
+
+def over() -> Course:
+    """A course whose time is over: only what is kept is used."""
+    return Course(0.0)

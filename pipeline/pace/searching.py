@@ -1,0 +1,171 @@
+"""Runs the searches of a model, to their end or as far as the course of the scan allows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from pipeline.cache.store import Store
+from pipeline.config import ScanConfig
+from pipeline.note import Note, unnoted
+from pipeline.pace.begun import begun_blocks, forget_blocks, keep_blocks
+from pipeline.pace.course import Course
+from pipeline.pace.estimate import LOOKS, Estimate, Work, works_of
+from stages import progress
+from stages.searches import SEARCHES
+from stages.searches.pace import images_per_second
+from stages.searches.screen import Chosen, Looked, Paused, choice_of, look_stage, planned, stage_of
+from stages.searches.search import Search, SearchResult, Subject
+from stages.types import Integers
+
+QUICK_SHARE = 1 / 3
+"""The share of a whole scan's images that a first look shows at most."""
+
+Results = Mapping[str, SearchResult]
+
+logger = logging.getLogger(__name__)
+
+
+class Unfinished(Exception):
+    """The searches ended before all were done; what they found so far, by their names."""
+
+    def __init__(self, chosen: Chosen | None, results: Results) -> None:
+        super().__init__("the searches ended before all were done")
+        self.chosen = chosen
+        self.results = results
+
+
+def search_all(
+    subject: Subject,
+    config: ScanConfig,
+    store: Store,
+    note: Note = unnoted,
+    course: Course | None = None,
+) -> tuple[Chosen, dict[str, SearchResult]]:
+    """Which classes were searched, and what every search says of them, by the search's name.
+
+    What a search says depends neither on the course nor on what had begun before.
+
+    Raises:
+        Unfinished: the time of the course is over, or it is that of a first look.
+    """
+    course = course or Course()
+    works = works_of(subject, config, store)
+    _estimate(subject, config, works, course)
+    course.expect(_left(works))
+    chosen: Chosen | None = None
+    results: dict[str, SearchResult] = {}
+    try:
+        with _pausing(course):
+            chosen = _chosen(subject, config, store, course)
+            exact = works_of(subject, config, store, chosen)
+            wanted = _wanted(exact, course)
+            course.expect(_left(exact, wanted) - _left(works) + _looked(works))
+            for search in wanted:
+                with course.showing(_work_of(search, exact).left):
+                    found = _searched(search, subject, config, chosen.classes, store)
+                results[search.name] = found
+                note(searches=in_order(results))
+    except Paused:
+        raise Unfinished(chosen, in_order(results)) from None
+    if len(results) < len(SEARCHES):
+        raise Unfinished(chosen, in_order(results))
+    return chosen, in_order(results)
+
+
+def in_order(results: Results) -> dict[str, SearchResult]:
+    """The results in the order of the searches, in whichever they were found."""
+    return {each.name: results[each.name] for each in SEARCHES if each.name in results}
+
+
+def cheapest_first(works: Sequence[Work]) -> list[Search]:
+    """The searches by how many images each shows for one statistic, as all have an equal say."""
+    return sorted(SEARCHES, key=lambda each: _work_of(each, works).images / len(each.statistics))
+
+
+def first_look(works: Sequence[Work]) -> list[Search]:
+    """The searches of a first look: the cheapest that show `QUICK_SHARE` of all images at most."""
+    allowed = QUICK_SHARE * sum(each.images for each in works)
+    shown = sum(each.images for each in works if each.step == LOOKS)
+    taken: list[Search] = []
+    for search in cheapest_first(works):
+        shown += _work_of(search, works).images
+        if taken and shown > allowed:
+            break
+        taken.append(search)
+    return taken
+
+
+def _wanted(works: Sequence[Work], course: Course) -> Sequence[Search]:
+    """Which searches run, in which order: where time may run out, what tells most comes first."""
+    if course.quick:
+        return first_look(works)
+    return cheapest_first(works) if course.is_limited else SEARCHES
+
+
+def _pausing(course: Course) -> AbstractContextManager[None]:
+    return progress.pausing(course.is_spent) if course.is_limited else nullcontext()
+
+
+def _estimate(subject: Subject, config: ScanConfig, works: Sequence[Work], course: Course) -> None:
+    """Measures the model's pace, once in a scan and if there is anything to be shown."""
+    if course.estimate is not None or not _left(works):
+        return
+    shown = first_look(works) if course.quick else SEARCHES
+    images = _left(works, shown)
+    settings = config.searches[SEARCHES[0].name]
+    estimate = Estimate(
+        images=images,
+        kept=sum(each.images for each in works) - _left(works),
+        images_per_second=images_per_second(subject, settings.memory_mb),
+    )
+    course.begin(estimate)
+    logger.info("%s", estimate)
+
+
+def _chosen(subject: Subject, config: ScanConfig, store: Store, course: Course) -> Chosen:
+    """The classes that are searched to the end; what was looked at before is kept."""
+    quiet = store.quiet()
+
+    def look(
+        search: Search, subject: Subject, settings: Any, classes: Integers, seed: int
+    ) -> Looked:
+        images = planned(search, subject, settings, len(classes), seed).images
+        with course.showing(images):
+            return quiet.run(look_stage(search), subject, settings, classes, seed)
+
+    arguments = (subject, config.searches, config.screen, config.seed)
+    return store.run(choice_of(SEARCHES, look), *arguments)
+
+
+def _searched(
+    search: Search, subject: Subject, config: ScanConfig, classes: Integers, store: Store
+) -> SearchResult:
+    """What a search says, gone on with from where it was stopped before."""
+    arguments = (search, store, subject, config.searches[search.name], classes, config.seed)
+    begun = begun_blocks(*arguments)
+    try:
+        found = store.run(stage_of(search, begun), *arguments[2:])
+    except Paused as paused:
+        if paused.blocks:
+            keep_blocks(paused.blocks, *arguments)
+        raise
+    if begun:
+        forget_blocks(*arguments)
+    return found
+
+
+def _work_of(search: Search, works: Sequence[Work]) -> Work:
+    return next(each for each in works if each.step == f"find_{search.name}")
+
+
+def _left(works: Sequence[Work], searches: Sequence[Search] = SEARCHES) -> int:
+    """How many images the looks and some searches are still to show."""
+    steps = {LOOKS, *(f"find_{search.name}" for search in searches)}
+    return sum(each.left for each in works if each.step in steps)
+
+
+def _looked(works: Sequence[Work]) -> int:
+    return sum(each.left for each in works if each.step == LOOKS)
