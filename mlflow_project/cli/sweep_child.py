@@ -1,7 +1,8 @@
-"""The process that judges one version: `python -m mlflow_project.cli.sweep_child JOB.json FOLDER`.
+"""The process that judges one version: `python -m mlflow_project.cli.sweep_child JOB FOLDER NOTE`.
 
-The folder appears when all is in it. The process ends with its parent, however that dies: its
-stdin is a pipe that the parent holds, and the attempt that was noted does not count then.
+JOB is a file, FOLDER appears when all is in it. The process ends with its parent, however that
+dies: its stdin is a pipe that the parent holds. The attempt in the file NOTE does not count then.
+Heavy imports wait until this is seen to.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from mlflow_project.cli.exit_codes import failures_as_exits
 from mlflow_project.cli.logs import log_to_stderr
@@ -23,18 +25,19 @@ from mlflow_project.cli.signals import signals_as_exceptions
 from mlflow_project.own_folder import own_folder
 from mlflow_project.own_store import own_store
 from mlflow_project.sweep.job import OUTCOME_FILE, Job
-from pipeline.config import ScanConfig, load_config
-from pipeline.evidence import ScanResult
-from pipeline.intake import sandbox
-from pipeline.structure import structured
 from pipeline.sweep.attempts import excuse
 from stages.errors import CannotJudge, ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.config import ScanConfig
+    from pipeline.evidence import ScanResult
 
 
 def main(job_file: Path, target: Path) -> None:
     """Does one job, and renames what it made to `target`."""
+    from pipeline.structure import structured  # noqa: PLC0415 (see above)
+
     job = structured(json.loads(job_file.read_text(encoding="utf-8")), Job)
-    threading.Thread(target=_end_with_parent, args=(job,), daemon=True).start()
     log_to_stderr(verbose=False)
     started = time.monotonic()
     draft = target.with_name(f".{target.name}-{os.getpid()}")
@@ -55,15 +58,17 @@ def main(job_file: Path, target: Path) -> None:
             draft.rename(target)
 
 
-def _end_with_parent(job: Job) -> None:
-    """Waits until the parent is gone; then so is this process."""
+def end_with_parent(note: str) -> None:
+    """Waits until the parent is gone; then so is this process, and its attempt does not count."""
     sys.stdin.buffer.read()
-    if job.attempts:
-        excuse(Path(job.attempts))
+    if note:
+        excuse(Path(note))
     os._exit(1)
 
 
 def _config(job: Job) -> ScanConfig:
+    from pipeline.config import load_config  # noqa: PLC0415 (heavy, and the server starts)
+
     settings = job.settings
     with TemporaryDirectory(prefix="ban-gate-") as name:
         path = Path(name, "settings.toml")
@@ -79,6 +84,8 @@ def _config(job: Job) -> ScanConfig:
 
 def _scanned(job: Job, folder: Path) -> dict[str, object]:
     """Scans the files of a model; nothing is recorded anywhere else."""
+    from pipeline.intake import sandbox  # noqa: PLC0415 (see above)
+
     sandbox.warm_up()
     from pipeline.atomic_files import write_text  # noqa: PLC0415 (heavy, and the server starts)
     from pipeline.report.html_page import REPORT_FILE, render  # noqa: PLC0415 (same)
@@ -123,6 +130,8 @@ def _facts(result: ScanResult) -> dict[str, object]:
 
 def _gated(job: Job, folder: Path) -> dict[str, object]:
     """Gates a version, as `ban-gate gate` does."""
+    from pipeline.intake import sandbox  # noqa: PLC0415 (see above)
+
     sandbox.warm_up()
     from mlflow_project.commands import ScanCall  # noqa: PLC0415 (heavy, and the server starts)
     from mlflow_project.gate import default_key  # noqa: PLC0415 (same)
@@ -176,4 +185,5 @@ def _use_threads(number: int) -> None:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, args=(sys.argv[3],), daemon=True).start()
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -18,24 +18,29 @@ import psutil
 from mlflow_project.listener.worker import end_tree
 from mlflow_project.sweep.job import OUTCOME_FILE, Ended, Job
 from pipeline.printable import printable
+from pipeline.sweep.attempts import begin
 
 LOOKS_EVERY = 0.2  # seconds
 SERVER_AWAY = 4  # the exit code of a child that does not reach its server
 LONGEST_REASON = 500  # characters
+COMMAND = (sys.executable, "-m", "mlflow_project.cli.sweep_child")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run_child(job: Job, target: Path, stop: threading.Event) -> Ended:
-    """Does a job in a process of its own, which makes the folder `target`; never raises.
+    """Does a job in a process of its own, which makes the folder `target`.
 
-    It is ended if it takes longer than it may, or where `stop` is set.
+    Its death is noted in advance, where the job names a file for that. It is ended if it takes
+    longer than it may, or where `stop` is set.
     """
     with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
         asked, log = Path(name, "job.json"), Path(name, "log")
         asked.write_text(json.dumps(asdict(job)), encoding="utf-8")
+        if job.attempts:
+            begin(Path(job.attempts))
         with log.open("wb") as output:
             process = psutil.Popen(
-                [sys.executable, "-m", "mlflow_project.cli.sweep_child", str(asked), str(target)],
+                [*COMMAND, str(asked), str(target), job.attempts],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -23,7 +23,7 @@ from mlflow_project.sweep.local import Executor
 from mlflow_project.sweep.progress import Progress
 from mlflow_project.sweep.settled import Maker
 from pipeline.atomic_files import write_bytes
-from pipeline.sweep.attempts import attempts_at, begin, excuse, note_death
+from pipeline.sweep.attempts import attempts_at, note_death
 from pipeline.sweep.keys import job_key
 from pipeline.sweep.plan import Line, Plan
 from pipeline.sweep.results import ATTEMPTS, LOCKS, RESULTS, SCANS, Result, write_result
@@ -199,8 +199,6 @@ class Driver:
         if self._settled_before(line, job.key):
             lock.release()
             return False
-        if self._executor.shares_machine:
-            begin(self._attempts(job.key))
         self._inputs.keep(model)
         self._flying[job.key] = _Flight(job=job, model=model, lock=lock, lines=[line])
         self._executor.submit(job)
@@ -236,11 +234,8 @@ class Driver:
             self._inputs.release(flight.model)
 
     def _note(self, ended: Ended, note: Path) -> None:
-        """Counts deaths: those of this machine were noted in advance."""
-        if self._executor.shares_machine:
-            if ended.kind != "died":
-                excuse(note)
-        else:
+        """Counts deaths elsewhere: those on this machine are noted in advance."""
+        if not self._executor.shares_machine:
             note_death(note, died=ended.kind == "died")
 
     def _not_done(self, ended: Ended, flight: _Flight) -> Sequence[Line]:
@@ -305,9 +300,7 @@ class Driver:
     def _end(self) -> None:
         """Stops what is under way; that is an orderly end."""
         self._executor.stop()
-        for key, flight in self._flying.items():
-            if self._executor.shares_machine:
-                excuse(self._attempts(key))
+        for flight in self._flying.values():
             flight.lock.release()
         self._flying.clear()
 

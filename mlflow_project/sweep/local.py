@@ -14,6 +14,7 @@ import psutil
 
 from mlflow_project.sweep.child_process import run_child
 from mlflow_project.sweep.job import Ended, Job
+from pipeline.sweep.attempts import excuse
 
 MEMORY_EACH = 1.5 * 2**30
 """Bytes that a scan of a small model takes; a machine with less runs fewer at once."""
@@ -77,6 +78,9 @@ class Local:
             return Ended(key=job.key, kind="stopped")
         gpu = self._gpus.pop()
         try:
-            return run_child(replace(job, gpu=gpu), self._place(job.key), self._stop)
+            ended = run_child(replace(job, gpu=gpu), self._place(job.key), self._stop)
         finally:
             self._gpus.append(gpu)
+        if ended.kind != "died" and job.attempts:
+            excuse(Path(job.attempts))
+        return ended
