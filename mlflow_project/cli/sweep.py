@@ -88,8 +88,9 @@ def plan(options: PlanOptions) -> None:
             tracking_uri=options.tracking_uri,
             models=options.models,
             newest=options.newest or 0,
+            requests=options.requests,
             trust_model_code=options.native.trust_model_code,
-            python=options.native.python,
+            python=str(Path(python).absolute()) if (python := options.native.python) else None,
         )
     )
     without = sum(each.samples is None for each in made.lines)

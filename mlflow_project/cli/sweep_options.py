@@ -60,6 +60,18 @@ Folder = Annotated[
     Path, argument(type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
 ]
 
+Requests = Annotated[
+    float,
+    option(
+        "--requests-per-second",
+        cls=click.Option,
+        type=click.FloatRange(min=0),
+        default=20.0,
+        show_default=True,
+        help="At most so many requests to the server; 0: any number.",
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
@@ -116,6 +128,7 @@ class PlanOptions:
             help="Only the newest N versions of each registered model.",
         ),
     ]
+    requests: Requests
     native: NativeOptions
     settings: SettingsOptions
     tracking_uri: TrackingUri
@@ -217,17 +230,7 @@ class RunOptions:
     ]
     ray: RayOptions
     write: WriteOptions
-    requests: Annotated[
-        float,
-        option(
-            "--requests-per-second",
-            cls=click.Option,
-            type=click.FloatRange(min=0),
-            default=20.0,
-            show_default=True,
-            help="At most so many requests to the server; 0: any number.",
-        ),
-    ]
+    requests: Requests
     patience: Annotated[
         float,
         option(

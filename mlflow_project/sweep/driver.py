@@ -35,6 +35,7 @@ TRIES = 3
 LOST = 5
 """How often a scan is started again that went with its machine."""
 LOOKS_EVERY = 0.5  # seconds
+LOCKED = 2.0  # seconds until a scan of another shard is looked for again
 SERVER = (RegistryError, TrackingError)
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Driver:
         self._tries: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._away_since: float | None = None
+        self._failures = 0
         self._quiet_until = 0.0
         self._progress = Progress(0)
         for name in (RESULTS, SCANS, ATTEMPTS, LOCKS):
@@ -119,7 +121,7 @@ class Driver:
         line = waiting.popleft()
         try:
             postponed = self._start(line)
-            self._away_since = None
+            self._away_since, self._failures = None, 0
         except SERVER as error:
             postponed = self._put_off(line, error)
         except (CannotJudge, OSError) as error:
@@ -194,7 +196,7 @@ class Driver:
         try:
             lock.acquire()
         except Timeout:  # another shard scans the same bytes
-            self._quiet_until = max(self._quiet_until, time.monotonic() + LOOKS_EVERY)
+            self._quiet_until = max(self._quiet_until, time.monotonic() + LOCKED)
             return True
         if self._settled_before(line, job.key):
             lock.release()
@@ -277,8 +279,9 @@ class Driver:
                 f"{error}; the server did not answer for {self._options.patience:g} s; what was"
                 " judged is kept, so run the same command again"
             ) from error
+        self._failures += 1
         first, longest = AGAIN_AFTER
-        wait = min(longest, first * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+        wait = min(longest, first * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
         self._quiet_until = max(self._quiet_until, now + wait)
         logger.warning("%s; again in %.0f s", error, wait)
         return True

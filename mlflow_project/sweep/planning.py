@@ -12,6 +12,7 @@ from pathlib import Path
 from mlflow_project import tracking
 from mlflow_project.commands import prepare_output
 from mlflow_project.gate import default_key
+from mlflow_project.sweep.requests import limited
 from mlflow_project.sweep.sources import (
     Found,
     Registered,
@@ -49,6 +50,7 @@ class PlanCall:
     tracking_uri: str | None = None
     models: tuple[str, ...] = ()
     newest: int = 0
+    requests: float = 20.0
     trust_model_code: bool = False
     python: str | None = None
 
@@ -67,7 +69,8 @@ def make_plan(call: PlanCall) -> Plan:
         tracking.connect(tracking.Target(uri=registry))
     head = _head(call, registry)
     wanted = _wanted(call)
-    found = {each.source: each for source in call.sources for each in found_in(source, wanted)}
+    with limited(call.requests):
+        found = {each.source: each for source in call.sources for each in found_in(source, wanted)}
     if not found:
         raise ConfigError(
             f"there is no model in {', '.join(call.sources)}; a folder needs files such as .onnx or"

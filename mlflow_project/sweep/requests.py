@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mlflow.tracking.request_header import registry
 from mlflow.tracking.request_header.abstract_request_header_provider import RequestHeaderProvider
@@ -43,6 +45,16 @@ class _Waiting(RequestHeaderProvider):
         if _pace:
             _pace.take()
         return {}
+
+
+@contextmanager
+def limited(per_second: float) -> Iterator[None]:
+    """Bounds the requests of this process's MLflow client within the block; 0: any number."""
+    limit_requests(per_second)
+    try:
+        yield
+    finally:
+        limit_requests(0)
 
 
 def limit_requests(per_second: float) -> None:

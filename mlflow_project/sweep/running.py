@@ -15,7 +15,7 @@ from mlflow_project.sweep.inputs import Inputs
 from mlflow_project.sweep.job import GateOptions
 from mlflow_project.sweep.local import Executor, Local, default_workers
 from mlflow_project.sweep.planning import require_policy
-from mlflow_project.sweep.requests import limit_requests
+from mlflow_project.sweep.requests import limited
 from mlflow_project.sweep.settled import Maker
 from mlflow_project.uris import is_uri
 from pipeline.gate.policy import read_policy
@@ -115,7 +115,6 @@ def _work(call: RunCall, plan: Plan, left: Sequence[Line]) -> None:
     gate = _gate(call, target, head.policy) if call.write else None
     if asks or call.write:
         tracking.connect(target)
-        limit_requests(call.requests)
     policy = read_policy(Path(head.policy) if head.policy else None)
     maker = Maker(
         made_with={each.id: made_with(plan, each) for each in plan.lines},
@@ -123,7 +122,7 @@ def _work(call: RunCall, plan: Plan, left: Sequence[Line]) -> None:
         written=call.write,
     )
     options = Options(folder=call.folder, gate=gate, patience=call.patience, seconds=call.seconds)
-    with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
+    with limited(call.requests), tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
         downloads, samples = Path(name, "downloads"), Path(name, "samples")
         downloads.mkdir()
         samples.mkdir()
