@@ -95,13 +95,15 @@ class OnRay:
             return [self._of(task, self._running.pop(task)) for task in ready]
 
     def stop(self) -> None:
-        """Cancels all tasks, which end their child processes, and leaves the cluster."""
-        for task in self._running:
+        """Cancels all tasks, which end their child processes, and leaves the cluster.
+
+        Ray ends the workers of tasks that take too long over it, and with them their children.
+        """
+        tasks = list(self._running)
+        for task in tasks:
             self._ray.cancel(task, force=False)
-        if self._running:
-            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=ENDS_WITHIN)
-            for task in self._running:
-                self._ray.cancel(task, force=True)
+        if tasks:
+            self._ray.wait(tasks, num_returns=len(tasks), timeout=ENDS_WITHIN, fetch_local=False)
         self._running.clear()
         self._ray.shutdown()
 

@@ -35,15 +35,23 @@ def cluster(place: Path) -> Iterator[Any]:
         patch.setenv("PYTHONPATH", str(ROOT))
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
-        from ray.cluster_utils import Cluster  # noqa: PLC0415 (reads the environment)
-
-        started = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-        )
-        for _ in range(2):
-            started.add_node(num_cpus=1)
+        started = _three_nodes()
         yield started
         started.shutdown()
+
+
+def _three_nodes(tries: int = 4) -> Any:
+    """A cluster; on a busy machine a node may not start within the 30 s that Ray gives it."""
+    from ray.cluster_utils import Cluster  # noqa: PLC0415 (reads the environment)
+
+    made = Cluster()
+    while len(made.list_all_nodes()) < 3:
+        try:
+            made.add_node(num_cpus=1, **({} if made.head_node else {"include_dashboard": False}))
+        except Exception:  # noqa: BLE001 (Ray's own kind)
+            tries -= 1
+            assert tries, "no node starts"
+    return made
 
 
 def command(folder: Path, cluster: Any, *options: str) -> list[str]:
