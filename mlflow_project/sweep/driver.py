@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from mlflow_project.errors import Ended as Signalled
 from mlflow_project.errors import RegistryError, TrackingError
 from mlflow_project.sweep.inputs import Inputs, Model
 from mlflow_project.sweep.job import OUTCOME_FILE, Ended, GateOptions, Job
@@ -100,6 +101,9 @@ class Driver:
                     self._take(waiting)
                 for ended in self._executor.ended(self._nap(waiting)):
                     waiting.extend(self._settle(ended))
+        except (KeyboardInterrupt, Signalled):
+            logger.warning("stopped; what has a result keeps it, and the same command goes on")
+            raise
         finally:
             self._end()
 
