@@ -13,7 +13,17 @@ from typing import Any
 
 import click
 
-from mlflow_project.cli import cache, decisions, gate, listen, models, samples, scan, settings
+from mlflow_project.cli import (
+    cache,
+    decisions,
+    gate,
+    listen,
+    models,
+    samples,
+    scan,
+    settings,
+    sweep,
+)
 from mlflow_project.cli.exit_codes import failures_as_exits
 from mlflow_project.cli.signals import signals_as_exceptions
 from mlflow_project.own_folder import own_folder
@@ -31,6 +41,7 @@ COMMANDS = (
     models.demo,
     settings.settings,
     listen.listen,
+    sweep.sweep,
     gate.gate,
     gate.verify,
     gate.rollback,
@@ -88,6 +99,7 @@ def main() -> None:
     Revoke:     ban-gate revoke models:/digits/3 --reason "poisoned data"
     Calibrate:  ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
     Listen:     ban-gate listen --config listen.toml
+    Sweep:      ban-gate sweep plan http://mlflow:5000 --samples samples.toml -o sweep
     Settings:   ban-gate settings
     Cache:      ban-gate cache --max-size 2GB
     Convert:    ban-gate export model.pt2 --output model.onnx --trust-model-code

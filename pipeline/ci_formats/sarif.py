@@ -38,7 +38,7 @@ def sarif_text(outcome: Outcome) -> str:
     judged has an error, and a tool run without success.
     """
     run = {
-        "tool": {"driver": _driver(outcome)},
+        "tool": {"driver": driver(outcome.result.environment.get("ban-gate"))},
         "automationDetails": {"id": f"ban-gate/{outcome.location}/"},
         "artifacts": [_artifact(outcome)],
         "invocations": [_invocation(outcome)],
@@ -49,10 +49,10 @@ def sarif_text(outcome: Outcome) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _driver(outcome: Outcome) -> Object:
-    version = outcome.result.environment.get("ban-gate")
-    driver: Object = {"name": "ban-gate", "informationUri": INFORMATION_URI, "rules": _rules()}
-    return driver | ({"semanticVersion": version} if version else {})
+def driver(version: str | None) -> Object:
+    """The tool and its rules; `version` is that of ban-gate, if it is known."""
+    named: Object = {"name": "ban-gate", "informationUri": INFORMATION_URI, "rules": _rules()}
+    return named | ({"semanticVersion": version} if version else {})
 
 
 def _rules() -> list[Object]:
@@ -133,7 +133,7 @@ def _result(
         "ruleIndex": RULES.index(rule),
         "level": level,
         "kind": "pass" if level == "none" else "fail",
-        "message": {"text": _plain(message) or rule},
+        "message": {"text": plain(message) or rule},
         "locations": [{"physicalLocation": _place(outcome)}],
         "partialFingerprints": {"primaryLocationLineHash": f"{digest.hexdigest()[:16]}:1"},
     }
@@ -214,10 +214,10 @@ def _invocation(outcome: Outcome) -> Object:
 
 
 def _notification(reason: str) -> Object:
-    return {"level": "error", "message": {"text": _plain(reason) or "no reason is known"}}
+    return {"level": "error", "message": {"text": plain(reason) or "no reason is known"}}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text on one line, without links: SARIF reads `[text](target)` in a message as a link."""
     shown = one_line(text)
     shown = shown if len(shown) <= LONGEST_MESSAGE else f"{shown[: LONGEST_MESSAGE - 1]}…"

@@ -49,7 +49,7 @@ def render(result: ScanResult, gate: GateSection | None = None) -> str:
     """
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704 (our file)
     return (
-        _environment()
+        environment()
         .get_template("report.html.jinja")
         .render(
             document=verdict_document(result),
@@ -62,7 +62,7 @@ def render(result: ScanResult, gate: GateSection | None = None) -> str:
             settings=sections.settings(result.config),
             steps=tested(result),
             style=style,
-            style_digest=_policy_digest(style),
+            style_digest=policy_digest(style),
             triggers=sections.triggers(result),
             timings=sections.timings(result),
         )
@@ -70,8 +70,9 @@ def render(result: ScanResult, gate: GateSection | None = None) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The environment of all pages: everything is escaped, and shown as `_shown` says."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -79,14 +80,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["at"] = "{:.1f}".format
-    environment.filters["exact"] = repr
-    environment.filters["p"] = p_text
-    environment.filters["percent"] = _percent
-    environment.filters["rarity"] = _rarity
-    environment.filters["score"] = score_text
-    environment.filters["sentence"] = _sentence
-    return environment
+    made.filters["at"] = "{:.1f}".format
+    made.filters["exact"] = repr
+    made.filters["p"] = p_text
+    made.filters["percent"] = _percent
+    made.filters["rarity"] = _rarity
+    made.filters["score"] = score_text
+    made.filters["sentence"] = _sentence
+    return made
 
 
 def _shown(value: object) -> object:
@@ -129,6 +130,6 @@ def _sentence(text: str) -> Markup:
     return Markup("{}{}").format(Markup().join(marked), "" if text.endswith(".") else ".")
 
 
-def _policy_digest(style: str) -> str:
+def policy_digest(style: str) -> str:
     """The style's digest as a content security policy names it."""
     return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -22,6 +22,8 @@ _BY_SUFFIX = {
     **dict.fromkeys((".pdmodel", ".pdiparams"), ("paddle", "")),
     ".skops": ("sklearn", "skops"),
 }
+MODEL_SUFFIXES = (".onnx", ".pt2", *_BY_SUFFIX)
+"""What the names of files that hold a model end with."""
 
 
 def find_source(model: str) -> ModelSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def _dependencies(path: Path) -> Any:
 
 @pytest.fixture
 def mlflow_run(child: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> MlflowRun:
-    """`mlflow run` of this checkout's entry point `scan`, called in the test's folder.
+    """`mlflow run` of this checkout's entry point `scan` or another, called in the test's folder.
 
     The command itself runs in this process, the entry point in a child's.
     """
@@ -50,10 +51,12 @@ def mlflow_run(child: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Mlflow
     for name, value in child.items():
         monkeypatch.setenv(name, value)
 
-    def run(uri: str | None, parameters: Mapping[str, object], *options: str) -> Result:
+    def run(
+        uri: str | None, parameters: Mapping[str, object], *options: str, entry: str = "scan"
+    ) -> Result:
         mlflow.set_tracking_uri(uri)  # type: ignore[arg-type] # None is MLflow's own store
         given = [part for key, value in parameters.items() for part in ("-P", f"{key}={value}")]
-        command = ["run", str(ROOT), "-e", "scan", *given, *options, "--env-manager", "local"]
+        command = ["run", str(ROOT), "-e", entry, *given, *options, "--env-manager", "local"]
         return CliRunner().invoke(cli, command)
 
     return run
@@ -63,7 +66,7 @@ def test_every_entry_point_runs_this_checkout() -> None:
     """The commands name the module, never an installed script, and leave out nothing."""
     points = _project(ROOT)
 
-    assert set(points) == {"main", "scan", "scan-native", "gate", "demo"}
+    assert set(points) == {"main", "scan", "scan-native", "gate", "sweep", "demo"}
     assert points["main"].command == points["scan"].command
     for point in points.values():
         assert point.command.startswith("python -m mlflow_project ")
@@ -97,6 +100,55 @@ def test_mlflow_run_leaves_the_answer_in_its_run(
     assert run.data.tags["mlflow.source.type"] == "PROJECT"
     assert run.info.status == "FAILED"
     assert (tmp_path / "out" / "verdict.json").exists()
+
+
+@pytest.mark.nightly
+def test_mlflow_run_sweeps_a_folder(
+    tmp_path: Path, sqlite_store: str, mlflow_run: MlflowRun
+) -> None:
+    """The run has a nested one for each model, the report, and the numbers of all."""
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("one", "two"):
+        (models / f"{name}.onnx").write_text(f"{name} is no model")
+    client = mlflow.MlflowClient(tracking_uri=sqlite_store)
+    experiment = client.create_experiment("sweeps", artifact_location=str(tmp_path / "artifacts"))
+    parameters = {
+        "source": models,
+        "samples": commands.DEMO / "samples.npz",
+        "folder": tmp_path / "sweep",
+    }
+
+    done = mlflow_run(
+        sqlite_store, parameters, "--experiment-id", experiment, "--run-name", "all", entry="sweep"
+    )
+
+    runs = {each.info.run_name: each for each in client.search_runs([experiment])}
+    parent = runs.pop("all")
+    assert done.exit_code == 1  # 3, as `mlflow run` says it
+    assert parent.data.tags["ban.sweep_exit_code"] == "3"
+    assert parent.data.metrics["versions/inconclusive"] == 2
+    assert set(runs) == {"one.onnx", "two.onnx"}
+    for run in runs.values():
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert (run.data.tags["ban.verdict"], run.data.tags["ban.gate"]) == (
+            "inconclusive",
+            "block",
+        )
+    assert "report.html" in {each.path for each in client.list_artifacts(parent.info.run_id)}
+
+
+@pytest.mark.parametrize(("said", "trusted"), [("yes", True), ("", False), ("no; true", False)])
+def test_the_gate_trusts_code_only_where_told(said: str, trusted: bool) -> None:
+    """`yes` adds the option, anything else does not, whatever the shell could make of it."""
+    given = {"model": "models:/net/1", "samples": "clean.npz", "trust_model_code": said}
+    command = _project(ROOT)["gate"].compute_command(given, None)
+    echoed = command.replace("python -m mlflow_project", "printf '%s\\n'", 1)
+
+    told = subprocess.run(["bash", "-c", echoed], capture_output=True, text=True, check=True)
+
+    assert ("--trust-model-code" in told.stdout.splitlines()) == trusted
+    assert "--experiment" in told.stdout.splitlines()
 
 
 FIGURES = {

@@ -1,0 +1,4 @@
+"""A sweep over a registry, a folder or a list: `sources` plans it, `driver` runs it.
+
+`local` and `on_ray` are where scans run; each is a process of its own, `cli.sweep_child`.
+"""
