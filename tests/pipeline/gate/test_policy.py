@@ -135,7 +135,10 @@ def test_a_key_may_stand_in_the_file_itself(tmp_path: Path) -> None:
             "maxage = 3\nseeds = 0",
             "expected a list of whole numbers from 0 to 9223372036854775807; unknown",
         ),
-        ("[[waiver]]\nreasons='a'", "unknown setting `waiver.reasons`; did you mean `waiver.reason`?"),
+        (
+            "[[waiver]]\nreasons='a'",
+            "unknown setting `waiver.reasons`; did you mean `waiver.reason`?",
+        ),
         ("max_age = ", "cannot be read"),
         ("trusted_keys = ['nowhere.pem']", "nowhere.pem` is no file"),
         ("trusted_keys = ['-----BEGIN PUBLIC KEY-----']", "holds no public key"),
