@@ -71,12 +71,12 @@ def approve(options: ApproveOptions) -> None:
     approved, 1: refused, 3: never gated; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import decisions, default_key  # noqa: PLC0415 (same)
 
     key = default_key.signing_key(options.signing_key)
     keys = options.trust.keys(options.trust.rules())
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    connection.connect(connection.Target(uri=options.tracking_uri))
     _tell(decisions.approve(options.model, keys, key, options.reason))
 
 
@@ -99,12 +99,12 @@ def promote(options: PromoteOptions) -> None:
     Exit code 0: moved, 1: refused; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import decisions  # noqa: PLC0415 (same)
 
     rules = options.trust.rules()
     keys = options.trust.keys(rules)
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    connection.connect(connection.Target(uri=options.tracking_uri))
     _tell(decisions.promote(options.model, options.alias, rules, keys))
 
 

@@ -173,12 +173,12 @@ def verify(options: VerifyOptions) -> None:
     Exit code 0: it passes, 1: it does not, 3: never gated; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
 
     model, rules = options.model, options.trust.rules()
     keys = options.trust.keys(rules)
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    connection.connect(connection.Target(uri=options.tracking_uri))
     verification = gating.verify(model, rules, keys)
     valid, reasons = verification.valid, verification.reasons
     document = {"schema": 1, "valid": valid, "model": model, "reasons": reasons}
@@ -211,14 +211,14 @@ def rollback(options: RollbackOptions) -> None:
     Exit code 0: returned, 1: refused; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import rollback as returning  # noqa: PLC0415 (same)
 
     if options.force and not options.reason:
         raise click.UsageError("--force needs a --reason, which is noted in the registry")
     rules = options.trust.rules()
     keys = () if options.force else options.trust.keys(rules)
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    connection.connect(connection.Target(uri=options.tracking_uri))
     outcome = returning.roll_back(
         options.name,
         options.alias,

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mlflow_project import tracking
+from mlflow_project.registry.recorded import GIVEN_UP_TAG
 from mlflow_project.registry.versions import ModelVersion
 from pipeline.changed_settings import changed_settings
 from pipeline.config import config_digest
@@ -37,7 +38,7 @@ TAGS = {
     "ban.gated_at": "time",
 }
 """Tags of a version, each from one field of the claim; a field that is None has no tag."""
-FORMER_TAGS = ("ban.p_value", "ban.score")
+FORMER_TAGS = ("ban.p_value", "ban.score", GIVEN_UP_TAG)
 """Tags that a version may have from an earlier gate, also from an earlier release."""
 
 UNSAID = "the scan does not say how far it was isolated"

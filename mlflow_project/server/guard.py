@@ -19,6 +19,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
+from mlflow_project.foreign_errors import foreign
 from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.server.version_files import served_file_digests, served_repository
 from pipeline.gate import attestation
@@ -101,11 +102,13 @@ class Guard:
         return claim if counts else None
 
     def _verify(self, store: AbstractStore, version: ModelVersion) -> Verification:
-        uri = store.get_model_version_download_uri(version.name, version.version)
         try:
+            uri = store.get_model_version_download_uri(version.name, version.version)
             facts = _facts(version, served_file_digests(uri))
-        except (MlflowException, OSError) as error:
-            reason = f"its files or runs cannot be read by this server: {error}"
+        except Exception as error:
+            if (found := foreign(error)) is None:
+                raise
+            reason = f"its files or runs cannot be read by this server: {found.reason}"
             return Verification(valid=False, reasons=(reason,))
         return verify_version(facts, self.policy, self.keys, datetime.now(UTC))
 
