@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlflow_project.alias_names import require_alias
 from mlflow_project.listener.webhook import ModelVersionName
 from pipeline.structure import read_toml, structured
 from stages.errors import ConfigError
 
 SECRET_VARIABLE = "BAN_GATE_WEBHOOK_SECRET"  # noqa: S105 (the name of the variable)
+FIRST_WORKSPACE = "default"
+"""The workspace that every server has which has any."""
 SHORTEST_SECRET = 16  # characters
 GATE_COMMAND = (sys.executable, "-m", "mlflow_project", "gate")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 EXAMPLE = """'[models.net]' followed by 'samples = "clean.npz"'"""
 LISTEN_FILES = ("secret_file", "tls_certificate", "tls_key")
+ABOVE_ZERO = (*("max_age", "max_body", "gate_seconds", "attempts", "backoff", "give_up_after"),)
 GATE_FILES = ("samples", "policy", "signing_key", "config")
 
 
@@ -38,6 +42,10 @@ class GateSettings:
     config: str = ""
     set: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.promote:
+            require_alias(self.promote)
 
     def arguments(self, target: ModelVersionName) -> list[str]:
         """The command line of the gate, after its name."""
@@ -60,9 +68,12 @@ class GateSettings:
 class ListenSettings:
     """The settings of the listener itself.
 
-    A delivery may be `max_age` seconds old and `max_body` bytes long. A gate may take
-    `gate_seconds`; one that finds no server, or dies, is started up to `attempts` times, after
-    `backoff` seconds at first and then after twice as long each time. `command` starts a gate.
+    A delivery may be `max_age` seconds old and `max_body` bytes long. `command` starts a gate,
+    which may take `gate_seconds`. One that finds no server or a wrong setting is started again,
+    after `backoff` seconds at first and then after about twice as long each time, until
+    `give_up_after` seconds are over; one that hangs, dies or ends with an error of its own up to
+    `attempts` times. At the start and every `catch_up` seconds the registry is asked for versions
+    that were never gated; with 0 never.
     """
 
     secret_file: str = ""
@@ -71,14 +82,18 @@ class ListenSettings:
     gate_seconds: float = 14_400.0
     attempts: int = 6
     backoff: float = 30.0
+    give_up_after: float = 259_200.0
+    catch_up: float = 3_600.0
     command: tuple[str, ...] = GATE_COMMAND
     tls_certificate: str = ""
     tls_key: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("max_age", "max_body", "gate_seconds", "attempts", "backoff"):
+        for name in ABOVE_ZERO:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"setting `{name}` is {getattr(self, name)}, expected above 0")
+        if self.catch_up < 0:
+            raise ConfigError(f"setting `catch_up` is {self.catch_up}, expected 0 or more")
         if not self.command:
             raise ConfigError("setting `command` is empty, expected the words that start a gate")
         if bool(self.tls_certificate) != bool(self.tls_key):
@@ -86,16 +101,32 @@ class ListenSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListenConfig:
-    """A listener's settings, the models it gates, and how it gates any other, if it does."""
+class Gates:
+    """The models of one workspace that are gated, and how any other there is, if it is."""
 
-    settings: ListenSettings
     models: dict[str, GateSettings] = field(default_factory=dict)
     default: GateSettings | None = None
 
-    def gate_for(self, name: str) -> GateSettings | None:
-        """How versions of a registered model are gated; None if they are not."""
-        return self.models.get(name, self.default)
+
+@dataclass(frozen=True, kw_only=True)
+class ListenConfig:
+    """A listener's settings, and the gates of its models.
+
+    `gates` are those of a server without workspaces and of its workspace `default`; their own
+    default is that of all other workspaces, too, but for those that `workspaces` names.
+    """
+
+    settings: ListenSettings
+    gates: Gates = field(default_factory=Gates)
+    workspaces: dict[str, Gates] = field(default_factory=dict)
+
+    def gate_for(self, target: ModelVersionName) -> GateSettings | None:
+        """How a version is gated; None if it is not."""
+        if own := self.workspaces.get(target.workspace):
+            return own.models.get(target.name, own.default)
+        if target.workspace in ("", FIRST_WORKSPACE):
+            return self.gates.models.get(target.name, self.gates.default)
+        return self.gates.default
 
 
 Settings = TypeVar("Settings", GateSettings, ListenSettings)
@@ -108,17 +139,17 @@ def load_listen_config(path: Path) -> ListenConfig:
         ConfigError: it is not TOML, a key is unknown, a value is wrong, or a file is missing.
     """
     document = read_toml(path, "config", EXAMPLE)
-    models = document.pop("models", {})
-    default = document.pop("default", None)
-    if not isinstance(models, dict):
-        raise ConfigError('`models` is no section; write [models."NAME"]')
     folder = path.parent
+    sections = {name: document.pop(name) for name in ("models", "default") if name in document}
+    workspaces = _sections(document, "workspaces", "workspaces.NAME")
     config = ListenConfig(
         settings=_located(structured(document, ListenSettings), folder, LISTEN_FILES),
-        models={name: _gate(each, f"models.{name}", folder) for name, each in models.items()},
-        default=None if default is None else _gate(default, "default", folder),
+        gates=_gates(sections, "", folder),
+        workspaces={
+            name: _gates(each, f"workspaces.{name}.", folder) for name, each in workspaces.items()
+        },
     )
-    if not config.models and config.default is None:
+    if not any(each.models or each.default for each in _all_gates(config)):
         raise ConfigError(f'`{path}` names no model to gate; add a section [models."NAME"]')
     return config
 
@@ -147,6 +178,36 @@ def _secret_in(path: Path) -> str:
         raise ConfigError(
             f"`secret_file` `{path}` cannot be read ({error}); write the webhook's secret there"
         ) from error
+
+
+def _all_gates(config: ListenConfig) -> tuple[Gates, ...]:
+    return (config.gates, *config.workspaces.values())
+
+
+def _gates(document: Any, place: str, folder: Path) -> Gates:
+    """The models and the default of a section, which holds nothing else."""
+    if not isinstance(document, dict):
+        raise ConfigError(f"`{place.rstrip('.')}` is no section")
+    models = _sections(document, "models", f'{place}models."NAME"')
+    default = document.pop("default", None)
+    if document:
+        raise ConfigError(
+            f"in [{place.rstrip('.')}]: unknown key `{next(iter(document))}`, expected `models` or"
+            " `default`"
+        )
+    return Gates(
+        models={
+            name: _gate(each, f"{place}models.{name}", folder) for name, each in models.items()
+        },
+        default=None if default is None else _gate(default, f"{place}default", folder),
+    )
+
+
+def _sections(document: dict[str, Any], name: str, example: str) -> dict[str, Any]:
+    found = document.pop(name, {})
+    if not isinstance(found, dict):
+        raise ConfigError(f"`{name}` is no section; write [{example}]")
+    return found
 
 
 def _gate(settings: object, section: str, folder: Path) -> GateSettings:

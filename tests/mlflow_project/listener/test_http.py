@@ -64,7 +64,8 @@ class Desk:
     def configure(self, settings: str = "") -> None:
         """Writes the configuration: versions of `net` are gated."""
         command = json.dumps([sys.executable, str(self.folder / "gate.py")])
-        text = f'command = {command}\nbackoff = 0.1\n{settings}\n[models.net]\nsamples = "n.npz"\n'
+        text = f"command = {command}\nbackoff = 0.1\ncatch_up = 0\n{settings}\n"
+        text += '[models.net]\nsamples = "n.npz"\n'
         (self.folder / "listen.toml").write_text(text)
 
     def hold(self, held: bool) -> None:
@@ -228,7 +229,7 @@ def test_of_a_thousand_deliveries_each_counts_once_or_is_refused(
 
 
 def test_a_killed_listener_goes_on_where_it_was(desk: Desk, child: dict[str, str]) -> None:
-    """Nothing is lost, the gate it left behind is ended, and each version is gated to its end."""
+    """Nothing is lost, the gate it left behind is waited for, and each version is gated once."""
     desk.hold(True)
     with _listening(desk, child) as (url, process):
         for version in (1, 2, 3):
@@ -241,15 +242,15 @@ def test_a_killed_listener_goes_on_where_it_was(desk: Desk, child: dict[str, str
     assert orphan.is_running()
 
     with _listening(desk, child) as (url, _):
-        assert not orphan.is_running()
+        assert orphan.is_running()
         assert _post(url, "d 1", _body(1)).json() == {"status": "known delivery"}
         desk.hold(False)
         jobs = desk.wait_for(lambda jobs: all(job.state == "done" for job in jobs))
 
     assert [(job.version, job.exit_code) for job in jobs] == [(1, 0), (2, 0), (3, 0)]
-    assert [job.attempts for job in jobs] == [2, 1, 1]
+    assert [job.attempts for job in jobs] == [1, 1, 1]
     assert jobs[0].said == "gated models:/net/1"
-    assert sorted(desk.calls) == [f"models:/net/{version}" for version in (1, 1, 2, 3)]
+    assert sorted(desk.calls) == [f"models:/net/{version}" for version in (1, 2, 3)]
 
 
 def test_a_queue_has_one_listener_and_tells_how_it_is(desk: Desk, child: dict[str, str]) -> None:
@@ -262,7 +263,8 @@ def test_a_queue_has_one_listener_and_tells_how_it_is(desk: Desk, child: dict[st
         third = _ban_gate(desk, child, "--config", "listen.toml", "--port", port, queue="other.db")
         lines = _ban_gate(desk, child, "--status")
         document = _ban_gate(desk, child, "--status", "--json")
-        assert requests.get(url.replace("/webhook", "/health"), timeout=60).ok
+        assert requests.get(url.replace("/webhook", "/healthz"), timeout=60).ok
+        numbers = requests.get(url.replace("/webhook", "/metrics"), timeout=60).text
 
     assert (second.returncode, third.returncode) == (2, 2)
     assert "another listener works on" in second.stderr
@@ -271,6 +273,10 @@ def test_a_queue_has_one_listener_and_tells_how_it_is(desk: Desk, child: dict[st
     expected = r"done +exit 0 +attempts 1  \S+\+00:00  net/7  gated models:/net/7\n"
     assert re.fullmatch(expected, lines.stdout)
     assert json.loads(document.stdout)["jobs"][0]["exit_code"] == 0
+    assert 'ban_gate_verdicts_total{gate="pass"} 1.0' in numbers
+    assert 'ban_gate_queue_jobs{state="queued"} 0.0' in numbers
+    assert 'ban_gate_deliveries_total{answer="queued"} 1.0' in numbers
+    assert "ban_gate_oldest_waiting_seconds 0.0" in numbers
 
 
 def test_wrong_usage_is_exit_2(desk: Desk, child: dict[str, str]) -> None:
