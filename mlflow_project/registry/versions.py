@@ -24,12 +24,11 @@ from mlflow_project.errors import RegistryError
 from mlflow_project.patience import patiently
 from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.uris import FETCHED, is_fetched, is_uri
-from pipeline.gate import attestation
 from pipeline.gate.attestation import file_digests
 from pipeline.gate.policy import Policy
 from pipeline.gate.signing import PublicKey
 from pipeline.gate.verification import ATTESTATION_TAG, Verification, VersionFacts, verify_version
-from stages.errors import AttestationError, ConfigError, ModelRefused
+from stages.errors import ConfigError, ModelRefused
 
 LOOK_BACK = 50
 """How many versions before its own a gate looks through for references."""
@@ -145,7 +144,7 @@ def verify(
     return verify_version(facts_of(version, files), policy, keys, now)
 
 
-def facts_of(version: ModelVersion, files: Mapping[str, str]) -> VersionFacts:
+def facts_of(version: ModelVersion, files: Mapping[str, str] | None) -> VersionFacts:
     """What is verified of a version with these files: also what runs say of it.
 
     Raises:
@@ -202,13 +201,10 @@ def accepted_before(
 def _may_be_reference(
     earlier: ModelVersion, policy: Policy, keys: Sequence[PublicKey], now: datetime
 ) -> bool:
-    """Whether a version passes verification if its files are those attested: nothing is fetched."""
-    try:
-        attested = attestation.verify(earlier.tags.get(ATTESTATION_TAG, ""), keys).attestation
-    except AttestationError:
+    """Whether a version passes verification but for its files, none of which is fetched."""
+    if ATTESTATION_TAG not in earlier.tags or not is_fetched(earlier.files_uri):
         return False
-    facts = facts_of(earlier, attested.files)
-    return is_fetched(earlier.files_uri) and _is_clean(verify_version(facts, policy, keys, now))
+    return _is_clean(verify_version(facts_of(earlier, None), policy, keys, now))
 
 
 def _is_clean(found: Verification) -> bool:

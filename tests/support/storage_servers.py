@@ -112,6 +112,44 @@ def postgres(folder: Path, password: str) -> Iterator[str]:
         process.wait(60)
 
 
+@contextmanager
+def mariadb(folder: Path, password: str) -> Iterator[str]:
+    """The address of a database `mlflow` of its own MariaDB, with user and password."""
+    if not shutil.which("mariadbd"):
+        pytest.skip("MariaDB is not installed (Debian: mariadb-server)")
+    port, data = free_port(), folder / "mariadb"
+    data.mkdir()
+    user, socket_file = _ordinary(folder, data), data / "s"
+    common = ["--no-defaults", f"--datadir={data}"]
+    install = ["mariadb-install-db", *common, "--auth-root-authentication-method=normal"]
+    subprocess.run(install, check=True, capture_output=True, user=user, cwd=data)
+    log = folder / "mariadb.log"
+    with log.open("w") as opened:
+        process = subprocess.Popen(
+            [
+                *("mariadbd", *common, f"--port={port}", f"--socket={socket_file}"),
+                *("--bind-address=127.0.0.1", f"--pid-file={data / 'pid'}"),
+            ],
+            stdout=opened,
+            stderr=opened,
+            user=user,
+            cwd=data,
+        )
+    try:
+        wait_for_port(port, process, log)
+        statements = (
+            "CREATE DATABASE mlflow CHARACTER SET utf8mb4;"
+            f"CREATE USER mlflow@'127.0.0.1' IDENTIFIED BY '{password}';"
+            "GRANT ALL ON mlflow.* TO mlflow@'127.0.0.1';"
+        )
+        client = ["mariadb", "--no-defaults", f"--socket={socket_file}", "-u", "root"]
+        _until_done([*client, "-e", statements], dict(os.environ))
+        yield f"mysql+pymysql://mlflow:{password}@127.0.0.1:{port}/mlflow"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def _ordinary(*folders: Path) -> str | None:
     """The user to serve as, who then owns the folders: PostgreSQL refuses to be run by root."""
     if os.getuid() != 0:

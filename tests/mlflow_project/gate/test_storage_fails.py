@@ -37,6 +37,7 @@ class Bucketed:
         """What a gate of the first version says; variables may be changed or taken away."""
         environment = {**self.environment, **changed}
         command = [sys.executable, "-m", "mlflow_project", "gate", "models:/digits/1"]
+        command += ["--experiment", BUCKET]
         return subprocess.run(
             [*command, "--samples", str(SAMPLES), *options],
             env={name: value for name, value in environment.items() if value is not None},
@@ -50,13 +51,14 @@ class Bucketed:
 def bucketed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucketed]:
     """One version of a model, whose files lie in S3 without a server between."""
     folder, before = tmp_path_factory.mktemp("bucketed"), mlflow.get_tracking_uri()
-    options = ("--default-artifact-root", f"s3://{BUCKET}/runs", "--no-serve-artifacts")
     with s3(folder) as storage, pytest.MonkeyPatch.context() as patch:
         settings = S3_SECRETS | {"MLFLOW_S3_ENDPOINT_URL": storage.url}
         for name, value in settings.items():
             patch.setenv(name, value)
-        with serving(folder / "server", options) as (url, _):
+        with serving(folder / "server") as (url, _):
             mlflow.set_tracking_uri(url)
+            mlflow.create_experiment(BUCKET, f"s3://{BUCKET}/runs")
+            mlflow.set_experiment(BUCKET)
             register("digits", logged("clean"))
             environment = os.environ | {
                 "MLFLOW_TRACKING_URI": url,
@@ -100,24 +102,19 @@ def test_each_failure_of_s3_is_one_sentence(bucketed: Bucketed, tmp_path: Path) 
 
 def test_a_gate_waits_for_storage_that_comes_back(bucketed: Bucketed) -> None:
     """An outage that is shorter than the patience costs time and nothing else."""
-    port = bucketed.storage.port
-    waiting = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow_project", "gate", "models:/digits/1", "--dry-run"),
-            *("--samples", str(SAMPLES), "--promote", "champion"),
-        ],
-        env=bucketed.environment | {"BAN_GATE_PATIENCE": "200"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [
+        *(sys.executable, "-m", "mlflow_project", "gate", "models:/digits/1", "--dry-run"),
+        *("--samples", str(SAMPLES), "--promote", "champion", "--experiment", BUCKET),
+    ]
+    patient = bucketed.environment | {"BAN_GATE_PATIENCE": "200"}
     bucketed.storage.stop()
-    assert waiting.stderr is not None
-    while "asked again" not in (line := waiting.stderr.readline()):
-        assert line, "the gate ended without a word about its storage"
-    bucketed.storage.start()
-    rest = waiting.stderr.read()
+    with subprocess.Popen(command, env=patient, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        while "asked again" not in (line := waiting.stderr.readline()):
+            assert line, "the gate ended without a word about its storage"
+        bucketed.storage.start()
+        rest = waiting.stderr.read()
 
-    assert bucketed.storage.port == port
     # moto forgets what it held, so the version's files are gone now: no outage any more
-    assert waiting.wait(300) == 4, rest
+    assert waiting.returncode == 4, rest
     assert "Traceback" not in rest

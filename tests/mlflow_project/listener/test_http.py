@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,10 +33,9 @@ from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow_project.commands import DEMO
 from mlflow_project.listener.job_queue import Job, jobs_in
 from mlflow_project.listener.webhook import sign
+from tests.support.listening import SECRET, listening
 from tests.support.mlflow_servers import serving
 
-SECRET = "a secret that only MLflow knows"  # noqa: S105 (of the tests)
-STARTS_WITHIN = 60  # seconds; about 5 on two busy cores
 GATE = """
 import os, sys, time
 from pathlib import Path
@@ -114,34 +113,10 @@ def webhook_server(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@contextmanager
 def _listening(
     desk: Desk, child: dict[str, str], scheme: str = "http"
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A real listener: the address of its webhook and its process, ended by SIGTERM."""
-    command = [sys.executable, "-m", "mlflow_project", "listen", "--port", "0"]
-    command += ["--config", str(desk.folder / "listen.toml")]
-    command += ["--database", str(desk.folder / "listen.db")]
-    environment = child | {"BAN_GATE_WEBHOOK_SECRET": SECRET}
-    log = desk.folder / "log"
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            command, cwd=desk.folder, env=environment, stderr=stderr, text=True
-        )
-    try:
-        yield f"{scheme}://{_address(log, process)}", process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _address(log: Path, process: subprocess.Popen[str]) -> str:
-    deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"listening at (\S+)", log.read_text()):
-            return found[1]
-        time.sleep(0.05)
-    pytest.fail(f"the listener did not start:\n{log.read_text()}")
+) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
+    return listening(desk.folder, child, scheme)
 
 
 def _body(version: int, name: str = "net") -> bytes:
