@@ -47,8 +47,9 @@ def revoke(options: RevokeOptions) -> None:
     from mlflow_project.gate import decisions, default_key  # noqa: PLC0415 (heavy: see `main`)
 
     key = default_key.signing_key(options.signing_key)
-    keys = options.trust.keys(options.trust.rules())
-    _tell(decisions.revoke(options.model, keys, key, options.reason, options.tracking.target()))
+    target = options.tracking.target()
+    keys = options.trust.keys(options.trust.rules(options.model, target))
+    _tell(decisions.revoke(options.model, keys, key, options.reason, target))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,9 @@ def approve(options: ApproveOptions) -> None:
     from mlflow_project.gate import decisions, default_key  # noqa: PLC0415 (same)
 
     key = default_key.signing_key(options.signing_key)
-    keys = options.trust.keys(options.trust.rules())
-    connection.connect(connection.Target(uri=options.tracking_uri))
+    target = connection.Target(uri=options.tracking_uri)
+    keys = options.trust.keys(options.trust.rules(options.model, target))
+    connection.connect(target)
     _tell(decisions.approve(options.model, keys, key, options.reason))
 
 
@@ -132,25 +134,26 @@ def promote(options: PromoteOptions) -> None:
     from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import carry, decisions, default_key  # noqa: PLC0415 (same)
 
-    rules = options.trust.rules()
     name, alias = _destination(options)
     source = connection.Target(uri=options.tracking.tracking_uri)
     if name is None:
+        rules = options.trust.rules(options.model, source)
         keys = options.trust.keys(rules)
         connection.connect(source)
         _tell(decisions.promote(options.model, alias or "", rules, keys))
     key = default_key.signing_key(options.signing_key)
-    keys = options.trust.keys(rules)
     connection.connect(source)
     to = carry.Destination(
-        name=name or "",
+        name=name,
         alias=alias,
         target=connection.Target(
             uri=options.to_tracking_uri, experiment=options.tracking.experiment
         ),
         workspace=options.to_workspace,
     )
-    _tell(carry.carry(options.model, to, rules, keys, key))
+    with carry.at(to):
+        rules = options.trust.rules(name, to.target)
+    _tell(carry.carry(options.model, to, rules, options.trust.keys(rules), key))
 
 
 def _destination(options: PromoteOptions) -> tuple[str | None, str | None]:

@@ -89,7 +89,7 @@ def carry(
             copied_from=origin,
         )
         taken = _Taken(version=version, folder=files.folder, claim=claim)
-        with _at(to):
+        with at(to):
             connect(to.target)
             return _put(taken, to, policy, trusted, key)
 
@@ -158,7 +158,7 @@ def _make_model(client: MlflowClient, name: str) -> None:
 
 
 @contextmanager
-def _at(to: Destination) -> Iterator[None]:
+def at(to: Destination) -> Iterator[None]:
     """Lets MLflow's clients use the destination, with the variables that are meant for it."""
     uris = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     changed = {

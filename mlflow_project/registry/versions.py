@@ -81,6 +81,15 @@ def find_version(client: MlflowClient, uri: str) -> ModelVersion:
         return patiently(_found, client, name, number, alias)
 
 
+def model_name(uri: str) -> str:
+    """The registered model that a URI of one of its versions names.
+
+    Raises:
+        ConfigError: it names no version of a registered model.
+    """
+    return _parts(uri)[0]
+
+
 def existing_version(client: MlflowClient, name: str, number: int) -> ModelVersion | None:
     """That version of a registered model, None where it does not exist.
 

@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -165,6 +165,19 @@ def accepted_setting(text: str) -> tuple[str, object]:
         return name, value
 
 
+def policy_of(document: dict[str, Any], path: Path) -> Policy:
+    """The policy in a document that was read from a file.
+
+    Raises:
+        ConfigError: a key is unknown, a value is wrong, or a trusted key is not a key.
+    """
+    try:
+        policy = structured(document, Policy)
+    except ConfigError as error:
+        raise ConfigError(f"policy `{path}`: {error}") from error
+    return replace(policy, trusted_keys=tuple(_key(each, path) for each in policy.trusted_keys))
+
+
 def read_policy(path: Path | None) -> Policy:
     """The policy in a TOML file; the default one without a file.
 
@@ -175,10 +188,10 @@ def read_policy(path: Path | None) -> Policy:
     if path is None:
         return Policy()
     try:
-        policy = structured(read_toml(path, "policy", EXAMPLE), Policy)
+        document = read_toml(path, "policy", EXAMPLE)
     except ConfigError as error:
         raise ConfigError(f"policy `{path}`: {error}") from error
-    return replace(policy, trusted_keys=tuple(_key(each, path) for each in policy.trusted_keys))
+    return policy_of(document, path)
 
 
 def policy_text(policy: Policy) -> str:

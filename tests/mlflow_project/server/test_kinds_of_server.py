@@ -122,9 +122,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_gated_verified_and_promoted(
     kind: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under a name with a space, an apostrophe and letters of many scripts."""
+    """Under a name with spaces, brackets and letters of several scripts."""
     monkeypatch.setenv("BAN_GATE_HOME", str(home))
-    name = "it's a nét 模型"
+    name = "a nét 模型 (v2)"
     opened: AbstractContextManager[Served] = KINDS[kind](tmp_path)
     with opened as served:
         mlflow.set_tracking_uri(served.url)
