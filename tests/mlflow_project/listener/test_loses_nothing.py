@@ -116,6 +116,19 @@ def _register(client: mlflow.MlflowClient, number: int) -> None:
         client.create_model_version("net", "s3://models/net", await_creation_for=0)
 
 
+def _delivered_and_killed(
+    folder: Path, environment: dict[str, str], numbers: list[int], kill: int
+) -> int:
+    """How many deliveries a listener took before it was killed at any moment of its work."""
+    with listening(folder, environment) as (url, process):
+        with ThreadPoolExecutor(8) as pool:
+            taken = sum(pool.map(lambda number: _deliver(url, number), numbers))
+        time.sleep(random.Random(kill).uniform(0.5, 3.0))  # noqa: S311 (no secret)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(30)
+    return taken
+
+
 @pytest.mark.usefixtures("mlflow_settings")
 def test_each_version_is_gated_exactly_once(
     tmp_path: Path, child: dict[str, str], storage: Stored
@@ -139,13 +152,7 @@ def test_each_version_is_gated_exactly_once(
         taken = 0
         with _flickering(storage):
             for kill in range(KILLS):
-                with listening(tmp_path, environment) as (url, process):
-                    with ThreadPoolExecutor(8) as pool:
-                        part = numbers[kill::KILLS]
-                        taken += sum(pool.map(lambda number, u=url: _deliver(u, number), part))
-                    time.sleep(random.Random(kill).uniform(0.5, 3.0))  # noqa: S311 (no secret)
-                    os.kill(process.pid, signal.SIGKILL)
-                    process.wait(30)
+                taken += _delivered_and_killed(tmp_path, environment, numbers[kill::KILLS], kill)
                 if kill == KILLS // 2:
                     _register(client, VERSIONS)
             with listening(tmp_path, environment):
