@@ -54,7 +54,7 @@ def _older(folder: Path) -> Iterator[Served]:
 def _prefixed(folder: Path) -> Iterator[Served]:
     kind = Kind(prefix="/mlflow")
     with serving(folder / "server", ("--static-prefix", "/mlflow"), kind=kind) as (url, _):
-        yield Served(url.removesuffix("/mlflow"))
+        yield Served(url)
 
 
 @contextmanager
@@ -97,8 +97,11 @@ def _on_mariadb(folder: Path) -> Iterator[Served]:
 
 @contextmanager
 def _registry_elsewhere(folder: Path) -> Iterator[Served]:
-    with serving(folder / "server") as (url, _), serving(folder / "registry") as (registry, _):
-        yield Served(url, registry)
+    """A server for runs and a database for models; a second server would refuse such a source."""
+    with serving(folder / "server") as (url, _):
+        database = folder / "registry.db"
+        database.write_bytes((folder / "server" / "mlflow.db").read_bytes())
+        yield Served(url, f"sqlite:///{database}")
 
 
 KINDS = {
