@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from tests.support.auth_server import ADMIN, READER, with_basic_auth
 from tests.support.gating import gate, logged, register
 from tests.support.mlflow_servers import serving
+from tests.support.places import DEMO
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_settings"),
@@ -69,8 +70,10 @@ def test_a_workspace_without_an_experiment_asks_for_one(
         mlflow.set_tracking_uri(url)
         MlflowClient().create_workspace("team-a")
         monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
-        mlflow.set_experiment("first")
-        register("digits", logged("clean"))
+        run = MlflowClient().create_run(MlflowClient().create_experiment("first")).info
+        MlflowClient().log_artifact(run.run_id, str(DEMO / "clean.onnx"), "model")
+        MlflowClient().create_registered_model("digits")
+        MlflowClient().create_model_version("digits", f"{run.artifact_uri}/model", run.run_id)
         asked = gate("models:/digits/1", "--tracking-uri", url)
         done = gate(
             *("models:/digits/1", "--tracking-uri", url, "--experiment", "gates"),
