@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from stages import image_layout
-from stages.searches.trigger import Displacement, Filter, Overlay, Trigger
+from stages.searches.trigger import Displacement, FewerColours, Filter, Overlay, Pattern, Trigger
 from stages.types import CleanSamples, Floats
 
 SHOWN = 4
@@ -18,6 +18,8 @@ SHOWN = 4
 CAPTIONS: dict[type, str] = {
     Displacement: "a grid of straight lines, bent by it",
     Filter: "colours from dark to bright, under it",
+    FewerColours: "colours from dark to bright, rounded by it",
+    Pattern: "added to grey",
 }
 """What is shown of a trigger that has no picture of its own."""
 LARGEST = 256
@@ -83,13 +85,13 @@ def trigger_pictures(
 
 def alone(trigger: Trigger, images: Floats) -> Floats:
     """The trigger by itself (*input shape): a pattern, a patch on grey, a grid that is bent, or
-    colours from dark to bright under a filter.
+    colours from dark to bright under a filter or rounded.
     """
     low, high = _range(images)
     shape = images.shape[1:]
     if isinstance(trigger, Overlay):
         return trigger.pattern
-    if isinstance(trigger, Displacement | Filter):
+    if isinstance(trigger, Displacement | Filter | FewerColours):
         shares = _lines(shape) if isinstance(trigger, Displacement) else _ramps(shape)
         drawn = low + (high - low) * shares
         changed: Floats = trigger.apply(drawn[None].astype(np.float32))[0]

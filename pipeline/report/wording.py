@@ -73,6 +73,29 @@ WORDING: dict[str, SearchWording] = {
         " them to any other class.",
         settings=("mixing", "curve"),
     ),
+    "wave": SearchWording(
+        title="Wave",
+        asks="Can one sine wave, added to every image, do so?",
+        statistics={"standardised_margin": "Wave: standardised margin"},
+        trigger="Added to every image, this wave carries images further to {target} than any other"
+        " wave does to any other class.",
+        settings=("amplitude", "cycles"),
+    ),
+    "fewer_colours": SearchWording(
+        title="Fewer colours",
+        asks="Can colours that are rounded to a few levels do so?",
+        statistics={"standardised_margin": "Fewer colours: standardised margin"},
+        trigger="With colours rounded like this, images go further to {target} than to any other"
+        " class.",
+        settings=("most_levels",),
+    ),
+    "source_patch": SearchWording(
+        title="Common patch, one source",
+        asks="Can a common patch carry the images of one class to another?",
+        statistics={"source_margin": "Common patch: margin from one class"},
+        trigger="Laid on images of one class, this patch carries them further to {target} than any"
+        " other patch does from any class to any other.",
+    ),
     "neuron_noise": SearchWording(
         title="Neuron noise",
         asks="Can small noise on the neurons, the same for every image, do so?",
@@ -140,8 +163,9 @@ def permuted_text(success: AttackSuccess) -> str:
 
 def success_text(success: AttackSuccess, target: str) -> str:
     """The attack success rate of what was recovered, as a sentence without its full stop."""
+    sources = "other classes" if success.source is None else f"class {success.source}"
     what = "the noise, inside the twin," if success.inside_twin else "the recovered trigger"
     return (
-        f"{what} turns {success.rate:.0%} of {success.samples} clean samples of other classes into"
+        f"{what} turns {success.rate:.0%} of {success.samples} clean samples of {sources} into"
         f" {target}"
     )

@@ -6,13 +6,16 @@
 """
 
 from stages.searches.blend import blend
+from stages.searches.fewer_colours import fewer_colours
 from stages.searches.head_probe import head_probe
 from stages.searches.neuron_noise import neuron_noise
 from stages.searches.patch import patch, small_patch
 from stages.searches.permutation import permutation
 from stages.searches.search import Search
+from stages.searches.source_patch import source_patch
 from stages.searches.tone import tone
 from stages.searches.warp import warp
+from stages.searches.wave import wave
 
 SEARCHES: tuple[Search, ...] = (
     blend,
@@ -20,6 +23,9 @@ SEARCHES: tuple[Search, ...] = (
     small_patch,
     warp,
     tone,
+    wave,
+    fewer_colours,
+    source_patch,
     neuron_noise,
     head_probe,
     permutation,

@@ -34,6 +34,13 @@ def margins(logits: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
     return reached - rivals
 
 
+def of_all_classes(logits: torch.Tensor) -> torch.Tensor:
+    """By how much each logit exceeds the largest other one: (…, K) of logits (…, K)."""
+    leading = logits.topk(2, dim=-1).values
+    first, second = leading[..., :1], leading[..., 1:]
+    return torch.where(logits == first, logits - second, logits - first)
+
+
 def mean_over(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     """Mean (g,) of values (g, B) over the samples that count, those of other classes."""
     return (values * counted).sum(1) / counted.sum(1).clamp(min=1)

@@ -58,13 +58,15 @@ class AttackSuccess:
     """The attack success rate of what a search recovered: the share in [0, 1] of `samples` clean
     samples of other classes that it carries to the target.
 
-    `inside_twin` is true where the trigger is neuron noise, which no image can carry.
+    `inside_twin` is true where the trigger is neuron noise, which no image can carry; `source` is
+    the class that all samples are of, where the trigger is for one class alone.
     Source: BackdoorBench's ASR, on correctly classified samples alone.
     """
 
     rate: float
     samples: int
     inside_twin: bool = False
+    source: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,8 +157,9 @@ class Search(Protocol):
 
     `version` is raised when its results change, `settings` is the type of its settings, which have
     a field `memory_mb` and properties `steps`, all steps of one class, and `brief`, the settings
-    of a first look. A `joint` search has one trigger for all classes, or none: it advances all of
-    them, whichever are asked for, and takes no brief look.
+    of a first look. A `joint` search has one trigger for all classes, or none, or tries the same
+    ones for each: it advances all of them, whichever are asked for. Its look is the whole of it,
+    where that is one step; otherwise it takes none.
     """
 
     name: str

@@ -14,18 +14,25 @@ MOST = 200
 
 
 def attack_success(
-    subject: Subject, trigger: Trigger, target: int, searched: int, seed: int
+    subject: Subject,
+    trigger: Trigger,
+    target: int,
+    searched: int,
+    seed: int,
+    source: int | None = None,
 ) -> AttackSuccess | None:
-    """How often the trigger carries evaluation samples of other classes to the target.
+    """How often the trigger carries evaluation samples of other classes to the target, or those of
+    one `source` class.
 
     The first `searched` samples, those of the search, are left out; None where no other is there.
     """
     images, labels = evaluation_samples(subject, searched, seed)
-    images = images[labels != target]
+    images = images[labels != target if source is None else labels == source]
     if not len(images):
         return None
     predicted = predict(subject.twin, torch.tensor(trigger.apply(images))).argmax(1)
-    return AttackSuccess(rate=float((predicted == target).mean()), samples=len(images))
+    rate = float((predicted == target).mean())
+    return AttackSuccess(rate=rate, samples=len(images), source=source)
 
 
 def evaluation_samples(subject: Subject, searched: int, seed: int) -> tuple[Floats, Integers]:

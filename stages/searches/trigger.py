@@ -91,7 +91,54 @@ class Filter:
         return shown
 
 
-Trigger = Overlay | Patch | Displacement | Filter
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pattern:
+    """A pattern (*mask shape, or *input shape) added to images, whose sums stay within `low` and
+    `high`.
+    """
+
+    kind: ClassVar[str] = "added pattern"
+    pattern: Floats
+    low: Floats
+    high: Floats
+
+    def __post_init__(self) -> None:
+        freeze(self.pattern, self.low, self.high)
+
+    def apply(self, images: Floats) -> Floats:
+        """Images (N, *input shape) with the pattern added."""
+        added: Floats = np.clip(images + self.pattern, self.low, self.high)
+        return added
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FewerColours:
+    """Colours rounded to so many `levels` between `low` and `high`."""
+
+    kind: ClassVar[str] = "fewer colours"
+    levels: int
+    low: Floats
+    high: Floats
+
+    def __post_init__(self) -> None:
+        freeze(self.low, self.high)
+
+    def apply(self, images: Floats) -> Floats:
+        """Images (N, *input shape) with the rounded colours."""
+        bounds = torch.tensor(self.low), torch.tensor(self.high)
+        shown: Floats = rounded(torch.tensor(images), self.levels, *bounds).numpy()
+        return shown
+
+
+Trigger = Overlay | Patch | Displacement | Filter | Pattern | FewerColours
+
+
+def rounded(
+    images: torch.Tensor, levels: int, low: torch.Tensor, high: torch.Tensor
+) -> torch.Tensor:
+    """Images (B, *input shape) whose values are rounded to `levels` from `low` to `high`."""
+    width = (high - low).clamp(min=1e-6)
+    return low + width * ((images - low) / width * (levels - 1)).round() / (levels - 1)
 
 
 def tone_of(

@@ -23,7 +23,15 @@ from stages.published.settings import FeatureMaskConfig
 from stages.published.statistics import masked_statistics
 from stages.searches import SEARCHES
 from stages.searches.search import AttackSuccess, Effort, SearchResult, Sweep
-from stages.searches.trigger import Displacement, Filter, Overlay, Patch, Trigger
+from stages.searches.trigger import (
+    Displacement,
+    FewerColours,
+    Filter,
+    Overlay,
+    Patch,
+    Pattern,
+    Trigger,
+)
 from stages.twin.summary import TwinSummary
 from stages.types import (
     CleanSamples,
@@ -40,6 +48,7 @@ from tests.support.places import DEMO
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 EFFORT = Effort(steps=70, images=1120)
+ONE = np.ones((1, 1, 1), np.float32)
 ENOUGH = ("blend.faint_steps=8",)
 """Settings for fewer steps than usual, with which the demo models still get their verdicts."""
 FOUND_BY = {
@@ -170,6 +179,21 @@ def _by_images(random: np.random.Generator) -> dict[str, SearchResult]:
             _filter(),
             AttackSuccess(rate=0.25, samples=12),
         ),
+        "wave": recovered(
+            {"standardised_margin": (-0.5, -0.4, -0.6, 0.75, -0.5)},
+            Pattern(pattern=random.random((1, 4, 4), np.float32) / 4, low=0 * ONE, high=ONE),
+            AttackSuccess(rate=0.375, samples=8),
+        ),
+        "fewer_colours": recovered(
+            {"standardised_margin": (-0.9, -0.8, -1.0, 0.25, -0.9)},
+            FewerColours(levels=3, low=0 * ONE, high=ONE),
+            AttackSuccess(rate=0.125, samples=8),
+        ),
+        "source_patch": recovered(
+            {"source_margin": (-0.1, 0.1, -0.2, 0.5, 0.0)},
+            _patch(random, 2),
+            AttackSuccess(rate=0.25, samples=4, source=1),
+        ),
         "permutation": SearchResult(
             statistics={
                 "patch_margin": np.full(5, -0.25, np.float32),
@@ -206,14 +230,13 @@ def _patch(random: np.random.Generator, side: int) -> Patch:
 
 def _filter() -> Filter:
     """A filter that darkens images of one colour in [0, 1]."""
-    one = np.ones((1, 1, 1), np.float32)
     return Filter(
         mixing=np.full((1, 1), 0.75, np.float32),
         lift=np.zeros(1, np.float32),
         curve=1.5,
         corners=0.25,
-        low=0 * one,
-        high=one,
+        low=0 * ONE,
+        high=ONE,
     )
 
 

@@ -14,7 +14,15 @@ from torch.nn import functional
 
 from stages.passes import normalise
 from stages.searches.search import Subject
-from stages.searches.trigger import Displacement, Filter, Overlay, Patch, Trigger
+from stages.searches.trigger import (
+    Displacement,
+    FewerColours,
+    Filter,
+    Overlay,
+    Patch,
+    Pattern,
+    Trigger,
+)
 from stages.twin import sites
 from stages.twin.convert import build_module, trainable_share
 from stages.twin.precondition import check_preconditions
@@ -67,6 +75,8 @@ def triggers() -> dict[type, Trigger]:
     coarse = torch.tensor(random.uniform(-1, 1, (1, 2, 4, 4)).astype(np.float32))
     flow = functional.interpolate(coarse, size=(16, 16), mode="bicubic", align_corners=True)
     colours = random.integers(0, 2, (1, 16, 16)).astype(np.float32)
+    low, high = np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), np.float32)
+    stripes = 2 * np.pi * 3 * np.arange(16, dtype=np.float32) / 16
     return {
         Overlay: Overlay(opacity=0.25, pattern=random.random((1, 16, 16), np.float32)),
         Patch: Patch(mask=mask, colours=colours),
@@ -76,9 +86,11 @@ def triggers() -> dict[type, Trigger]:
             lift=np.full(1, 0.07, np.float32),
             curve=0.7,
             corners=0.3,
-            low=np.zeros((1, 1, 1), np.float32),
-            high=np.ones((1, 1, 1), np.float32),
+            low=low,
+            high=high,
         ),
+        Pattern: Pattern(pattern=0.25 * np.sin(stripes)[None, None], low=low, high=high),
+        FewerColours: FewerColours(levels=3, low=low, high=high),
     }
 
 

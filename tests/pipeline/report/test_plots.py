@@ -21,7 +21,10 @@ ALL = {
     "noise_by_layer", "predictions_under_noise", "mask_loss",
 }  # fmt: skip
 NOISE = {"success_rate_per_class", "success_sweep", "noise_by_layer"}
-TRIGGERS = ("blend", "patch", "small_patch", "warp", "tone")
+TRIGGERS = (
+    *("blend", "patch", "small_patch", "warp", "tone"),
+    *("wave", "fewer_colours", "source_patch"),
+)
 """Searches that recover what can be laid on images."""
 PNG = b"\x89PNG"
 

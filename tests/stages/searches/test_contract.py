@@ -284,5 +284,6 @@ def _evaluated_on(
     images, labels = evaluation_samples(subject, config.samples, 0)
     if result.mapping is not None:
         return images[: success.samples], result.mapping[labels[: success.samples]]
-    others = labels != result.targets[0]
+    source = success.source
+    others = labels != result.targets[0] if source is None else labels == source
     return images[others], np.full(int(others.sum()), result.targets[0])
