@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlflow_project import github, tracking
+from mlflow_project import connection, github, tracking
 from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
 from mlflow_project.progress_lines import telling
@@ -64,7 +64,7 @@ class ScanCall:
     python: str = sys.executable
     references: tuple[str, ...] = ()
     output: Path | None = None
-    target: tracking.Target | None = None
+    target: connection.Target | None = None
     fresh: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     preparation: Preparation = field(default_factory=Preparation)
@@ -102,7 +102,7 @@ class CalibrateCall:
     config: ScanConfig
     trusted: bool = False
     python: str = sys.executable
-    target: tracking.Target | None = None
+    target: connection.Target | None = None
     fresh: bool = False
     preparation: Preparation = field(default_factory=Preparation)
 

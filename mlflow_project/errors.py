@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import signal
 
-from stages.errors import BanGateError
+from stages.errors import BanGateError, ConfigError
 
 
-class TrackingError(BanGateError):
+class PlaceError(BanGateError):
+    """MLflow or its storage failed; after an `outage` the same may succeed, nothing changed."""
+
+    def __init__(self, sentence: str, *, outage: bool = False) -> None:
+        """`sentence` says what failed and what to do."""
+        super().__init__(sentence)
+        self.outage = outage
+
+
+class TrackingError(PlaceError):
     """The tracking server could not be reached or refused the run; the verdict is not recorded."""
 
 
-class RegistryError(BanGateError):
+class RegistryError(PlaceError):
     """The registry does not answer, or has no such model, version, alias or artifact."""
+
+
+class DiskFull(ConfigError):
+    """Nothing can be written on this machine, where a scan keeps its files or its evidence."""
 
 
 class Ended(BaseException):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -27,18 +28,18 @@ logger = logging.getLogger(__name__)
 
 def key_folder() -> Path:
     """Where keys and secrets are: `BAN_GATE_HOME`, else the user's folder of settings."""
-    return _given() or platformdirs.user_config_path(NAME, appauthor=False)
+    return _given() or _own(platformdirs.user_config_path)
 
 
 def data_folder() -> Path:
     """Where the listener's queue is: `BAN_GATE_HOME`, else the user's folder of data."""
-    return _given() or platformdirs.user_data_path(NAME, appauthor=False)
+    return _given() or _own(platformdirs.user_data_path)
 
 
 def cache_folder() -> Path:
     """Where results are kept: `cache` in `BAN_GATE_HOME`, else the user's cache."""
     given = _given()
-    return given / CACHE if given else platformdirs.user_cache_path(NAME, appauthor=False)
+    return given / CACHE if given else _own(platformdirs.user_cache_path)
 
 
 def moved_here(path: Path, *companions: Path) -> Path:
@@ -48,7 +49,7 @@ def moved_here(path: Path, *companions: Path) -> Path:
     Raises:
         ConfigError: it cannot be moved.
     """
-    former = Path(FORMER).expanduser()
+    former = Path(os.path.expanduser(FORMER))  # noqa: PTH111 (`Path` raises without a home)
     if _given() or path.exists() or not (former / path.name).is_file():
         return path
     try:
@@ -91,6 +92,20 @@ def _read(path: Path) -> bytes | None:
         logger.warning("no results are kept or reused: `%s` is no secret; delete it", path)
         return None
     return secret
+
+
+def _own(place: Callable[..., Path]) -> Path:
+    """The user's own folder of a kind."""
+    try:
+        path = place(NAME, appauthor=False)
+    except RuntimeError:  # of `Path.home`
+        path = Path()
+    if not path.is_absolute():
+        raise ConfigError(
+            f"this user has no home folder; set `{HOME_VARIABLE}` to a folder where ban-gate may"
+            " keep keys and results"
+        )
+    return path
 
 
 def _given() -> Path | None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from mlflow_project.errors import DiskFull
+
 PREFIX = "ban-gate-process-"
 LOCK = "alive.lock"
 
@@ -24,10 +26,12 @@ def own_folder() -> Iterator[Path]:
     """Lets all temporary files of this process, and of its children, lie in one new folder.
 
     It is gone afterwards, and so are the folders of processes that were killed.
+
+    Raises:
+        DiskFull: no folder can be made where temporary files go.
     """
-    root, before = Path(tempfile.gettempdir()), (tempfile.tempdir, os.environ.get("TMPDIR"))
-    sweep(root)
-    folder, lock = _locked_folder(root)
+    before = (tempfile.tempdir, os.environ.get("TMPDIR"))
+    folder, lock = _made()
     try:
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
         yield folder
@@ -36,6 +40,19 @@ def own_folder() -> Iterator[Path]:
         _restore(before[1])
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made() -> tuple[Path, BaseFileLock]:
+    try:
+        root = Path(tempfile.gettempdir())
+        sweep(root)
+        return _locked_folder(root)
+    except OSError as error:
+        place = error.filename or os.environ.get("TMPDIR") or "the folder of temporary files"
+        raise DiskFull(
+            f"`{place}` cannot be written ({error.strerror or error}); free space there, or name"
+            " another folder by `TMPDIR`"
+        ) from error
 
 
 def sweep(root: Path) -> None:

@@ -14,22 +14,17 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
 import numpy as np
-import requests
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
-from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
-from sqlalchemy.exc import SQLAlchemyError
 
+from mlflow_project.connection import Target, connect, experiment_id, explained
 from mlflow_project.errors import Ended, TrackingError
-from mlflow_project.new_database import make_tables
+from mlflow_project.patience import patiently
 from mlflow_project.unfinished_runs import PROCESS_TAG, end_unfinished, process_name
 from pipeline.config import flat_settings
 from pipeline.evidence import Evidence, ScanResult
@@ -43,29 +38,13 @@ from stages.types import CleanSamples, Floats
 CI_FOLDER = "ci"
 CLASS_TABLE = "classes.json"
 MODEL_FILE = "model.onnx"
-ALIVE_SECONDS = 5
 LONGEST_TAG = 5000
 LONGEST_DIGEST = 36
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
-CLIENT_SETTINGS = {
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a log file is no terminal
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout carries the verdict alone
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that dies is given up within a minute
-}
 RUN_VARIABLE = "MLFLOW_RUN_ID"
-CLIENT_ERRORS = (MlflowException, requests.RequestException, SQLAlchemyError)
-"""What MLflow raises: its own error, and those of its libraries that it lets through."""
-
+WHAT = "cannot record the scan"
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where runs are recorded; None leaves the choice to MLflow and its environment variables."""
-
-    uri: str | None = None
-    experiment: str | None = None
 
 
 @contextmanager
@@ -80,17 +59,17 @@ def open_run(name: str, target: Target, *, nested: bool = False) -> Iterator[Non
         TrackingError: the server does not answer or refuses the run; within seconds, before the
             block is entered.
     """
-    with _explained():
+    with explained(WHAT, TrackingError):
         _start_run(name, target, nested=nested)
     try:
         yield
     except BaseException as error:
         outside = isinstance(error, KeyboardInterrupt | Ended)
-        with suppress(*CLIENT_ERRORS):
+        with suppress(Exception):  # the first failure is the one to tell
             mlflow.end_run("KILLED" if outside else "FAILED")
         raise
-    with _explained():
-        mlflow.end_run("FINISHED")
+    with explained(WHAT, TrackingError):
+        patiently(mlflow.end_run, "FINISHED")
 
 
 def record(
@@ -108,11 +87,11 @@ def record(
     Raises:
         TrackingError: the server or its artifact store failed; the verdict is not recorded.
     """
-    with _explained():
+    with explained(WHAT, TrackingError):
         run_id = open_run_id()
-        _log_params(run_id, _params(result))
-        _log_metrics(run_id, _metrics(result))
-        _log_samples(result.evidence.samples, samples)
+        patiently(_log_params, run_id, _params(result))
+        patiently(_log_metrics, run_id, _metrics(result))
+        patiently(_log_samples, result.evidence.samples, samples)
         _log_artifacts(result)
         told = dict(texts or {})
         if REPORT_FILE not in told:
@@ -127,10 +106,10 @@ def note(texts: Mapping[str, str], tags: Mapping[str, str]) -> None:
     Raises:
         TrackingError: the server or its artifact store failed.
     """
-    with _explained():
+    with explained(WHAT, TrackingError):
         for name, text in texts.items():
-            mlflow.log_text(text, name)
-        mlflow.set_tags(dict(tags))
+            patiently(mlflow.log_text, text, name)
+        patiently(mlflow.set_tags, dict(tags))
 
 
 def run_url() -> str | None:
@@ -152,9 +131,9 @@ def log_texts(texts: Mapping[str, str]) -> None:
     Raises:
         TrackingError: the server or its artifact store failed.
     """
-    with _explained():
+    with explained(WHAT, TrackingError):
         for name, text in texts.items():
-            mlflow.log_text(text, f"{CI_FOLDER}/{name}")
+            patiently(mlflow.log_text, text, f"{CI_FOLDER}/{name}")
 
 
 def log_profile(path: Path) -> None:
@@ -163,67 +142,20 @@ def log_profile(path: Path) -> None:
     Raises:
         TrackingError: the server or its artifact store failed.
     """
-    with _explained():
-        mlflow.log_artifact(str(path))
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except (*CLIENT_ERRORS, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise TrackingError(
-            f"cannot record the scan at `{mlflow.get_tracking_uri()}` ({reason}); check"
-            " `--tracking-uri` and that the MLflow server runs and lets you write"
-        ) from error
-
-
-def connect(target: Target) -> None:
-    """Lets MLflow's clients use the target, whose server must show a sign of life.
-
-    Raises:
-        TrackingError: the server does not answer; within seconds.
-    """
-    with _explained():
-        _connect(target)
-
-
-def _connect(target: Target) -> None:
-    for variable, value in CLIENT_SETTINGS.items():
-        os.environ.setdefault(variable, value)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    if target.uri:
-        mlflow.set_tracking_uri(target.uri)
-    _check_alive(mlflow.get_tracking_uri())
-    make_tables(mlflow.get_tracking_uri())
+    with explained(WHAT, TrackingError):
+        patiently(mlflow.log_artifact, str(path))
 
 
 def _start_run(name: str, target: Target, *, nested: bool) -> None:
-    _connect(target)
+    connect(target)
     joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
     run = mlflow.start_run(
         run_name=None if joined else printable(name),
-        experiment_id=_experiment_id(target.experiment),
+        experiment_id=experiment_id(target.experiment),
         nested=nested,
     )
     mlflow.set_tag(PROCESS_TAG, process_name())
     end_unfinished(mlflow.MlflowClient(), run.info.experiment_id)
-
-
-def _check_alive(uri: str) -> None:
-    """Asks an HTTP server for a sign of life, once, so that a dead one is found before the scan."""
-    if urlsplit(uri).scheme in ("http", "https"):
-        answer = http_request(
-            get_default_host_creds(uri),
-            "/health",
-            "GET",
-            max_retries=0,
-            timeout=ALIVE_SECONDS,
-            raise_on_status=False,
-        )
-        if answer.status_code >= requests.codes.server_error:
-            raise MlflowException(f"`/health` answers {answer.status_code}, expected 200")
 
 
 def log_model_metrics(result: ScanResult, model_id: str) -> None:
@@ -234,9 +166,9 @@ def log_model_metrics(result: ScanResult, model_id: str) -> None:
     """
     found = _verdict_numbers(result)
     metrics = {name: one for name, one in found.items() if one is not None and math.isfinite(one)}
-    with _explained():
+    with explained(WHAT, TrackingError):
         if metrics:
-            mlflow.log_metrics(metrics, model_id=model_id)
+            patiently(mlflow.log_metrics, metrics, model_id=model_id)
 
 
 def open_run_id() -> str:
@@ -244,19 +176,6 @@ def open_run_id() -> str:
     run = mlflow.active_run()
     assert run is not None, "this is called inside `open_run`"  # noqa: S101 (our own logic)
     return str(run.info.run_id)
-
-
-def _experiment_id(name: str | None) -> str | None:
-    if not name:
-        return None
-    if found := mlflow.get_experiment_by_name(name):
-        return found.experiment_id
-    try:
-        return mlflow.create_experiment(name)
-    except MlflowException:
-        if found := mlflow.get_experiment_by_name(name):  # another process was faster
-            return found.experiment_id
-        raise
 
 
 def _log_params(run_id: str, params: Mapping[str, object]) -> None:
@@ -290,19 +209,19 @@ def _log_samples(samples: CleanSamples | None, named: str) -> None:
 
 
 def _log_artifacts(result: ScanResult) -> None:
-    mlflow.log_text(verdict_text(verdict_document(result)), VERDICT_FILE)
+    patiently(mlflow.log_text, verdict_text(verdict_document(result)), VERDICT_FILE)
     if (table := class_table(result))["class"]:
-        mlflow.log_table(table, CLASS_TABLE)
+        patiently(mlflow.log_table, table, CLASS_TABLE)
     with tempfile.TemporaryDirectory() as folder:
         if write_figures(result, Path(folder)):
-            mlflow.log_artifacts(folder, "figures")
+            patiently(mlflow.log_artifacts, folder, "figures")
     if result.evidence.artifact:
         _log_model(result.evidence.artifact.path)
 
 
 def _log_model(model: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.log_artifact(str(shutil.copy(model, Path(folder) / MODEL_FILE)))
+        patiently(mlflow.log_artifact, str(shutil.copy(model, Path(folder) / MODEL_FILE)))
 
 
 def _params(result: ScanResult) -> dict[str, object]:

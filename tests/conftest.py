@@ -14,6 +14,7 @@ pytest_plugins = [
 ]
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("BAN_GATE_PATIENCE", "0")  # nobody waits for servers that tests end
 # As many workers as cores run the suite; with threads of their own they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import click
 
+from mlflow_project.alias_names import require_alias
 from mlflow_project.cli.gate import BLOCKED, PASSED, SigningKey, TrustOptions
 from mlflow_project.cli.logs import log_to_stderr
 from mlflow_project.cli.options import TrackingOptions, TrackingUri, Verbose, VersionUri
@@ -46,8 +47,9 @@ def revoke(options: RevokeOptions) -> None:
     from mlflow_project.gate import decisions, default_key  # noqa: PLC0415 (heavy: see `main`)
 
     key = default_key.signing_key(options.signing_key)
-    keys = options.trust.keys(options.trust.rules())
-    _tell(decisions.revoke(options.model, keys, key, options.reason, options.tracking.target()))
+    target = options.tracking.target()
+    keys = options.trust.keys(options.trust.rules(options.model, target))
+    _tell(decisions.revoke(options.model, keys, key, options.reason, target))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,13 @@ def approve(options: ApproveOptions) -> None:
     approved, 1: refused, 3: never gated; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import decisions, default_key  # noqa: PLC0415 (same)
 
     key = default_key.signing_key(options.signing_key)
-    keys = options.trust.keys(options.trust.rules())
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    target = connection.Target(uri=options.tracking_uri)
+    keys = options.trust.keys(options.trust.rules(options.model, target))
+    connection.connect(target)
     _tell(decisions.approve(options.model, keys, key, options.reason))
 
 
@@ -85,29 +88,91 @@ class PromoteOptions:
     """The options of `promote`."""
 
     model: VersionUri
-    alias: Annotated[str, argument()]
+    to: Annotated[str, argument(metavar="ALIAS|models:/NAME[@ALIAS]")]
+    to_tracking_uri: Annotated[
+        str | None,
+        option(
+            "--to-tracking-uri",
+            metavar="URI",
+            help="The MLflow server to copy the version to.  [default: the one it is in]",
+        ),
+    ]
+    to_workspace: Annotated[
+        str | None,
+        option(
+            "--to-workspace",
+            metavar="NAME",
+            help="The workspace to copy the version to.  [default: the one it is in]",
+        ),
+    ]
+    signing_key: SigningKey
     trust: TrustOptions
-    tracking_uri: TrackingUri
+    tracking: TrackingOptions
     verbose: Verbose
 
 
-@click.command(short_help="Move an alias to a version that passes verification.")
+@click.command(
+    short_help="Move an alias to a version that passes verification, or copy the version."
+)
 @taking(PromoteOptions)
 def promote(options: PromoteOptions) -> None:
     """Move ALIAS to MODEL_URI if that passes verification now, and never away from a newer version.
 
-    Exit code 0: moved, 1: refused; 4: the registry failed.
-    """
+    Or copy the version to the registered model NAME, in another workspace or on another server if
+    these are given, and attest the copy there without a new scan, if the old attestation meets the
+    policy of that place. The copy is as old as the verdict. --experiment is that of the run there;
+    variables named BAN_GATE_TO_... hold there, such as BAN_GATE_TO_MLFLOW_TRACKING_TOKEN.
+
+    \b
+      ban-gate promote models:/digits/3 champion
+      ban-gate promote models:/digits/3 models:/digits-prod@champion --policy prod.toml \\
+        --to-tracking-uri https://mlflow.prod.example.org
+
+    Exit code 0: moved or copied, 1: refused; 4: a registry failed.
+    """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
-    from mlflow_project.gate import decisions  # noqa: PLC0415 (same)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project.gate import carry, decisions, default_key  # noqa: PLC0415 (same)
 
-    rules = options.trust.rules()
-    keys = options.trust.keys(rules)
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
-    _tell(decisions.promote(options.model, options.alias, rules, keys))
+    name, alias = _destination(options)
+    source = connection.Target(uri=options.tracking.tracking_uri)
+    if name is None:
+        rules = options.trust.rules(options.model, source)
+        keys = options.trust.keys(rules)
+        connection.connect(source)
+        _tell(decisions.promote(options.model, alias or "", rules, keys))
+    key = default_key.signing_key(options.signing_key)
+    connection.connect(source)
+    to = carry.Destination(
+        name=name,
+        alias=alias,
+        target=connection.Target(
+            uri=options.to_tracking_uri, experiment=options.tracking.experiment
+        ),
+        workspace=options.to_workspace,
+    )
+    with carry.at(to):
+        rules = options.trust.rules(name, to.target)
+    _tell(carry.carry(options.model, to, rules, options.trust.keys(rules), key))
 
 
-def _tell(decided: Decided) -> None:
+def _destination(options: PromoteOptions) -> tuple[str | None, str | None]:
+    """The model to copy to, None if it is to be the same version, and the alias to move."""
+    path = options.to.removeprefix("models:/")
+    elsewhere = options.to_tracking_uri or options.to_workspace
+    if path == options.to and elsewhere:
+        raise click.UsageError("a copy needs the name of its model; expected models:/NAME[@ALIAS]")
+    if path == options.to:
+        require_alias(options.to)
+        return None, options.to
+    name, _, alias = path.partition("@")
+    if not name or "/" in name or (not alias and "@" in path):
+        raise click.UsageError(f"{options.to!r} is no model; expected models:/NAME[@ALIAS]")
+    if alias:
+        require_alias(alias)
+    return name, alias or None
+
+
+def _tell(decided: Decided) -> NoReturn:
     click.echo(printable(decided.line))
     sys.exit(PASSED if decided.done else BLOCKED)

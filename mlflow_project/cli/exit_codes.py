@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import click
 
 from mlflow_project.errors import Ended, RegistryError, TrackingError
+from mlflow_project.foreign_errors import foreign
 from pipeline.printable import printable
+from pipeline.redaction import redacted
 from stages.errors import BanGateError, CannotJudge, ConfigError
 
 EXIT_CODES: dict[str | type[BaseException], int] = {
@@ -53,7 +55,10 @@ def failures_as_exits() -> Iterator[None]:
         click.echo(f"ban-gate: ended by {error}; {_told(error)}", err=True)
         sys.exit(OF_SIGNALS + error.number)
     except Exception as error:  # noqa: BLE001 (the only one: whatever is left is our own fault)
-        traceback.print_exc()
+        if (found := foreign(error)) and found.disk:
+            click.echo(printable(f"ban-gate: {found.reason}; {found.advice}"), err=True)
+            sys.exit(EXIT_CODES[ConfigError])
+        click.echo(redacted(traceback.format_exc()), err=True, nl=False)
         click.echo("ban-gate: internal error, please report it with this traceback", err=True)
         sys.exit(code_of(error))
 

@@ -28,6 +28,7 @@ from pipeline.intake import sandbox
 from pipeline.printable import printable
 
 if TYPE_CHECKING:
+    from mlflow_project.connection import Target
     from mlflow_project.gate.gate import GateOutcome
     from pipeline.gate.keys import PublicKey
     from pipeline.gate.policy import Policy
@@ -113,18 +114,20 @@ def gate(options: GateOptions) -> None:
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
     config = options.judging.settings.scan_config()
-    from pipeline.gate.policy import read_policy  # noqa: PLC0415 (heavy: see `main`)
+    from pipeline.gate.rules import read_rules  # noqa: PLC0415 (heavy: see `main`)
 
-    policy = read_policy(options.policy)  # before anything that takes seconds
+    rules = read_rules(options.policy)  # before anything that takes seconds
     from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
 
     key = default_key.signing_key(options.signing_key)
     sandbox.warm_up()
     from mlflow_project.gate import gate as gating  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project.registry.model_policy import policy_for  # noqa: PLC0415 (same)
 
+    target = options.judging.tracking.target()
     call = gating.GateCall(
         scan=options.judging.call(options.model, options.samples, config, fresh=options.fresh),
-        policy=policy,
+        policy=policy_for(rules, options.model, target),
         key=key,
         promote=options.promote,
         dry_run=options.dry_run,
@@ -151,15 +154,17 @@ class TrustOptions:
         ),
     ]
 
-    def rules(self) -> Policy:
-        """The policy that is asked for.
+    def rules(self, name_or_uri: str, target: Target) -> Policy:
+        """The policy of a registered model, by its name or the URI of a version.
 
         Raises:
             ConfigError: its file cannot be read or holds none.
+            TrackingError, RegistryError: its rules need tags, and the server does not answer.
         """
-        from pipeline.gate.policy import read_policy  # noqa: PLC0415 (heavy: see `main`)
+        from mlflow_project.registry.model_policy import policy_for  # noqa: PLC0415 (see `main`)
+        from pipeline.gate.rules import read_rules  # noqa: PLC0415 (same)
 
-        return read_policy(self.policy)
+        return policy_for(read_rules(self.policy), name_or_uri, target)
 
     def keys(self, rules: Policy) -> tuple[PublicKey, ...]:
         """The keys whose attestations count under this policy.
@@ -192,12 +197,13 @@ def verify(options: VerifyOptions) -> None:
     Exit code 0: it passes, 1: it does not, 3: never gated; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
 
-    model, rules = options.model, options.trust.rules()
+    model, target = options.model, connection.Target(uri=options.tracking_uri)
+    rules = options.trust.rules(model, target)
     keys = options.trust.keys(rules)
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    connection.connect(target)
     verification = gating.verify(model, rules, keys)
     valid, reasons = verification.valid, verification.reasons
     document = {"schema": 1, "valid": valid, "model": model, "reasons": reasons}
@@ -230,14 +236,15 @@ def rollback(options: RollbackOptions) -> None:
     Exit code 0: returned, 1: refused; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
-    from mlflow_project import tracking  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import rollback as returning  # noqa: PLC0415 (same)
 
     if options.force and not options.reason:
         raise click.UsageError("--force needs a --reason, which is noted in the registry")
-    rules = options.trust.rules()
+    target = connection.Target(uri=options.tracking_uri)
+    rules = options.trust.rules(options.name, target)
     keys = () if options.force else options.trust.keys(rules)
-    tracking.connect(tracking.Target(uri=options.tracking_uri))
+    connection.connect(target)
     outcome = returning.roll_back(
         options.name,
         options.alias,

@@ -106,7 +106,12 @@ def _print_jobs(jobs: list[Job], as_json: bool) -> None:
 
 
 def _job_line(job: Job) -> str:
-    when = datetime.fromtimestamp(job.changed, UTC).isoformat(timespec="seconds")
     code = "" if job.exit_code is None else f"exit {job.exit_code}"
-    facts = f"{job.state:<9} {code:<8} attempts {job.attempts}  {when}"
-    return f"{facts}  {job.name}/{job.version}  {job.said}".rstrip()
+    facts = f"{job.state:<9} {code:<8} attempts {job.attempts}  {_moment(job.changed)}"
+    again = f"again at {_moment(job.due)}" if job.state == "queued" and job.attempts else ""
+    model = f"{job.workspace}:{job.name}" if job.workspace else job.name
+    return f"{facts}  {model}/{job.version}  {job.said}  {again}".rstrip()
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

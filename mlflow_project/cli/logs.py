@@ -6,12 +6,17 @@ import logging
 import sys
 
 from pipeline.printable import printable
+from pipeline.redaction import redacted
 
 PROJECT_LOGGERS = ("mlflow_project", "pipeline", "stages")
 
 
 class OneLine(logging.Formatter):
     """Log lines that a name in a model file can neither break nor colour."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The whole record, with a traceback if it has one, without secrets."""
+        return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the parent's name)
         """The message on one line; a traceback, which follows it, keeps its lines."""

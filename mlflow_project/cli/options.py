@@ -20,7 +20,7 @@ from stages.export.detect import find_source, models_at
 
 if TYPE_CHECKING:
     from mlflow_project.commands import ScanCall
-    from mlflow_project.tracking import Target
+    from mlflow_project.connection import Target
     from pipeline.config import ScanConfig
 
 
@@ -248,7 +248,7 @@ class TrackingOptions:
 
     def target(self) -> Target:
         """Where the run is recorded."""
-        from mlflow_project.tracking import Target  # noqa: PLC0415 (heavy: see `main`)
+        from mlflow_project.connection import Target  # noqa: PLC0415 (heavy: see `main`)
 
         return Target(uri=self.tracking_uri, experiment=self.experiment)
 

@@ -134,10 +134,10 @@ def _gated(job: Job, folder: Path) -> dict[str, object]:
 
     sandbox.warm_up()
     from mlflow_project.commands import ScanCall  # noqa: PLC0415 (heavy, and the server starts)
+    from mlflow_project.connection import Target  # noqa: PLC0415 (same)
     from mlflow_project.gate import default_key  # noqa: PLC0415 (same)
     from mlflow_project.gate.gate import GateCall, gate  # noqa: PLC0415 (same)
     from mlflow_project.sweep.requests import limit_requests  # noqa: PLC0415 (same)
-    from mlflow_project.tracking import Target  # noqa: PLC0415 (same)
     from pipeline.gate.policy import read_policy  # noqa: PLC0415 (same)
     from pipeline.samples.preparation import Preparation  # noqa: PLC0415 (same)
 
@@ -165,7 +165,7 @@ def _gated(job: Job, folder: Path) -> dict[str, object]:
         GateCall(
             scan=scan,
             policy=read_policy(Path(options.policy) if options.policy else None),
-            key=default_key.signing_key(Path(options.signing_key) if options.signing_key else None),
+            key=default_key.signing_key(options.signing_key or None),
             promote=options.promote or None,
         )
     )

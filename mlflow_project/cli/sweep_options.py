@@ -99,12 +99,11 @@ class PlanOptions:
     ]
     policy: PolicyFile
     public_keys: Annotated[
-        tuple[Path, ...],
+        tuple[str, ...],
         option(
             "--public-key",
             multiple=True,
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="FILE.pem",
+            metavar="KEY",
             help="A key whose attestations count.  May be repeated.  [default: those of the"
             " policy, else the own one]",
         ),

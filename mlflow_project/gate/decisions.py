@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from mlflow_project import tracking
+from mlflow_project import connection, tracking
+from mlflow_project.alias_names import require_alias
 from mlflow_project.commands import workspace
 from mlflow_project.gate.marking import mark
 from mlflow_project.gate.statement import tags_of
+from mlflow_project.patience import patiently
 from mlflow_project.registry import alias, versions
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import ModelVersion
@@ -33,7 +35,7 @@ class Decided:
 
 
 def revoke(
-    uri: str, keys: tuple[PublicKey, ...], key: Signer, reason: str, target: tracking.Target
+    uri: str, keys: tuple[PublicKey, ...], key: Signer, reason: str, target: connection.Target
 ) -> Decided:
     """Takes the newest decision on a version back, by a signed block in a run and in its tags.
 
@@ -44,7 +46,7 @@ def revoke(
         TrackingError: the run could not be recorded; nothing is revoked.
     """
     _require_reason(reason)
-    tracking.connect(target)
+    connection.connect(target)
     version = versions.find_version(MlflowClient(), uri)
     before = _newest(version, (*keys, key.public_key))
     with tracking.open_run(f"revoke {version.uri}", target):
@@ -85,7 +87,8 @@ def approve(uri: str, keys: tuple[PublicKey, ...], key: Signer, reason: str) -> 
     said = approval.sign(Approval(attestation=newest.digest, reason=reason, time=now), key)
     with versions.explained(f"cannot tag `{version.uri}`"):
         tag = approval.tag_of(key.public_key)
-        MlflowClient().set_model_version_tag(version.name, str(version.version), tag, said)
+        place = (version.name, str(version.version))
+        patiently(MlflowClient().set_model_version_tag, *place, tag, said)
     return Decided(done=True, line=f"approved  {version.uri}  sha256 {newest.digest}")
 
 
@@ -96,6 +99,7 @@ def promote(uri: str, name: str, policy: Policy, keys: tuple[PublicKey, ...]) ->
         ConfigError: the URI names no version.
         RegistryError: the registry failed.
     """
+    require_alias(name)
     client = MlflowClient()
     version = versions.find_version(client, uri)
     with workspace() as folder:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from mlflow_project import github, tracking
+from mlflow_project import connection, github, tracking
+from mlflow_project.alias_names import require_alias
 from mlflow_project.commands import (
     ScanCall,
     judge,
@@ -32,7 +33,7 @@ from mlflow_project.gate.statement import (
     provenance_of,
     tags_of,
 )
-from mlflow_project.registry import alias, versions
+from mlflow_project.registry import alias, beforehand, versions
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import Downloaded, ModelVersion
 from pipeline.ci_formats.all_files import output_texts
@@ -100,24 +101,37 @@ def gate(call: GateCall) -> GateOutcome:
         RegistryError: the registry failed; the verdict is kept.
     """
     scan = call.scan
-    choose_device(scan.config.device)
-    if scan.output:
-        prepare_output(scan.output)
-    github.require_writable(scan.environment)
-    target = scan.target or tracking.Target()
-    tracking.connect(target)
-    version = versions.find_version(MlflowClient(), scan.model)
+    target, version = _prepared(call)
     with (
         tracking.open_run(version.uri, target),
         workspace() as downloads,
         workspace() as place,
     ):
+        # what cannot be written is known before the scan
+        tracking.note({POLICY_FILE: policy_text(call.policy)}, {})
         files = versions.download(version, downloads / "version")
         judged = _judged(call, version, files, downloads, place)
         try:
             return _published(call, version, files, judged, downloads)
         except (TrackingError, RegistryError) as error:
-            raise type(error)(f"{error}; {_kept(judged.result, scan.output)}") from error
+            kept = f"{error}; {_kept(judged.result, scan.output)}"
+            raise type(error)(kept, outage=error.outage) from error
+
+
+def _prepared(call: GateCall) -> tuple[connection.Target, ModelVersion]:
+    """Where the run goes, and the version, once nothing is known that would stop the gate later."""
+    scan = call.scan
+    if call.promote is not None:
+        require_alias(call.promote)
+    choose_device(scan.config.device)
+    if scan.output:
+        prepare_output(scan.output)
+    github.require_writable(scan.environment)
+    target = scan.target or connection.Target()
+    connection.connect(target)
+    version = versions.find_version(MlflowClient(), scan.model)
+    beforehand.require_writable(MlflowClient(), version.name)
+    return target, version
 
 
 def verify(uri: str, policy: Policy, keys: tuple[PublicKey, ...]) -> Verification:
@@ -144,6 +158,8 @@ def _judged(
     call: GateCall, version: ModelVersion, files: Downloaded, downloads: Path, place: Path
 ) -> _Judged:
     """The scan of the files, with the earlier versions as references; written to the output."""
+    scan = replace(call.scan, model=str(files.folder), uri=version.uri, config=_config(call))
+    request = localise(scan, downloads)
     accepted = versions.accepted_before(
         MlflowClient(),
         version,
@@ -152,8 +168,6 @@ def _judged(
         datetime.now(UTC),
         downloads / "earlier",
     )
-    scan = replace(call.scan, model=str(files.folder), uri=version.uri, config=_config(call))
-    request = localise(scan, downloads)
     given = [given_digest(each) for each in request.references]
     earlier = {str(folder): uri for uri, folder in accepted.items()}
     references = (*request.references, *earlier)

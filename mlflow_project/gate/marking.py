@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, ErrorCode
 
 from mlflow_project.gate.card import with_card
 from mlflow_project.gate.statement import FORMER_TAGS, TAGS, tags_of
+from mlflow_project.patience import patiently
 from mlflow_project.registry import versions
 from mlflow_project.registry.versions import ModelVersion
 from pipeline.gate.attestation import Claim
@@ -21,8 +24,19 @@ def mark(version: ModelVersion, claim: Claim, envelope: str) -> None:
     client, number = MlflowClient(), str(version.version)
     tags = {**tags_of(claim), ATTESTATION_TAG: envelope}
     with versions.explained(f"cannot tag `{version.uri}`"):
-        client.update_model_version(version.name, number, with_card(version.description, claim))
+        card = with_card(version.description, claim)
+        patiently(client.update_model_version, version.name, number, card)
         for key in {*TAGS, *FORMER_TAGS} & set(version.tags) - set(tags):
-            client.delete_model_version_tag(version.name, number, key)
+            patiently(_drop, client, version.name, number, key)
         for key, value in tags.items():
-            client.set_model_version_tag(version.name, number, key, value)
+            patiently(client.set_model_version_tag, version.name, number, key, value)
+
+
+def _drop(client: MlflowClient, name: str, number: str, key: str) -> None:
+    """Deletes a tag, or empties it: MLflow's right to edit a model is none to delete its tags."""
+    try:
+        client.delete_model_version_tag(name, number, key)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(PERMISSION_DENIED):
+            raise
+        client.set_model_version_tag(name, number, key, "")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from mlflow_project import tracking
+from mlflow_project.registry.recorded import GIVEN_UP_TAG
 from mlflow_project.registry.versions import ModelVersion
 from pipeline.changed_settings import changed_settings
 from pipeline.config import config_digest
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.file_digest import file_digest
 from pipeline.gate.acceptance import PACKAGE
-from pipeline.gate.attestation import Claim, file_digests
+from pipeline.gate.attestation import Claim, file_digests, files_digest
 from pipeline.gate.decision import GateDecision, ScanFacts
 from pipeline.gate.policy import Policy, policy_digest
 from pipeline.gate.provenance import Provenance
@@ -35,9 +34,10 @@ TAGS = {
     "ban.policy": "policy_digest",
     "ban.waiver": "waiver",
     "ban.gated_at": "time",
+    "ban.copied_from": "copied_from",
 }
 """Tags of a version, each from one field of the claim; a field that is None has no tag."""
-FORMER_TAGS = ("ban.p_value", "ban.score")
+FORMER_TAGS = ("ban.p_value", "ban.score", GIVEN_UP_TAG)
 """Tags that a version may have from an earlier gate, also from an earlier release."""
 
 UNSAID = "the scan does not say how far it was isolated"
@@ -136,7 +136,7 @@ def given_digest(model: str) -> str:
     path: Path = place_of(model)[0]
     if not path.is_dir():
         return file_digest(path)
-    return hashlib.sha256(json.dumps(file_digests(path), sort_keys=True).encode()).hexdigest()
+    return files_digest(file_digests(path))
 
 
 def _missing(evidence: Evidence) -> tuple[str, ...]:

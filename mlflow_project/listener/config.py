@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from mlflow_project.alias_names import require_alias
 from mlflow_project.listener.webhook import ModelVersionName
 from pipeline.settings_file import read_settings
 from stages.errors import ConfigError
 from stages.settings import Seconds, Text, bounded, settings
 
 SECRET_VARIABLE = "BAN_GATE_WEBHOOK_SECRET"  # noqa: S105 (the name of the variable)
+FIRST_WORKSPACE = "default"
+"""The workspace that every server has which has any."""
 SHORTEST_SECRET = 16  # characters
 GATE_COMMAND = (sys.executable, "-m", "mlflow_project", "gate")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -49,6 +52,10 @@ class GateSettings:
     reference: tuple[Text, ...] = ()
     """References as for `--reference`; the policy has to name them."""
 
+    def __post_init__(self) -> None:
+        if self.promote:
+            require_alias(self.promote)
+
     def arguments(self, target: ModelVersionName) -> list[str]:
         """The command line of the gate, after its name."""
         single = {
@@ -79,9 +86,17 @@ class ListenSettings:
     gate_seconds: Seconds = 14_400.0
     """Time after which a gate is stopped."""
     attempts: Annotated[int, bounded("starts", ge=1, le=1000)] = 6
-    """How often a gate is started that finds no server, hangs or is killed."""
+    """How often a gate is started that hangs, is killed, or ends with an internal error."""
     backoff: Seconds = 30.0
-    """Time before the second start; doubled each time, at most an hour."""
+    """Time before the second start; doubled each time, at most an hour, and up to a quarter more or
+    less by chance.
+    """
+    give_up_after: Seconds = 259_200.0
+    """Time after which a gate that still finds no server or storage is given up."""
+    catch_up: Annotated[float, bounded("s", ge=0, le=604_800)] = 3_600.0
+    """Time between two looks for versions that were never gated; the first is at the start, and
+    with 0 there is none.
+    """
     command: tuple[Text, ...] = ()
     """Words that start a gate, such as `["nice", "ban-gate", "gate"]`; the model's address and the
     options follow. Empty: this ban-gate.
@@ -97,8 +112,8 @@ class ListenSettings:
 
 
 @settings
-class ListenFile(ListenSettings):
-    """What a file of settings of the listener may hold."""
+class Gates:
+    """The models of one workspace that are gated, and how any other there is, if it is."""
 
     models: dict[str, GateSettings] = field(default_factory=dict)
     """How versions of each registered model are gated, by its name."""
@@ -106,17 +121,37 @@ class ListenFile(ListenSettings):
     """How versions of all others are; without it they are ignored and logged."""
 
 
+@settings
+class ListenFile(ListenSettings):
+    """What a file of settings of the listener may hold."""
+
+    models: dict[str, GateSettings] = field(default_factory=dict)
+    """How versions of each registered model are gated, by its name."""
+    default: GateSettings | None = None
+    """How versions of all others are; without it they are ignored and logged."""
+    workspaces: dict[str, Gates] = field(default_factory=dict)
+    """The models of other workspaces than `default`, by the workspace."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ListenConfig:
-    """A listener's settings, the models it gates, and how it gates any other, if it does."""
+    """A listener's settings, and the gates of its models.
+
+    `gates` are those of a server without workspaces and of its workspace `default`; their own
+    default is that of all other workspaces, too, but for those that `workspaces` names.
+    """
 
     settings: ListenSettings
-    models: dict[str, GateSettings] = field(default_factory=dict)
-    default: GateSettings | None = None
+    gates: Gates = field(default_factory=Gates)
+    workspaces: dict[str, Gates] = field(default_factory=dict)
 
-    def gate_for(self, name: str) -> GateSettings | None:
-        """How versions of a registered model are gated; None if they are not."""
-        return self.models.get(name, self.default)
+    def gate_for(self, target: ModelVersionName) -> GateSettings | None:
+        """How a version is gated; None if it is not."""
+        if own := self.workspaces.get(target.workspace):
+            return own.models.get(target.name, own.default)
+        if target.workspace in ("", FIRST_WORKSPACE):
+            return self.gates.models.get(target.name, self.gates.default)
+        return self.gates.default
 
 
 Settings = TypeVar("Settings", GateSettings, ListenSettings)
@@ -129,14 +164,17 @@ def load_listen_config(path: Path) -> ListenConfig:
         ConfigError: it is not TOML, a key is unknown, a value is wrong, or a file is missing.
     """
     found, folder = read_settings(path, ListenFile, "listener", EXAMPLE), path.parent
-    models = {name: _gate(each, f"models.{name}", folder) for name, each in found.models.items()}
-    if not models and found.default is None:
-        raise ConfigError(f'`{path}` names no model to gate; add a section [models."NAME"]')
-    return ListenConfig(
+    config = ListenConfig(
         settings=_located(found, folder, LISTEN_FILES),
-        models=models,
-        default=found.default and _gate(found.default, "default", folder),
+        gates=_gates(Gates(models=found.models, default=found.default), "", folder),
+        workspaces={
+            name: _gates(each, f"workspaces.{name}.", folder)
+            for name, each in found.workspaces.items()
+        },
     )
+    if not any(each.models or each.default for each in (config.gates, *config.workspaces.values())):
+        raise ConfigError(f'`{path}` names no model to gate; add a section [models."NAME"]')
+    return config
 
 
 def webhook_secret(settings: ListenSettings) -> str:
@@ -163,6 +201,15 @@ def _secret_in(path: Path) -> str:
         raise ConfigError(
             f"`secret_file` `{path}` cannot be read ({error}); write the webhook's secret there"
         ) from error
+
+
+def _gates(given: Gates, place: str, folder: Path) -> Gates:
+    models = {
+        name: _gate(each, f"{place}models.{name}", folder) for name, each in given.models.items()
+    }
+    return Gates(
+        models=models, default=given.default and _gate(given.default, f"{place}default", folder)
+    )
 
 
 def _gate(given: GateSettings, section: str, folder: Path) -> GateSettings:

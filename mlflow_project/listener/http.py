@@ -16,12 +16,14 @@ from pathlib import Path
 
 import uvicorn
 from filelock import FileLock, Timeout
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mlflow_project.listener.catch_up import CatchUp
 from mlflow_project.listener.config import (
     ListenConfig,
     ListenSettings,
@@ -29,6 +31,7 @@ from mlflow_project.listener.config import (
     webhook_secret,
 )
 from mlflow_project.listener.job_queue import JobQueue
+from mlflow_project.listener.metrics import Metrics
 from mlflow_project.listener.webhook import Delivery, Refused, read_delivery
 from mlflow_project.listener.worker import Worker
 from stages.errors import ConfigError
@@ -53,19 +56,41 @@ class Address:
 class Listener:
     """The web application: verifies a delivery, queues it, answers."""
 
-    def __init__(self, queue: JobQueue, config: ListenConfig, secret: str) -> None:
+    def __init__(
+        self, queue: JobQueue, config: ListenConfig, secret: str, worker: Worker, catch_up: CatchUp
+    ) -> None:
         self._queue = queue
         self._config = config
         self._secret = secret
+        self._worker = worker
+        self._catch_up = catch_up
+        self._metrics = Metrics(queue, catch_up)
 
     def app(self) -> Starlette:
-        """Its two routes: `POST /webhook` and `GET /health`."""
+        """Its routes: `POST /webhook`, `GET /health` or `/healthz`, and `GET /metrics`."""
         return Starlette(
             routes=[
                 Route(WEBHOOK_PATH, self.receive, methods=["POST"]),
-                Route("/health", _health, methods=["GET"]),
+                Route("/health", self.health, methods=["GET"]),
+                Route("/healthz", self.health, methods=["GET"]),
+                Route("/metrics", self.metrics, methods=["GET"]),
             ]
         )
+
+    async def health(self, _request: Request) -> Response:
+        """200 if gates are run and the queue can be read, else 503."""
+        try:
+            await run_in_threadpool(self._queue.jobs, "running")
+        except sqlite3.Error:
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "the queue cannot be read")
+        if not self._worker.alive:
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "gates are not run any more")
+        return _answer(HTTPStatus.OK, "listening")
+
+    async def metrics(self, _request: Request) -> Response:
+        """The numbers of queue and gates, for Prometheus."""
+        text = await run_in_threadpool(self._metrics.text)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     async def receive(self, request: Request) -> Response:
         """202 for a delivery that is new and queued, 200 for one with nothing to do, or a refusal.
@@ -77,10 +102,14 @@ class Listener:
             status = await run_in_threadpool(self._accept, delivery)
         except Refused as refused:
             logger.warning("refused with %d: %s", refused.status, refused)
+            self._metrics.delivered("refused")
             return _answer(refused.status, str(refused))
         except sqlite3.Error:
             logger.exception("the queue cannot be written")
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "the queue cannot be written")
+        self._metrics.delivered(status)
+        if status == "gated before":
+            self._catch_up.soon()
         return _answer(HTTPStatus.ACCEPTED if status == "queued" else HTTPStatus.OK, status)
 
     async def _read(self, request: Request) -> Delivery:
@@ -95,10 +124,10 @@ class Listener:
 
     def _accept(self, delivery: Delivery) -> str:
         version = delivery.created
-        wanted = version is not None and self._config.gate_for(version.name) is not None
+        wanted = version is not None and self._config.gate_for(version) is not None
         keep = 3 * self._config.settings.max_age  # one from the future is in time for twice that
         status = self._queue.accept(delivery, wanted=wanted, now=time.time(), keep=keep)
-        logger.info("%s: %s", version.uri if version else "another event", status)
+        logger.info("%s: %s", version or "another event", status)
         return status
 
 
@@ -116,9 +145,11 @@ def listen(config_file: Path, database: Path, address: Address) -> None:
         _socket(address) as bound,
         _signals_end_quietly(),
     ):
-        server = _server(Listener(queue, config, secret), config.settings)
+        worker, catch_up = Worker(queue, config), CatchUp(queue, config)
+        listener = Listener(queue, config, secret, worker, catch_up)
+        server = _server(listener, config.settings)
         host, port = bound.getsockname()[:2]
-        with Worker(queue, config).running():
+        with worker.running(), catch_up.running():
             logger.info("listening at %s:%d%s", host, port, WEBHOOK_PATH)
             server.run(sockets=[bound])
 
@@ -158,10 +189,6 @@ def _only_listener(database: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-async def _health(_request: Request) -> Response:
-    return _answer(HTTPStatus.OK, "listening")
 
 
 async def _body(request: Request, limit: int) -> bytes:

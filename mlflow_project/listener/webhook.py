@@ -24,6 +24,7 @@ CREATED = ("model_version", "created")
 LONGEST_ID = 200
 LONGEST_NAME = 256  # characters, as in MLflow's database
 LARGEST_VERSION = 2**31 - 1
+WORKSPACE = re.compile(r"[A-Za-z0-9_-]{1,63}")
 VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -37,15 +38,22 @@ class Refused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionName:
-    """Which version of which registered model, in MLflow's own words."""
+    """Which version of which registered model, in MLflow's own words.
+
+    `workspace` is empty on a server without workspaces.
+    """
 
     name: str
     version: int
+    workspace: str = ""
 
     @property
     def uri(self) -> str:
-        """The address MLflow knows it by."""
+        """The address MLflow knows it by, in its workspace."""
         return f"models:/{self.name}/{self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.workspace}:{self.uri}" if self.workspace else self.uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +133,11 @@ def _created(body: bytes) -> ModelVersionName | None:
     data = document.get("data")
     if not isinstance(data, dict):
         raise Refused(HTTPStatus.BAD_REQUEST, "the body has no `data`")
-    return ModelVersionName(name=_name(data.get("name")), version=_version(data.get("version")))
+    return ModelVersionName(
+        name=_name(data.get("name")),
+        version=_version(data.get("version")),
+        workspace=_workspace(document.get("workspace")),
+    )
 
 
 def _name(value: object) -> str:
@@ -133,6 +145,15 @@ def _name(value: object) -> str:
         raise Refused(HTTPStatus.BAD_REQUEST, "`data.name` is no name of a registered model")
     if not value.isprintable() or "/" in value or ":" in value:
         raise Refused(HTTPStatus.BAD_REQUEST, "`data.name` has characters no model name may have")
+    return value
+
+
+def _workspace(value: object) -> str:
+    """The signed name of the workspace; a server without them says none."""
+    if value is None or value == "":
+        return ""
+    if not isinstance(value, str) or not WORKSPACE.fullmatch(value):
+        raise Refused(HTTPStatus.BAD_REQUEST, "`workspace` is no name of a workspace")
     return value
 
 

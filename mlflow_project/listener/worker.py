@@ -1,46 +1,44 @@
-"""Runs the queued gates, one after another, each as a process of its own."""
+"""Runs the queued gates, one after another, each as a process of its own.
+
+A gate outlives a listener that is killed: the next one waits for it, or reads how it ended.
+"""
 
 from __future__ import annotations
 
 import logging
-import subprocess
-import tempfile
+import os
+import random
+import shutil
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import IO
+from pathlib import Path
 
 import psutil
 
-from mlflow_project.listener.config import GATE_COMMAND, ListenConfig
+from mlflow_project.listener.config import (
+    GATE_COMMAND,
+    SECRET_VARIABLE,
+    GateSettings,
+    ListenConfig,
+)
+from mlflow_project.listener.gate_process import ANSWERS, CANNOT_START, ERR, End, read_end
 from mlflow_project.listener.job_queue import Job, JobQueue
-from pipeline.printable import printable
+from pipeline.redaction import redacted
 
 LOOKS_EVERY = 0.5  # seconds
+FIRST_LOOK = 0.05  # seconds
 ENDS_WITHIN = 10.0  # seconds that a process gets between SIGTERM and SIGKILL
 LONGEST_BACKOFF = 3600.0  # seconds
-LONGEST_LINE = 2000  # characters that are kept of a gate's last line
-SERVER_AWAY = 4  # the exit code of a gate that does not reach its server
+SPREAD = 0.25  # of a pause: so that gates which failed together do not come back together
+OUTAGES = (CANNOT_START, 4)
+"""Exit codes that say nothing of the model: a wrong setting, and a server or storage that is away.
+"""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How the process of a gate ended; `said` is its last line.
-
-    Without a code it was stopped, and `said` is why.
-    """
-
-    code: int | None
-    said: str
-
-    @property
-    def may_succeed_later(self) -> bool:
-        """Whether no server answered, or it was stopped or killed: nothing about the model."""
-        return self.code is None or self.code == SERVER_AWAY or self.code < 0
 
 
 class Worker:
@@ -50,80 +48,119 @@ class Worker:
         self._queue = queue
         self._config = config
         self._stop = threading.Event()
+        self._folders = queue.path.with_name(f"{queue.path.name}.gates")
+        self._thread = threading.Thread(target=self._work, name="gates")
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Works in a thread while the block runs; then stops the gate that runs and queues it."""
-        self._resume()
-        thread = threading.Thread(target=self._work, name="gates")
-        thread.start()
+        self._thread.start()
         try:
             yield
         finally:
             self._stop.set()
-            thread.join()
+            self._thread.join()
 
-    def _resume(self) -> None:
-        """Queues the jobs that ran when the last listener died, and ends their processes."""
-        for job in self._queue.jobs("running"):
-            _end_orphan(job)
-            self._queue.finish(job, "queued", code=None, said="the listener died; queued again")
-            logger.warning("%s: the listener died during its gate; queued again", job.target.uri)
+    @property
+    def alive(self) -> bool:
+        """Whether it works."""
+        return self._thread.is_alive()
 
     def _work(self) -> None:
+        for left in self._queue.jobs("running"):
+            self._resume(left)
         while not self._stop.is_set():
             if job := self._queue.claim(time.time()):
                 self._settle(job, self._gate(job))
             else:
                 self._stop.wait(LOOKS_EVERY)
 
-    def _gate(self, job: Job) -> Ended:
-        """Starts the gate of one model version and waits until it ended or must end."""
-        gate = self._config.gate_for(job.name)
-        if gate is None:
-            return Ended(code=2, said=f"[models.{job.name!r}] is gone from the configuration")
-        logger.info("%s: gate starts, attempt %d", job.target.uri, job.attempts)
-        command = [*(self._config.settings.command or GATE_COMMAND), *gate.arguments(job.target)]
-        with tempfile.TemporaryFile() as output:
-            try:
-                process = psutil.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, start_new_session=True
-                )
-            except (OSError, ValueError) as error:
-                return Ended(code=2, said=f"`{command[0]}` cannot be started ({error})")
-            self._queue.started(job, pid=process.pid, born=process.create_time())
-            stopped = self._wait(process)
-            return Ended(
-                code=None if stopped else process.returncode, said=stopped or _last_line(output)
-            )
-
-    def _wait(self, process: psutil.Popen) -> str:
-        """Waits for the end of a process; why it had to be ended, or the empty text."""
-        limit = self._config.settings.gate_seconds
-        deadline = time.monotonic() + limit
-        while time.monotonic() < deadline and not self._stop.is_set():
-            with suppress(psutil.TimeoutExpired):
-                process.wait(LOOKS_EVERY)
-                return ""
-        end_tree(process)
-        return "the listener stopped" if self._stop.is_set() else f"took more than {limit:g} s"
-
-    def _settle(self, job: Job, ended: Ended) -> None:
-        """Records an end for good, or queues the job again."""
-        if ended.code is None and self._stop.is_set():
-            self._again(job, ended, wait=0.0, attempts=job.attempts - 1)
-        elif not ended.may_succeed_later:
-            self._queue.finish(job, "done", code=ended.code, said=ended.said)
-        elif job.attempts < self._config.settings.attempts:
-            wait = self._config.settings.backoff * 2.0 ** (job.attempts - 1)
-            self._again(job, ended, wait=min(wait, LONGEST_BACKOFF), attempts=job.attempts)
+    def _resume(self, job: Job) -> None:
+        """Waits for a gate that the last listener started, if it still runs, else looks how it
+        ended; one that was killed as well is queued again.
+        """
+        process = _left_behind(job)
+        if process is not None:
+            logger.warning("%s: goes on with the gate of the last listener", job.target)
+            self._settle(job, self._end_of(process, job))
+        elif end := read_end(self._folder(job)):
+            self._settle(job, end)
         else:
-            self._queue.finish(job, "given up", code=ended.code, said=ended.said)
-        logger.info("%s: exit %s: %s", job.target.uri, ended.code, ended.said)
+            self._queue.finish(job, "queued", code=None, said="the listener died; queued again")
+            logger.warning("%s: the listener died during its gate; queued again", job.target)
 
-    def _again(self, job: Job, ended: Ended, *, wait: float, attempts: int) -> None:
-        self._queue.postpone(job, due=time.time() + wait, attempts=attempts)
-        self._queue.finish(job, "queued", code=ended.code, said=ended.said)
+    def _gate(self, job: Job) -> End:
+        """Starts the gate of one model version and waits until it ended or must end."""
+        gate = self._config.gate_for(job.target)
+        if gate is None:
+            said = f"[models.{job.name!r}] is gone from the configuration"
+            return End(code=CANNOT_START, said=said)
+        folder = self._folder(job)
+        logger.info("%s: gate starts, attempt %d, in %s", job.target, job.attempts, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True)
+            process = psutil.Popen(
+                self._command(job, gate, folder),
+                env=_environment(job),
+                start_new_session=True,
+            )
+        except OSError as error:
+            return End(code=None, said=f"the gate cannot be started ({error})")
+        self._queue.started(job, pid=process.pid, born=process.create_time())
+        return self._end_of(process, job)
+
+    def _command(self, job: Job, gate: GateSettings, folder: Path) -> list[str]:
+        outer = [sys.executable, "-m", "mlflow_project.listener.gate_process", str(folder)]
+        command = self._config.settings.command or GATE_COMMAND
+        return [*outer, *command, *gate.arguments(job.target)]
+
+    def _end_of(self, process: psutil.Process, job: Job) -> End:
+        """How a gate ended, once it has; one that takes too long, or is in the way, is ended."""
+        limit = self._config.settings.gate_seconds
+        deadline, pause = process.create_time() + limit, FIRST_LOOK
+        while time.time() < deadline and not self._stop.is_set():
+            with suppress(psutil.TimeoutExpired):
+                process.wait(pause)
+                return read_end(self._folder(job)) or _killed(process.pid)
+            pause = min(2 * pause, LOOKS_EVERY)
+        end_tree(process)
+        said = "the listener stopped" if self._stop.is_set() else f"took more than {limit:g} s"
+        return End(code=None, said=said)
+
+    def _settle(self, job: Job, end: End) -> None:
+        """Records an end for good, or queues the job again."""
+        settings, stopped = self._config.settings, self._stop.is_set()
+        crashed = end.code not in (*ANSWERS, *OUTAGES)
+        crashes = job.crashes + crashed
+        late = time.time() - job.since > settings.give_up_after
+        if end.code in ANSWERS:
+            self._queue.finish(job, "done", code=end.code, said=end.said)
+        elif end.code is None and stopped:
+            self._again(job, end, wait=0.0, attempts=job.attempts - 1, crashes=job.crashes)
+        elif late or crashes >= settings.attempts:
+            self._queue.finish(job, "given up", code=end.code, said=end.said)
+        else:
+            wait = min(settings.backoff * 2.0 ** min(job.attempts - 1, 30), LONGEST_BACKOFF)
+            wait *= random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 (no secret)
+            self._again(job, end, wait=wait, attempts=job.attempts, crashes=crashes)
+        self._report(job, end)
+
+    def _again(self, job: Job, end: End, *, wait: float, attempts: int, crashes: int) -> None:
+        self._queue.postpone(job, due=time.time() + wait, attempts=attempts, crashes=crashes)
+        self._queue.finish(job, "queued", code=end.code, said=end.said)
+
+    def _report(self, job: Job, end: End) -> None:
+        """Puts what the gate wrote to stderr into the log, and removes its folder."""
+        folder = self._folder(job)
+        with suppress(OSError):
+            for line in (folder / ERR).read_text(errors="replace").splitlines():
+                logger.info("%s: | %s", job.target, redacted(line))
+        shutil.rmtree(folder, ignore_errors=True)
+        logger.info("%s: exit %s: %s", job.target, end.code, end.said)
+
+    def _folder(self, job: Job) -> Path:
+        return self._folders / str(job.id)
 
 
 def end_tree(process: psutil.Process) -> None:
@@ -140,17 +177,25 @@ def end_tree(process: psutil.Process) -> None:
         psutil.wait_procs(alive, timeout=ENDS_WITHIN)
 
 
-def _end_orphan(job: Job) -> None:
-    """Ends the process that ran a job, unless another process has its number by now."""
+def _killed(leader: int) -> End:
+    """Kills what is left of a gate whose outer process was killed."""
+    with suppress(ProcessLookupError, PermissionError, AttributeError):
+        os.killpg(leader, signal.SIGKILL)
+    return End(code=None, said="the gate was killed")
+
+
+def _left_behind(job: Job) -> psutil.Process | None:
+    """The process that runs a job, unless another process has its number by now."""
     if job.pid is None:
-        return
+        return None
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(job.pid)
-        if process.create_time() == job.born:
-            end_tree(process)
+        if process.create_time() == job.born and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
 
 
-def _last_line(output: IO[bytes]) -> str:
-    output.seek(0)
-    lines = output.read().decode(errors="replace").strip().splitlines()
-    return printable(lines[-1])[:LONGEST_LINE] if lines else ""
+def _environment(job: Job) -> dict[str, str]:
+    """That of the listener, without the webhook's secret, in the workspace of the job."""
+    chosen = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    return chosen | ({"MLFLOW_WORKSPACE": job.workspace} if job.workspace else {})

@@ -113,9 +113,9 @@ def _judged(
     place.mkdir()
     recorded: AbstractContextManager[None] = nullcontext()
     if tracking_uri:
-        from mlflow_project import tracking  # noqa: PLC0415 (MLflow, only where it is wanted)
+        from mlflow_project import connection, tracking  # noqa: PLC0415 (MLflow, where wanted)
 
-        target = tracking.Target(uri=tracking_uri, experiment=experiment)
+        target = connection.Target(uri=tracking_uri, experiment=experiment)
         recorded = tracking.open_run(request.uri, target)
     with recorded:
         with redirect_stdout(sys.stderr), telling(course):  # a library's prints are not for here

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_project.errors import RegistryError
+from mlflow_project.patience import patiently
 from mlflow_project.registry.versions import explained
 
 PREVIOUS_TAG = "ban.previous."
@@ -43,7 +44,7 @@ def holder(client: MlflowClient, name: str, alias: str) -> int | None:
         RegistryError: the server does not answer.
     """
     with explained(f"cannot read the aliases of `{name}`"):
-        version = client.get_registered_model(name).aliases.get(alias)
+        version = patiently(client.get_registered_model, name).aliases.get(alias)
     return None if version is None else int(version)
 
 
@@ -71,10 +72,11 @@ def promote(client: MlflowClient, name: str, version: int, alias: str) -> Promot
         return promotion
     with explained(f"cannot move the alias `{alias}` of `{name}`"):
         if promotion.previous not in (None, version):
-            client.set_registered_model_tag(name, PREVIOUS_TAG + alias, str(promotion.previous))
+            note = (PREVIOUS_TAG + alias, str(promotion.previous))
+            patiently(client.set_registered_model_tag, name, *note)
         for tries_left in reversed(range(TRIES)):
             try:
-                client.set_registered_model_alias(name, alias, str(version))
+                patiently(client.set_registered_model_alias, name, alias, str(version))
             except MlflowException:  # two gates that make one alias collide in the database
                 if not tries_left:
                     raise
@@ -96,7 +98,7 @@ def previous(client: MlflowClient, name: str, alias: str) -> int | None:
         RegistryError: the server does not answer, or the note is no version.
     """
     with explained(f"cannot read the tags of `{name}`"):
-        version = client.get_registered_model(name).tags.get(PREVIOUS_TAG + alias)
+        version = patiently(client.get_registered_model, name).tags.get(PREVIOUS_TAG + alias)
     if version is None:
         return None
     if not version.isdecimal():
@@ -122,7 +124,7 @@ def roll_back(
     note = {"from": before, "to": version, "at": now.isoformat(timespec="seconds")}
     with explained(f"cannot move the alias `{alias}` of `{name}`"):
         text = json.dumps({**note, "reason": reason})
-        client.set_registered_model_tag(name, ROLLBACK_TAG + alias, text)
-        client.set_registered_model_alias(name, alias, str(version))
-        client.delete_registered_model_tag(name, PREVIOUS_TAG + alias)
+        patiently(client.set_registered_model_tag, name, ROLLBACK_TAG + alias, text)
+        patiently(client.set_registered_model_alias, name, alias, str(version))
+        patiently(client.delete_registered_model_tag, name, PREVIOUS_TAG + alias)
     return Promotion(alias=alias, previous=before)

@@ -17,6 +17,8 @@ from pipeline.gate.attestation import LARGEST
 ATTESTATION_FILE = "attestation.json"
 VERSION_TAG = "ban.version"
 """The tag of a run that says which version it decided on."""
+GIVEN_UP_TAG = "ban.given_up"
+"""The tag of a version that nobody could judge in time: why."""
 PAGE = 1000
 
 Finder = Any

@@ -6,6 +6,7 @@ what it downloads by `models:/name/version`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,21 +19,23 @@ from mlflow.entities.model_registry import ModelVersion as Registered
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
+from mlflow_project import connection
 from mlflow_project.errors import RegistryError
+from mlflow_project.patience import patiently
 from mlflow_project.registry.recorded import recorded_attestations
-from mlflow_project.tracking import CLIENT_ERRORS
 from mlflow_project.uris import FETCHED, is_fetched, is_uri
 from pipeline.gate.attestation import file_digests
 from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
 from pipeline.gate.verification import ATTESTATION_TAG, Verification, VersionFacts, verify_version
-from pipeline.printable import printable
 from stages.errors import ConfigError, ModelRefused
 
 LOOK_BACK = 50
 """How many versions before its own a gate looks through for references."""
 
 _LOGGED_MODEL = "m-"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +78,16 @@ def find_version(client: MlflowClient, uri: str) -> ModelVersion:
     """
     name, number, alias = _parts(uri)
     with explained(f"cannot find `{uri}`"):
-        if alias:
-            number = client.get_model_version_by_alias(name, alias).version
-        elif number == "latest":
-            number = _latest(client, name)
-        return _version(client, client.get_model_version(name, str(number)))
+        return patiently(_found, client, name, number, alias)
+
+
+def model_name(uri: str) -> str:
+    """The registered model that a URI of one of its versions names.
+
+    Raises:
+        ConfigError: it names no version of a registered model.
+    """
+    return _parts(uri)[0]
 
 
 def existing_version(client: MlflowClient, name: str, number: int) -> ModelVersion | None:
@@ -90,7 +98,7 @@ def existing_version(client: MlflowClient, name: str, number: int) -> ModelVersi
     """
     with explained(f"cannot look for `models:/{name}/{number}`"):
         try:
-            return _version(client, client.get_model_version(name, str(number)))
+            return patiently(_found, client, name, str(number), "")
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                 raise
@@ -145,14 +153,14 @@ def verify(
     return verify_version(facts_of(version, files), policy, keys, now)
 
 
-def facts_of(version: ModelVersion, files: Mapping[str, str]) -> VersionFacts:
+def facts_of(version: ModelVersion, files: Mapping[str, str] | None) -> VersionFacts:
     """What is verified of a version with these files: also what runs say of it.
 
     Raises:
         RegistryError: the server does not answer.
     """
     with explained(f"cannot look for the runs about `{version.uri}`"):
-        recorded = recorded_attestations(MlflowClient(), version.name, version.version)
+        recorded = patiently(recorded_attestations, MlflowClient(), version.name, version.version)
     return VersionFacts(
         name=version.name,
         version=version.version,
@@ -173,7 +181,8 @@ def accepted_before(
 ) -> dict[str, Path]:
     """The newest earlier versions, by URI, that were judged clean and pass verification.
 
-    At most as many as the policy asks for; one that passed by a waiver is no reference.
+    At most as many as the policy asks for; one that passed by a waiver is no reference. Signature
+    and verdict are looked at before the files are fetched; one whose files are gone is left out.
 
     Raises:
         RegistryError: the server does not answer.
@@ -184,31 +193,42 @@ def accepted_before(
         if len(references) >= policy.references:
             break
         earlier = existing_version(client, version.name, number)
-        if earlier is None or ATTESTATION_TAG not in earlier.tags:
+        if earlier is None or not _may_be_reference(earlier, policy, keys, now):
             continue
-        if not is_fetched(earlier.files_uri):
+        try:
+            found = download(earlier, folder / str(number))
+        except RegistryError as error:
+            if error.outage:
+                raise
+            logger.warning("%s is not compared with: %s", earlier.uri, error)
             continue
-        files = download(earlier, folder / str(number))
-        verification = verify_version(facts_of(earlier, files.files), policy, keys, now)
-        claim = verification.claim
-        if verification.valid and claim is not None and claim.verdict == "clean":
-            references[earlier.uri] = files.folder
+        if _is_clean(verify_version(facts_of(earlier, found.files), policy, keys, now)):
+            references[earlier.uri] = found.folder
     return references
+
+
+def _may_be_reference(
+    earlier: ModelVersion, policy: Policy, keys: Sequence[PublicKey], now: datetime
+) -> bool:
+    """Whether a version passes verification but for its files, none of which is fetched."""
+    if ATTESTATION_TAG not in earlier.tags or not is_fetched(earlier.files_uri):
+        return False
+    return _is_clean(verify_version(facts_of(earlier, None), policy, keys, now))
+
+
+def _is_clean(found: Verification) -> bool:
+    return found.valid and found.claim is not None and found.claim.verdict == "clean"
 
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turns what MLflow raises into one sentence that begins with `what`."""
-    try:
+    """Turns what MLflow and its storage raise into one sentence that begins with `what`.
+
+    Raises:
+        RegistryError: they failed.
+    """
+    with connection.explained(what, RegistryError):
         yield
-    except (*CLIENT_ERRORS, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RegistryError(
-            printable(
-                f"{what} at `{mlflow.get_registry_uri()}` ({reason}); check the name,"
-                " `--tracking-uri`, and that the MLflow server runs"
-            )
-        ) from error
 
 
 def _elsewhere(what: str, uri: str) -> str:
@@ -221,7 +241,8 @@ def _elsewhere(what: str, uri: str) -> str:
 def _fetched(uri: str, name: str, folder: Path) -> Path:
     with explained(f"cannot download `{name}`"):
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        fetch = mlflow.artifacts.download_artifacts
+        return Path(patiently(fetch, artifact_uri=uri, dst_path=str(folder)))
 
 
 def _is_version(uri: str) -> bool:
@@ -243,6 +264,14 @@ def _parts(uri: str) -> tuple[str, str, str]:
         f"`{uri}` names no version of a registered model; expected models:/NAME/VERSION or"
         " models:/NAME@ALIAS"
     )
+
+
+def _found(client: MlflowClient, name: str, number: str, alias: str) -> ModelVersion:
+    if alias:
+        number = client.get_model_version_by_alias(name, alias).version
+    elif number == "latest":
+        number = _latest(client, name)
+    return _version(client, client.get_model_version(name, str(number)))
 
 
 def _latest(client: MlflowClient, name: str) -> str:

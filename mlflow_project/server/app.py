@@ -16,7 +16,7 @@ from mlflow.server import app as flask_app
 
 from mlflow_project.server.guard import Guard, protect
 from pipeline.gate.keys import public_at
-from pipeline.gate.policy import read_policy
+from pipeline.gate.rules import read_rules
 from pipeline.gate.verification import trusted_keys
 from stages.errors import ConfigError
 
@@ -56,17 +56,17 @@ def _guard() -> Guard:
     path = os.environ.get(POLICY_VARIABLE)
     if not path:
         raise ConfigError(f"`{POLICY_VARIABLE}` is not set; set it to the policy's TOML file")
-    policy = read_policy(Path(path))
-    if not policy.protected_aliases:
+    rules = read_rules(Path(path))
+    if not any(each.protected_aliases for each in rules.policies):
         raise ConfigError(f"policy `{path}` protects no alias; name some in `protected_aliases`")
     key = os.environ.get(KEY_VARIABLE)
-    keys = trusted_keys(policy, *([public_at(key)] if key else []))
-    if not keys:
+    keys = (public_at(key),) if key else ()
+    if not all(trusted_keys(each, *keys) for each in rules.policies):
         raise ConfigError(
             f"no key is trusted; set `{KEY_VARIABLE}` to the gate's public key, or name keys in"
             f" `trusted_keys` of policy `{path}`"
         )
-    return Guard(policy=policy, keys=keys)
+    return Guard(rules=rules, given_keys=keys)
 
 
 GUARD = guard_from_environment()

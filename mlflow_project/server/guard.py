@@ -19,18 +19,21 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
+from mlflow_project.foreign_errors import foreign
 from mlflow_project.registry.recorded import recorded_attestations
 from mlflow_project.server.version_files import served_file_digests, served_repository
 from pipeline.gate import attestation
 from pipeline.gate.attestation import Claim
 from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
+from pipeline.gate.rules import Rules
 from pipeline.gate.verification import (
     ATTESTATION_TAG,
     Verification,
     VersionFacts,
     is_about,
     order_of,
+    trusted_keys,
     verify_version,
 )
 from pipeline.printable import printable
@@ -41,18 +44,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """The policy that is enforced, and the keys whose attestations count."""
+    """The rules that are enforced, and the keys that count beside those of a policy."""
 
-    policy: Policy
-    keys: Sequence[PublicKey]
+    rules: Rules
+    given_keys: Sequence[PublicKey]
 
-    def protects(self, alias: str) -> bool:
-        """Whether an alias, or a stage, is one of the policy's.
+    def policy(self, model: RegisteredModel) -> Policy:
+        """The policy of a registered model, by its name and tags."""
+        return self.rules.of(model.name, model.tags)
+
+    def protects(self, alias: str, model: RegisteredModel) -> bool:
+        """Whether an alias, or a stage, is one of those that the model's policy protects.
 
         Spellings that some database takes for the same are the same here: case, accents and
         surrounding space do not count, as in MySQL's collations.
         """
-        return _folded(alias) in map(_folded, self.policy.protected_aliases)
+        return _folded(alias) in map(_folded, self.policy(model).protected_aliases)
 
     def require_verified(self, store: AbstractStore, version: ModelVersion, what: str) -> None:
         """Lets a version pass that passes verification.
@@ -94,20 +101,30 @@ class Guard:
     def _decision(self, version: ModelVersion, envelope: str | None) -> Claim | None:
         """What an envelope says about this version, None if nothing that counts."""
         try:
-            claim = attestation.verify(envelope or "", self.keys).claim
+            claim = attestation.verify(envelope or "", self._all_keys()).claim
         except AttestationError:
             return None
         counts = is_about(claim, version.name, int(version.version)) and not claim.rehearsal
         return claim if counts else None
 
     def _verify(self, store: AbstractStore, version: ModelVersion) -> Verification:
-        uri = store.get_model_version_download_uri(version.name, version.version)
         try:
+            uri = store.get_model_version_download_uri(version.name, version.version)
             facts = _facts(version, served_file_digests(uri))
-        except (MlflowException, OSError) as error:
-            reason = f"its files or runs cannot be read by this server: {error}"
+            model = store.get_registered_model(version.name)
+        except Exception as error:
+            if (found := foreign(error)) is None:
+                raise
+            reason = f"its files or runs cannot be read by this server: {found.reason}"
             return Verification(valid=False, reasons=(reason,))
-        return verify_version(facts, self.policy, self.keys, datetime.now(UTC))
+        policy = self.policy(model)
+        keys = trusted_keys(policy, *self.given_keys)
+        return verify_version(facts, policy, keys, datetime.now(UTC))
+
+    def _all_keys(self) -> tuple[PublicKey, ...]:
+        """The keys of any rule: a decision that one of them signed is not put aside."""
+        found = [trusted_keys(each) for each in self.rules.policies]
+        return (*self.given_keys, *(key for keys in found for key in keys))
 
 
 class GuardedStore(AbstractStore):
@@ -120,7 +137,7 @@ class GuardedStore(AbstractStore):
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Sets an alias; a protected one only on a version that passes verification."""
-        if self.guard.protects(alias):
+        if self.guard.protects(alias, self.get_registered_model(name)):
             target = self.get_model_version(name, version)
             if not _is_prompt(target):
                 self.guard.require_verified(self, target, f"alias `{alias}`")
@@ -143,7 +160,7 @@ class GuardedStore(AbstractStore):
         self, name: str, version: str, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Moves a version to a stage; one named like a protected alias takes verified ones only."""
-        if self.guard.protects(stage):
+        if self.guard.protects(stage, self.get_registered_model(name)):
             target = self.get_model_version(name, version)
             self.guard.require_verified(self, target, f"stage `{stage}`")
             name, version = target.name, target.version
@@ -156,7 +173,7 @@ class GuardedStore(AbstractStore):
         """Renames a model that holds nothing protected: attestations are about the old name."""
         model = self.get_registered_model(name)
         held = [*model.aliases, *(each.current_stage for each in model.latest_versions)]
-        for alias in filter(self.guard.protects, held):
+        for alias in (each for each in held if self.guard.protects(each, model)):
             raise refused(
                 f"`{model.name}` cannot be renamed while it has the protected alias or stage"
                 f" `{alias}`, which would come along; take it away first"

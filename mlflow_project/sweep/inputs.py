@@ -16,8 +16,8 @@ from mlflow_project.registry.versions import explained
 from mlflow_project.sweep.downloads import Downloads
 from mlflow_project.uris import is_uri
 from pipeline.gate.attestation import Claim, file_digests
+from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PublicKey
 from pipeline.gate.verification import trusted_keys, verify_version
 from pipeline.sweep.keys import digest_of, model_digest, path_digest
 from pipeline.sweep.plan import Line, Samples

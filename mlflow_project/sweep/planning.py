@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlflow_project import tracking
+from mlflow_project import connection
 from mlflow_project.commands import prepare_output
 from mlflow_project.gate import default_key
 from mlflow_project.sweep.requests import limited
@@ -46,7 +46,7 @@ class PlanCall:
     settings: Settings
     samples: str | None = None
     policy: Path | None = None
-    public_keys: tuple[Path, ...] = ()
+    public_keys: tuple[str, ...] = ()
     tracking_uri: str | None = None
     models: tuple[str, ...] = ()
     newest: int = 0
@@ -66,7 +66,7 @@ def make_plan(call: PlanCall) -> Plan:
     prepare_output(call.folder)
     registry = _registry(call)
     if registry:
-        tracking.connect(tracking.Target(uri=registry))
+        connection.connect(connection.Target(uri=registry))
     head = _head(call, registry)
     wanted = _wanted(call)
     with limited(call.requests):

@@ -8,15 +8,14 @@ from pathlib import Path
 import mlflow
 
 from mlflow_project import tracking
+from mlflow_project.connection import Target
 from mlflow_project.registry.versions import explained
 from mlflow_project.tracking import LONGEST_TAG
 from pipeline.printable import printable
 from pipeline.sweep.rows import Row, Sweep
 
 
-def record_sweep(
-    sweep: Sweep, texts: Mapping[str, str], folder: Path, target: tracking.Target
-) -> None:
+def record_sweep(sweep: Sweep, texts: Mapping[str, str], folder: Path, target: Target) -> None:
     """Logs the reports, by name, and the numbers of a sweep to a run, and each version below it.
 
     Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one.

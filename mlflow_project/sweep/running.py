@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlflow_project import tracking
+from mlflow_project import connection
 from mlflow_project.sweep.downloads import Downloads
 from mlflow_project.sweep.driver import Driver, Options
 from mlflow_project.sweep.inputs import Inputs
@@ -51,7 +51,7 @@ class RunCall:
     memory: int = 0
     write: bool = False
     promote: str | None = None
-    signing_key: Path | None = None
+    signing_key: str | None = None
     tracking_uri: str | None = None
     experiment: str | None = None
     requests: float = 20.0
@@ -111,10 +111,12 @@ def _stands(result: Result | None, call: RunCall) -> bool:
 def _work(call: RunCall, plan: Plan, left: Sequence[Line]) -> None:
     head = plan.head
     asks = any(is_uri(each.source) for each in left) or any(is_uri(e.path) for e in head.samples)
-    target = tracking.Target(uri=call.tracking_uri or head.tracking_uri, experiment=call.experiment)
+    target = connection.Target(
+        uri=call.tracking_uri or head.tracking_uri, experiment=call.experiment
+    )
     gate = _gate(call, target, head.policy) if call.write else None
     if asks or call.write:
-        tracking.connect(target)
+        connection.connect(target)
     policy = read_policy(Path(head.policy) if head.policy else None)
     maker = Maker(
         made_with={each.id: made_with(plan, each) for each in plan.lines},
@@ -150,10 +152,15 @@ def _gpus(device: str | None) -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def _gate(call: RunCall, target: tracking.Target, policy: str | None) -> GateOptions:
+def _found_anywhere(key: str) -> str:
+    """The place of a key, which a process in another folder finds as well."""
+    return str(Path(key).absolute()) if key and Path(key).is_file() else key
+
+
+def _gate(call: RunCall, target: connection.Target, policy: str | None) -> GateOptions:
     return GateOptions(
         policy=policy or "",
-        signing_key=str(call.signing_key.absolute()) if call.signing_key else "",
+        signing_key=_found_anywhere(call.signing_key or ""),
         tracking_uri=target.uri or "",
         experiment=call.experiment or "",
         promote=call.promote or "",

@@ -16,8 +16,8 @@ from mlflow_project.registry import versions
 from mlflow_project.registry.versions import ModelVersion, explained
 from mlflow_project.uris import is_uri
 from pipeline.gate import attestation
+from pipeline.gate.keys import PublicKey
 from pipeline.gate.policy import Policy
-from pipeline.gate.signing import PublicKey
 from pipeline.gate.verification import ATTESTATION_TAG, is_about, verify_version
 from pipeline.printable import printable
 from pipeline.sweep.plan import Standing

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ CONTENT_ALGORITHM = "banGateContentV1"
 SETTINGS_ALGORITHM = "banGateSettingsV1"
 """These digests are not the sha256 of a file's bytes, so their algorithms have names of their own.
 """
+ALL_FILES = "all files"
+FILES_ALGORITHM = "banGateFilesV1"
+"""The one subject, and its digest, of an attestation about more files than there is room to name.
+"""
 LARGEST = 100_000
 """Characters of the longest attestation: as many as a tag of MLflow holds."""
 
@@ -53,7 +57,9 @@ class Claim:
     `time` is when it was decided, ISO 8601 with its offset; digests are sha256 in hexadecimal.
     `judged` is the path of the model in the version's files, and `unexplained` and `accepted_files`
     are as in `ScanFacts`. A `rehearsal` is the decision of a dry run, which counts for nothing;
-    `revoked` is why an earlier decision was taken back.
+    `revoked` is why an earlier decision was taken back. A copy of a version that passed elsewhere
+    says when that was judged, `judged_at`, and what it is a copy of: a URI, and the sha256 of the
+    attestation it had.
     """
 
     model: str
@@ -80,6 +86,13 @@ class Claim:
     waiver: str | None = None
     rehearsal: bool = False
     revoked: str = ""
+    judged_at: str | None = None
+    copied_from: str | None = None
+
+    @property
+    def judged_moment(self) -> datetime:
+        """When the model was judged: for a copy, when the version it was made from was."""
+        return datetime.fromisoformat(self.judged_at or self.time)
 
     @property
     def decided(self) -> datetime:
@@ -89,10 +102,14 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Attestation:
-    """A claim, and the sha256 of every file it is about, by path in the model's folder."""
+    """A claim, and the sha256 of every file it is about, by path in the model's folder.
+
+    One that was read and had no room to name them has the `files_digest` of them all instead.
+    """
 
     claim: Claim
     files: Mapping[str, str]
+    files_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,19 +131,20 @@ class Signed:
 
 
 def attest(attestation: Attestation, key: Signer) -> str:
-    """The attestation, signed: a DSSE envelope as JSON.
+    """The attestation, signed: a DSSE envelope as JSON, which names each file if there is room.
 
     Raises:
         AttestationError: it is longer than a tag can hold, or the key does not sign.
     """
-    statement = _statement(attestation)
-    _require_statement(statement)
-    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
-    envelope = signing.seal(payload, PAYLOAD_TYPE, key)
+    named = _sealed(_statement(attestation), key)
+    if len(named) < LARGEST:
+        return named
+    together = replace(attestation, files={}, files_digest=files_digest(attestation.files))
+    envelope = _sealed(_statement(together), key)
     if len(envelope) >= LARGEST:
         raise AttestationError(
-            f"the attestation of {len(attestation.files)} files takes {len(envelope)} characters,"
-            f" expected fewer than {LARGEST}; log the model without the files it does not need"
+            f"the attestation takes {len(envelope)} characters, expected fewer than {LARGEST};"
+            " gate the version with fewer references, or under a shorter name"
         )
     return envelope
 
@@ -165,10 +183,24 @@ def file_digests(folder: Path) -> dict[str, str]:
     }
 
 
+def files_digest(files: Mapping[str, str]) -> str:
+    """The sha256 of the paths and digests of all files, in the order of their paths."""
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()
+
+
+def _sealed(statement: dict[str, object], key: Signer) -> str:
+    _require_statement(statement)
+    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    return signing.seal(payload, PAYLOAD_TYPE, key)
+
+
 def _statement(attestation: Attestation) -> dict[str, object]:
     claim = asdict(attestation.claim)
     files = sorted(attestation.files.items())
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files]
+    if attestation.files_digest:
+        digest = {FILES_ALGORITHM: attestation.files_digest}
+        subjects.append({"name": ALL_FILES, "digest": digest})
     if claim["content_digest"]:
         digest = {CONTENT_ALGORITHM: claim["content_digest"]}
         subjects.append({"name": CONTENT, "digest": digest})
@@ -214,4 +246,7 @@ def _attestation(statement: Mapping[str, Any]) -> Attestation:
     files = {
         each["name"]: each["digest"]["sha256"] for each in subjects if "sha256" in each["digest"]
     }
-    return Attestation(claim=claim, files=files)
+    together = [
+        each["digest"][FILES_ALGORITHM] for each in subjects if FILES_ALGORITHM in each["digest"]
+    ]
+    return Attestation(claim=claim, files=files, files_digest=together[0] if together else None)

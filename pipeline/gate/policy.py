@@ -9,12 +9,12 @@ import tomllib
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator
 
-from pipeline.settings_file import read_settings
+from pipeline.settings_file import read_toml, settings_of
 from stages.errors import ConfigError
 from stages.settings import (
     Day,
@@ -181,6 +181,19 @@ class Policy:
         return timedelta(**{_UNITS[self.max_age[-1]]: int(self.max_age[:-1])})
 
 
+def policy_of(document: dict[str, Any], path: Path) -> Policy:
+    """The policy in a document that was read from a file.
+
+    Raises:
+        ConfigError: a key is unknown, a value is wrong, or a trusted key is not a key.
+    """
+    try:
+        policy = settings_of(document, Policy, "`ban-gate settings --of policy` lists all")
+    except ConfigError as error:
+        raise ConfigError(f"policy `{path}`: {error}") from error
+    return replace(policy, trusted_keys=tuple(_key(each, path) for each in policy.trusted_keys))
+
+
 def read_policy(path: Path | None) -> Policy:
     """The policy in a TOML file; the default one without a file.
 
@@ -190,8 +203,7 @@ def read_policy(path: Path | None) -> Policy:
     """
     if path is None:
         return Policy()
-    policy = read_settings(path, Policy, "policy", EXAMPLE)
-    return replace(policy, trusted_keys=tuple(_key(each, path) for each in policy.trusted_keys))
+    return policy_of(read_toml(path, "policy", EXAMPLE), path)
 
 
 def policy_text(policy: Policy) -> str:

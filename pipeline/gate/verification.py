@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.gate import approval, attestation
-from pipeline.gate.attestation import Claim, Signed
+from pipeline.gate.attestation import Attestation, Claim, Signed, files_digest
 from pipeline.gate.decision import ScanFacts, decide
 from pipeline.gate.keys import PublicKey, parse_public
 from pipeline.gate.policy import Policy
@@ -24,14 +24,15 @@ class VersionFacts:
     """A version of a registered model as it is now: its tags, and the sha256 of each of its files
     by path in the model's folder.
 
-    `created` is when the registry made it, `recorded` the attestations in runs that say they are
+    `files` is None where they shall not be looked at, before anything is fetched. `created` is when
+    the registry made it, `recorded` the attestations in runs that say they are
     about it.
     """
 
     name: str
     version: int
     tags: Mapping[str, str]
-    files: Mapping[str, str]
+    files: Mapping[str, str] | None
     created: datetime | None = None
     recorded: tuple[str, ...] = ()
 
@@ -76,7 +77,7 @@ def verify_version(
     objections = [
         *_standing_objections(newest, facts),
         *_time_objections(newest, facts, policy, now),
-        *_file_objections(newest.attestation.files, facts.files),
+        *_file_objections(newest.attestation, facts.files),
         *_approval_objections(newest, facts, policy, keys),
     ]
     if decision.action == "block":
@@ -155,7 +156,7 @@ def _time_objections(
     newest: Signed, facts: VersionFacts, policy: Policy, now: datetime
 ) -> Iterator[str]:
     claim = newest.claim
-    age = now - claim.decided
+    age = now - claim.judged_moment
     if age > policy.age_limit:
         yield (
             f"the verdict is {age.days} days old, the policy allows {policy.max_age}; gate the"
@@ -169,13 +170,14 @@ def _time_objections(
             f" {facts.created.isoformat(timespec='seconds')}: it is about an earlier one of the"
             " same name; gate the version again"
         )
-    if policy.not_before and claim.decided < policy.not_before:
+    if policy.not_before and claim.judged_moment < policy.not_before:
         yield (
-            f"the verdict was made at {claim.time}, the policy accepts none before"
-            f" {policy.not_before.isoformat()}; gate the version again"
+            f"the verdict was made at {claim.judged_at or claim.time}, the policy accepts none"
+            f" before {policy.not_before.isoformat()}; gate the version again"
         )
-    if newest.digest in policy.revoked:
-        yield f"the policy has revoked the attestation `{newest.digest}`; gate the version again"
+    origin = (claim.copied_from or "").rpartition(" sha256:")[2]
+    for digest in {newest.digest, origin} & set(policy.revoked):
+        yield f"the policy has revoked the attestation `{digest}`; gate the version again"
 
 
 def _approval_objections(
@@ -192,14 +194,24 @@ def _approval_objections(
         )
 
 
-def _file_objections(attested: Mapping[str, str], current: Mapping[str, str]) -> Iterator[str]:
+def _file_objections(attested: Attestation, current: Mapping[str, str] | None) -> Iterator[str]:
+    if not attested.files and not attested.files_digest:
+        yield "the attestation does not name any file"
+    if current is None:
+        return
+    if attested.files_digest:
+        if attested.files_digest != files_digest(current):
+            yield (
+                f"the {len(current)} files are not those that were judged; gate the version again"
+            )
+        return
     differing = sorted(
-        name for name in {*attested, *current} if attested.get(name) != current.get(name)
+        name
+        for name in {*attested.files, *current}
+        if attested.files.get(name) != current.get(name)
     )
     if differing:
         yield (
             f"{len(differing)} file(s) are not those that were judged, such as `{differing[0]}`;"
             " gate the version again"
         )
-    if not attested:
-        yield "the attestation does not name any file"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pipeline.structure import read_toml, structured
+from pipeline.settings_file import read_toml
+from pipeline.structure import structured
 from stages.errors import ConfigError
 
 EXAMPLE = """'[[samples]]' followed by 'models = "fraud-*"' and 'path = "fraud.npz"'"""

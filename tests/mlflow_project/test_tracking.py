@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 
-from mlflow_project import tracking
+from mlflow_project import connection, tracking
 from mlflow_project.errors import TrackingError
 from pipeline.evidence import Evidence, ScanResult
 from stages.types import OnnxArtifact, Verdict
@@ -32,14 +32,14 @@ FILES = {
 
 
 @pytest.fixture
-def experiment(sqlite_store: str, tmp_path: Path) -> tracking.Target:
+def experiment(sqlite_store: str, tmp_path: Path) -> connection.Target:
     """An experiment of this test's own in the shared store, its artifacts in the test's folder."""
     mlflow.set_tracking_uri(sqlite_store)
     mlflow.create_experiment(tmp_path.name, artifact_location=str(tmp_path / "artifacts"))
-    return tracking.Target(uri=sqlite_store, experiment=tmp_path.name)
+    return connection.Target(uri=sqlite_store, experiment=tmp_path.name)
 
 
-def _record(result: ScanResult, target: tracking.Target) -> Run:
+def _record(result: ScanResult, target: connection.Target) -> Run:
     """Records as the command line does and gives the finished run."""
     with tracking.open_run("model.onnx", target):
         tracking.record(result, "clean.npz")
@@ -54,7 +54,7 @@ def _files(run: Run, folder: str = "") -> set[str]:
     return found
 
 
-def test_a_run_holds_the_whole_evidence(make_result: Make, experiment: tracking.Target) -> None:
+def test_a_run_holds_the_whole_evidence(make_result: Make, experiment: connection.Target) -> None:
     """Parameters, metrics, dataset, artifacts and tags of one scan."""
     result = make_result()
 
@@ -78,7 +78,7 @@ def test_a_run_holds_the_whole_evidence(make_result: Make, experiment: tracking.
     assert result.evidence.samples.digest.startswith(dataset.dataset.digest)
 
 
-def test_files_for_ci_lie_in_a_folder_of_their_own(experiment: tracking.Target) -> None:
+def test_files_for_ci_lie_in_a_folder_of_their_own(experiment: connection.Target) -> None:
     """Each text is an artifact under `ci/`, as it was given."""
     with tracking.open_run("model.onnx", experiment):
         tracking.log_texts({"junit.xml": "<testsuites/>", "summary.md": "# né"})
@@ -97,7 +97,7 @@ def test_files_for_ci_lie_in_a_folder_of_their_own(experiment: tracking.Target) 
     ],
 )
 def test_the_page_of_a_run_holds_no_credentials(
-    experiment: tracking.Target, server: str, place: str
+    experiment: connection.Target, server: str, place: str
 ) -> None:
     """The address names experiment and run on the server, and not whoever logs in."""
     with tracking.open_run("model.onnx", experiment):
@@ -111,14 +111,14 @@ def test_the_page_of_a_run_holds_no_credentials(
     assert url == f"{place}{page}"
 
 
-def test_without_a_server_there_is_no_page(experiment: tracking.Target) -> None:
+def test_without_a_server_there_is_no_page(experiment: connection.Target) -> None:
     """A database shows no page, and neither is there one without a run."""
     assert tracking.run_url() is None
     with tracking.open_run("model.onnx", experiment):
         assert tracking.run_url() is None
 
 
-def test_curves_have_a_point_per_step(make_result: Make, experiment: tracking.Target) -> None:
+def test_curves_have_a_point_per_step(make_result: Make, experiment: connection.Target) -> None:
     """Losses and success rates are metrics with steps."""
     run = _record(make_result(), experiment)
 
@@ -130,7 +130,9 @@ def test_curves_have_a_point_per_step(make_result: Make, experiment: tracking.Ta
     assert [point.value for point in history] == pytest.approx([0.2, 0.9, 1.0])
 
 
-def test_the_logged_verdict_is_the_document(make_result: Make, experiment: tracking.Target) -> None:
+def test_the_logged_verdict_is_the_document(
+    make_result: Make, experiment: connection.Target
+) -> None:
     """`verdict.json` of the run is strict JSON with the verdict, the table has a row per class."""
     run = _record(make_result(), experiment)
 
@@ -147,7 +149,7 @@ def test_the_logged_verdict_is_the_document(make_result: Make, experiment: track
 def test_only_a_clean_verdict_passes_the_gate(
     make_result: Make,
     make_artifact: Callable[..., OnnxArtifact],
-    experiment: tracking.Target,
+    experiment: connection.Target,
     label: str,
     gate: str,
 ) -> None:
@@ -167,7 +169,7 @@ def test_only_a_clean_verdict_passes_the_gate(
 
 
 def test_a_refused_model_is_recorded_without_the_file(
-    refused: ScanResult, experiment: tracking.Target
+    refused: ScanResult, experiment: connection.Target
 ) -> None:
     """What is known is logged; a file that failed inspection is not passed on."""
     run = _record(refused, experiment)
@@ -177,7 +179,7 @@ def test_a_refused_model_is_recorded_without_the_file(
     assert run.data.metrics == {"peak_rss_mb": 512.0}
 
 
-def test_a_crash_fails_the_run_and_leaves_no_gate(experiment: tracking.Target) -> None:
+def test_a_crash_fails_the_run_and_leaves_no_gate(experiment: connection.Target) -> None:
     """FAILED without `ban.gate` is a crash; the error passes through."""
     run_ids = []
 
@@ -195,14 +197,14 @@ def test_a_crash_fails_the_run_and_leaves_no_gate(experiment: tracking.Target) -
 
 
 def test_a_run_opened_by_mlflow_is_joined(
-    refused: ScanResult, experiment: tracking.Target, monkeypatch: pytest.MonkeyPatch
+    refused: ScanResult, experiment: connection.Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under `mlflow run` the scan logs to that run and leaves its parameters alone."""
-    with mlflow.start_run(experiment_id=tracking._experiment_id(experiment.experiment)) as opened:
+    with mlflow.start_run(experiment_id=connection.experiment_id(experiment.experiment)) as opened:
         mlflow.log_params({"seed": "", "model": "somewhere.onnx"})
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
 
-    run = _record(refused, tracking.Target())
+    run = _record(refused, connection.Target())
 
     assert run.info.run_id == opened.info.run_id
     assert run.data.params["seed"] == ""
@@ -211,7 +213,7 @@ def test_a_run_opened_by_mlflow_is_joined(
 
 
 def test_values_mlflow_cannot_hold_do_no_harm(
-    make_result: Make, experiment: tracking.Target
+    make_result: Make, experiment: connection.Target
 ) -> None:
     """Not finite, very long, or more than fits one call."""
     result = make_result()
@@ -229,12 +231,12 @@ def test_values_mlflow_cannot_hold_do_no_harm(
 
 
 def test_without_options_mlflow_decides(
-    refused: ScanResult, experiment: tracking.Target, monkeypatch: pytest.MonkeyPatch
+    refused: ScanResult, experiment: connection.Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`MLFLOW_TRACKING_URI` and `MLFLOW_EXPERIMENT_NAME` work as everywhere in MLflow."""
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", experiment.experiment or "")
 
-    run = _record(refused, tracking.Target())
+    run = _record(refused, connection.Target())
 
     assert mlflow.get_experiment(run.info.experiment_id).name == experiment.experiment
 
@@ -245,11 +247,11 @@ def test_a_dead_server_is_found_before_the_scan(free_port: int) -> None:
 
     with (
         pytest.raises(TrackingError, match=f"cannot record the scan at `{url}`.*tracking-uri"),
-        tracking.open_run("model.onnx", tracking.Target(uri=url)),
+        tracking.open_run("model.onnx", connection.Target(uri=url)),
     ):
         pytest.fail("the block was entered")
 
-    assert time.monotonic() - started < tracking.ALIVE_SECONDS + 2
+    assert time.monotonic() - started < connection.ALIVE_SECONDS + 2
 
 
 @pytest.mark.parametrize(
@@ -269,13 +271,13 @@ def test_an_unusable_store_is_a_tracking_error(tmp_path: Path, uri: str) -> None
 
     with (
         pytest.raises(TrackingError, match="cannot record the scan at"),
-        tracking.open_run("model.onnx", tracking.Target(uri=uri)),
+        tracking.open_run("model.onnx", connection.Target(uri=uri)),
     ):
         pytest.fail("the block was entered")
 
 
 def test_a_store_that_fails_later_is_a_tracking_error(
-    make_result: Make, experiment: tracking.Target
+    make_result: Make, experiment: connection.Target
 ) -> None:
     """A run deleted under our feet cannot be recorded to, and that is said."""
 
@@ -292,7 +294,7 @@ def test_a_real_server_gets_the_same(
     make_result: Make, mlflow_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Over HTTP everything arrives, and nothing is printed to stdout."""
-    run = _record(make_result(), tracking.Target(uri=mlflow_server, experiment="over http"))
+    run = _record(make_result(), connection.Target(uri=mlflow_server, experiment="over http"))
 
     assert _files(run) == FILES
     assert run.data.tags["ban.gate"] == "block"
@@ -300,7 +302,7 @@ def test_a_real_server_gets_the_same(
 
 
 def test_the_users_client_settings_win(
-    experiment: tracking.Target, monkeypatch: pytest.MonkeyPatch
+    experiment: connection.Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow's environment variables are only set where the user did not."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")

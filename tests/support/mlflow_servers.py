@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -81,9 +82,26 @@ def child(tmp_path: Path) -> dict[str, str]:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """How a server differs from the usual one: which Python serves, where it stores, its address.
+
+    `store` is the URI of its database, `authority` the file of the
+    authority that signed its certificate, if it speaks https.
+    """
+
+    python: str = sys.executable
+    store: str | None = None
+    prefix: str = ""
+    authority: str | None = None
+
+
 @contextmanager
 def serving(
-    folder: Path, options: Sequence[str] = (), settings: Mapping[str, str] | None = None
+    folder: Path,
+    options: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    kind: Kind = Kind(),
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server on a folder, where an earlier one may have stored things.
 
@@ -91,11 +109,11 @@ def serving(
     given.
     """
     folder.mkdir(exist_ok=True)
-    if not (folder / "mlflow.db").exists():
+    if not (folder / "mlflow.db").exists() and kind.python == sys.executable and not kind.store:
         (folder / "mlflow.db").write_bytes(once.made("mlflow.db", _empty_database))
     port = _free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command = [kind.python, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", kind.store or f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -106,9 +124,10 @@ def serving(
             stderr=log,
             start_new_session=True,
         )
+    url = f"{'https' if kind.authority else 'http'}://127.0.0.1:{port}{kind.prefix}"
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}", process
+        _wait_for(f"{url}/health", process, folder / "log", kind.authority)
+        yield url, process
     finally:
         kill(process)
 
@@ -138,11 +157,13 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(
+    url: str, process: subprocess.Popen[bytes], log: Path, authority: str | None = None
+) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if requests.get(url, timeout=1).ok:
+            if requests.get(url, timeout=1, verify=authority or True).ok:
                 return
         except requests.RequestException:
             time.sleep(0.2)

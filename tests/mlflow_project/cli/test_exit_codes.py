@@ -31,7 +31,7 @@ FAMILY = [
     kind
     for module in (errors, tracking_errors)
     for _, kind in inspect.getmembers(module, inspect.isclass)
-    if issubclass(kind, BanGateError) and kind is not BanGateError
+    if issubclass(kind, BanGateError) and kind not in (BanGateError, tracking_errors.PlaceError)
 ]
 
 

@@ -22,6 +22,10 @@ from stages.errors import ConfigError
 Load = Callable[[str], ListenConfig]
 
 
+def _version(name: str, workspace: str = "") -> ModelVersionName:
+    return ModelVersionName(name=name, version=1, workspace=workspace)
+
+
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
     """Reads a configuration that lies beside `clean.npz` and `secret`."""
@@ -42,7 +46,7 @@ def test_a_model_has_its_own_gate(load: Load, tmp_path: Path) -> None:
         'set = ["blend.faint_steps=3"]\ntracking_uri = "http://host:5000"\nexperiment = "gates"'
     )
 
-    gate = config.gate_for("my net")
+    gate = config.gate_for(_version("my net"))
     assert gate is not None
     assert gate.arguments(ModelVersionName(name="my net", version=7)) == [
         "models:/my net/7",
@@ -56,22 +60,50 @@ def test_a_model_has_its_own_gate(load: Load, tmp_path: Path) -> None:
     ]
     assert config.settings.command == ()
     assert (sys.executable, "-m", "mlflow_project", "gate") == GATE_COMMAND
-    assert config.gate_for("another") is None
+    assert config.gate_for(_version("another")) is None
 
 
 def test_the_default_gates_whatever_is_not_named(load: Load) -> None:
     """And only that; samples may be an artifact of MLflow."""
     config = load('[default]\nsamples = "runs:/1/clean.npz"\n[models.net]\nsamples = "clean.npz"\n')
 
-    assert config.gate_for("another") == config.default
-    assert config.default is not None
-    assert config.default.samples == "runs:/1/clean.npz"
-    assert config.gate_for("net") != config.default
+    assert config.gate_for(_version("another")) == config.gates.default
+    assert config.gates.default is not None
+    assert config.gates.default.samples == "runs:/1/clean.npz"
+    assert config.gate_for(_version("net")) != config.gates.default
+
+
+def test_each_workspace_has_its_own_gates(load: Load) -> None:
+    """Models of one name are told apart; the default is everybody's that names none of its own."""
+    config = load(
+        '[models.net]\nsamples = "runs:/1/first"\n[default]\nsamples = "runs:/1/default"\n'
+        '[workspaces.team-a.models.net]\nsamples = "runs:/1/a"\n'
+        '[workspaces.team-b.default]\nsamples = "runs:/1/b"\n'
+    )
+
+    def samples(name: str, workspace: str) -> str | None:
+        gate = config.gate_for(_version(name, workspace))
+        return gate.samples if gate else None
+
+    assert samples("net", "") == samples("net", "default") == "runs:/1/first"
+    assert samples("net", "team-a") == "runs:/1/a"
+    assert samples("other", "team-a") is None
+    assert samples("net", "team-b") == "runs:/1/b"
+    assert samples("net", "team-c") == "runs:/1/default"
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ('[default]\nsamples = "clean.npz"\npromote = "latest"', "'latest' is reserved"),
+        ('[default]\nsamples = "clean.npz"\npromote = "my alias"', "none that MLflow takes"),
+        ("workspaces = 3\n[default]", "`workspaces` is 3, expected a section"),
+        (
+            'workspaces.a = 3\n[default]\nsamples = "clean.npz"',
+            "`workspaces.a` is 3, expected a section",
+        ),
+        ('[workspaces.a]\nsamples = "x"', "unknown setting `workspaces.a.samples`"),
+        ("catch_up = -1\n[default]", "`catch_up` is -1, expected"),
         ("", "names no model"),
         ("x", "cannot be read"),
         ("models = 3", "`models` is 3, expected a section"),

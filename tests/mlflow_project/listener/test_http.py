@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,10 +33,9 @@ from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow_project.commands import DEMO
 from mlflow_project.listener.job_queue import Job, jobs_in
 from mlflow_project.listener.webhook import sign
+from tests.support.listening import SECRET, listening
 from tests.support.mlflow_servers import serving
 
-SECRET = "a secret that only MLflow knows"  # noqa: S105 (of the tests)
-STARTS_WITHIN = 60  # seconds; about 5 on two busy cores
 GATE = """
 import os, sys, time
 from pathlib import Path
@@ -64,7 +63,8 @@ class Desk:
     def configure(self, settings: str = "") -> None:
         """Writes the configuration: versions of `net` are gated."""
         command = json.dumps([sys.executable, str(self.folder / "gate.py")])
-        text = f'command = {command}\nbackoff = 0.1\n{settings}\n[models.net]\nsamples = "n.npz"\n'
+        text = f"command = {command}\nbackoff = 0.1\ncatch_up = 0\n{settings}\n"
+        text += '[models.net]\nsamples = "n.npz"\n'
         (self.folder / "listen.toml").write_text(text)
 
     def hold(self, held: bool) -> None:
@@ -113,34 +113,10 @@ def webhook_server(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@contextmanager
 def _listening(
     desk: Desk, child: dict[str, str], scheme: str = "http"
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A real listener: the address of its webhook and its process, ended by SIGTERM."""
-    command = [sys.executable, "-m", "mlflow_project", "listen", "--port", "0"]
-    command += ["--config", str(desk.folder / "listen.toml")]
-    command += ["--database", str(desk.folder / "listen.db")]
-    environment = child | {"BAN_GATE_WEBHOOK_SECRET": SECRET}
-    log = desk.folder / "log"
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            command, cwd=desk.folder, env=environment, stderr=stderr, text=True
-        )
-    try:
-        yield f"{scheme}://{_address(log, process)}", process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _address(log: Path, process: subprocess.Popen[str]) -> str:
-    deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"listening at (\S+)", log.read_text()):
-            return found[1]
-        time.sleep(0.05)
-    pytest.fail(f"the listener did not start:\n{log.read_text()}")
+) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
+    return listening(desk.folder, child, scheme)
 
 
 def _body(version: int, name: str = "net") -> bytes:
@@ -228,7 +204,7 @@ def test_of_a_thousand_deliveries_each_counts_once_or_is_refused(
 
 
 def test_a_killed_listener_goes_on_where_it_was(desk: Desk, child: dict[str, str]) -> None:
-    """Nothing is lost, the gate it left behind is ended, and each version is gated to its end."""
+    """Nothing is lost, the gate it left behind is waited for, and each version is gated once."""
     desk.hold(True)
     with _listening(desk, child) as (url, process):
         for version in (1, 2, 3):
@@ -241,15 +217,15 @@ def test_a_killed_listener_goes_on_where_it_was(desk: Desk, child: dict[str, str
     assert orphan.is_running()
 
     with _listening(desk, child) as (url, _):
-        assert not orphan.is_running()
+        assert orphan.is_running()
         assert _post(url, "d 1", _body(1)).json() == {"status": "known delivery"}
         desk.hold(False)
         jobs = desk.wait_for(lambda jobs: all(job.state == "done" for job in jobs))
 
     assert [(job.version, job.exit_code) for job in jobs] == [(1, 0), (2, 0), (3, 0)]
-    assert [job.attempts for job in jobs] == [2, 1, 1]
+    assert [job.attempts for job in jobs] == [1, 1, 1]
     assert jobs[0].said == "gated models:/net/1"
-    assert sorted(desk.calls) == [f"models:/net/{version}" for version in (1, 1, 2, 3)]
+    assert sorted(desk.calls) == [f"models:/net/{version}" for version in (1, 2, 3)]
 
 
 def test_a_queue_has_one_listener_and_tells_how_it_is(desk: Desk, child: dict[str, str]) -> None:
@@ -262,7 +238,8 @@ def test_a_queue_has_one_listener_and_tells_how_it_is(desk: Desk, child: dict[st
         third = _ban_gate(desk, child, "--config", "listen.toml", "--port", port, queue="other.db")
         lines = _ban_gate(desk, child, "--status")
         document = _ban_gate(desk, child, "--status", "--json")
-        assert requests.get(url.replace("/webhook", "/health"), timeout=60).ok
+        assert requests.get(url.replace("/webhook", "/healthz"), timeout=60).ok
+        numbers = requests.get(url.replace("/webhook", "/metrics"), timeout=60).text
 
     assert (second.returncode, third.returncode) == (2, 2)
     assert "another listener works on" in second.stderr
@@ -271,6 +248,10 @@ def test_a_queue_has_one_listener_and_tells_how_it_is(desk: Desk, child: dict[st
     expected = r"done +exit 0 +attempts 1  \S+\+00:00  net/7  gated models:/net/7\n"
     assert re.fullmatch(expected, lines.stdout)
     assert json.loads(document.stdout)["jobs"][0]["exit_code"] == 0
+    assert 'ban_gate_verdicts_total{gate="pass"} 1.0' in numbers
+    assert 'ban_gate_queue_jobs{state="queued"} 0.0' in numbers
+    assert 'ban_gate_deliveries_total{answer="queued"} 1.0' in numbers
+    assert "ban_gate_oldest_waiting_seconds 0.0" in numbers
 
 
 def test_wrong_usage_is_exit_2(desk: Desk, child: dict[str, str]) -> None:

@@ -49,16 +49,51 @@ def test_a_delivery_counts_once(queue: JobQueue, accept: Accept) -> None:
 
 
 def test_deliveries_about_one_version_share_a_job(queue: JobQueue, accept: Accept) -> None:
-    """While it waits; one that comes when the gate runs asks for another gate."""
+    """Whether it waits, runs, or has ended: a version is made once."""
     assert [accept("a"), accept("b"), accept("c", 2)] == ["queued", "already queued", "queued"]
-    queue.claim(1.0)
+    job = queue.claim(1.0)
+    assert job is not None
+    assert accept("d") == "already queued"
+    queue.finish(job, "done", code=0, said="")
 
-    assert accept("d") == "queued"
-    assert [(job.state, job.version) for job in queue.jobs()] == [
-        ("running", 1),
-        ("queued", 2),
-        ("queued", 1),
+    assert accept("e") == "gated before"
+    assert [(job.state, job.version) for job in queue.jobs()] == [("done", 1), ("queued", 2)]
+
+
+def test_models_of_one_name_in_two_workspaces_are_two(queue: JobQueue) -> None:
+    """The workspace is part of the key."""
+    for workspace in ("", "team-a", "team-b", "team-a"):
+        created = ModelVersionName(name="net", version=1, workspace=workspace)
+        delivery = Delivery(id=f"{workspace} {len(queue.jobs())}", created=created)
+        queue.accept(delivery, wanted=True, now=0.0, keep=1.0)
+
+    assert [str(job.target) for job in queue.jobs()] == [
+        "models:/net/1",
+        "team-a:models:/net/1",
+        "team-b:models:/net/1",
     ]
+
+
+def test_what_was_never_gated_is_queued_once(queue: JobQueue, accept: Accept) -> None:
+    """Not what waits or has ended, unless the registry has made it anew since, or it was given up
+    and the note of this is gone.
+    """
+    for version in (1, 2, 3, 4):
+        accept(str(version), version)
+    for version, state in ((1, "done"), (2, "done"), (3, "given up")):
+        job = queue.claim(1.0)
+        assert job is not None
+        assert job.version == version
+        queue.finish(job, state, code=0, said="")  # type: ignore[arg-type] # a text of the type
+    now = time.time()
+    made = {1: now - 60, 2: now + 60, 3: now - 60, 4: now - 60, 5: now}
+    found = [(ModelVersionName(name="net", version=each), at) for each, at in made.items()]
+
+    assert queue.add_missing(found, now) == 2
+    assert queue.add_missing(found, now) == 0
+    assert [job.version for job in queue.jobs("queued")] == [4, 2, 5]
+    queue.told(queue.jobs("given up")[0])
+    assert queue.add_missing(found, now) == 1
 
 
 def test_unwanted_models_leave_no_job(queue: JobQueue, accept: Accept) -> None:
@@ -93,25 +128,13 @@ def test_a_postponed_job_waits(queue: JobQueue, accept: Accept) -> None:
     accept("a")
     job = queue.claim(1.0)
     assert job is not None
-    queue.postpone(job, due=50.0, attempts=job.attempts)
+    queue.postpone(job, due=50.0, attempts=job.attempts, crashes=0)
     queue.finish(job, "queued", code=4, said="no server")
 
     assert queue.claim(49.0) is None
     again = queue.claim(50.0)
     assert again is not None
     assert (again.id, again.attempts, again.exit_code) == (job.id, 2, None)
-
-
-def test_a_job_that_comes_back_replaces_a_younger_one(queue: JobQueue, accept: Accept) -> None:
-    """Otherwise one version would wait twice."""
-    accept("a")
-    job = queue.claim(1.0)
-    assert job is not None
-    accept("b")
-
-    queue.finish(job, "queued", code=None, said="")
-
-    assert [job.id] == [each.id for each in queue.jobs()]
 
 
 def test_the_end_is_kept(tmp_path: Path, queue: JobQueue, accept: Accept) -> None:
@@ -144,9 +167,9 @@ def test_a_queue_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
 def test_a_failed_write_is_no_acceptance(tmp_path: Path, accept: Accept) -> None:
     """If the job cannot be kept, neither is the delivery: sent again, it is new."""
     with closing(sqlite3.connect(tmp_path / "listen.db")) as connection:
-        connection.execute("ALTER TABLE jobs RENAME TO gone")
+        connection.execute("ALTER TABLE gates RENAME TO gone")
         with pytest.raises(sqlite3.OperationalError):
             accept("a")
-        connection.execute("ALTER TABLE gone RENAME TO jobs")
+        connection.execute("ALTER TABLE gone RENAME TO gates")
 
     assert accept("a") == "queued"

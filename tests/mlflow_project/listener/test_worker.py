@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlflow_project.listener.config import GateSettings, ListenConfig, ListenSettings
+from mlflow_project.listener.config import Gates, GateSettings, ListenConfig, ListenSettings
 from mlflow_project.listener.job_queue import Job, JobQueue
 from mlflow_project.listener.webhook import Delivery, ModelVersionName
 from mlflow_project.listener.worker import Worker, end_tree
@@ -25,6 +25,7 @@ if version == "600":
     Path(__file__).with_name("child").write_text(str(child.pid))
     time.sleep(600)
 print("not the last line")
+print("ban-gate: the reason of", version, file=sys.stderr)
 print("gated", *sys.argv[1:], "\\x1b[2J")
 sys.exit(int(version))
 """
@@ -50,7 +51,7 @@ def worker(tmp_path: Path, queue: JobQueue) -> Work:
     def make(**settings: float) -> Worker:
         chosen = ListenSettings(command=command, backoff=0.05, **settings)  # type: ignore[arg-type] # attempts
         gates = {"net": GateSettings(samples="clean.npz", promote="champion")}
-        return Worker(queue, ListenConfig(settings=chosen, models=gates))
+        return Worker(queue, ListenConfig(settings=chosen, gates=Gates(models=gates)))
 
     return make
 
@@ -75,24 +76,45 @@ def _ended(jobs: list[Job]) -> bool:
     return all(job.state in ("done", "given up") for job in jobs)
 
 
-def test_every_end_is_recorded_and_only_a_missing_server_is_tried_again(
+def test_every_answer_is_final_and_an_own_bug_is_tried_as_often_as_allowed(
     queue: JobQueue, worker: Work
 ) -> None:
-    """Exit 4 up to the number of attempts; pass, block, usage, no verdict and a bug are final."""
-    _queue(queue, 1, 2, 3, 4, 70, 256)
+    """Pass, block and no verdict are answers; what the gate said is kept."""
+    _queue(queue, 1, 3, 70, 256)
 
     with worker(attempts=3).running():
         jobs = _wait(queue, _ended)
 
     assert [(job.version, job.exit_code, job.state, job.attempts) for job in jobs] == [
         (1, 1, "done", 1),
-        (2, 2, "done", 1),
         (3, 3, "done", 1),
-        (4, 4, "given up", 3),
-        (70, 70, "done", 1),
+        (70, 70, "given up", 3),
         (256, 0, "done", 1),  # of a code the system keeps the last eight bits
     ]
     assert jobs[0].said == (r"gated models:/net/1 --samples=clean.npz --promote=champion \x1b[2J")
+
+
+def test_an_outage_and_a_wrong_setting_are_tried_again_until_it_is_too_late(
+    queue: JobQueue, worker: Work
+) -> None:
+    """With the reason of the last failure, from whatever the gate wrote to stderr."""
+    _queue(queue, 2, 4)
+
+    with worker(attempts=1, give_up_after=5.0).running():
+        jobs = _wait(queue, _ended)
+
+    assert {job.state for job in jobs} == {"given up"}
+    assert all(job.attempts > 1 for job in jobs)
+    assert [job.said for job in jobs] == ["the reason of 2", "the reason of 4"]
+
+
+def test_an_outage_does_not_use_up_the_attempts(queue: JobQueue, worker: Work) -> None:
+    """However long it lasts: only what dies on its own is counted."""
+    _queue(queue, 4)
+    with worker(attempts=1).running():
+        (job,) = _wait(queue, lambda jobs: jobs[0].attempts > 4)
+
+    assert (job.crashes, job.state in ("queued", "running")) == (0, True)
 
 
 def test_a_gate_that_hangs_is_ended_with_all_it_started(
@@ -131,7 +153,7 @@ def test_a_gate_that_is_killed_runs_again(queue: JobQueue, worker: Work) -> None
             psutil.Process(jobs[0].pid).kill()
         (job,) = _wait(queue, _ended)
 
-    assert (job.state, job.exit_code, job.attempts) == ("given up", -9, 2)
+    assert (job.state, job.said, job.attempts) == ("given up", "the gate was killed", 2)
 
 
 def test_a_process_that_only_has_the_number_is_left_alone(queue: JobQueue, worker: Work) -> None:
@@ -151,15 +173,15 @@ def test_a_process_that_only_has_the_number_is_left_alone(queue: JobQueue, worke
 
 
 def test_a_command_or_a_model_that_is_gone_is_said(queue: JobQueue) -> None:
-    """The job ends as wrong usage; a changed configuration is no crash."""
-    settings = ListenSettings(command=("no such command",))
+    """It waits for somebody who mends it; a changed configuration is no crash."""
+    settings = ListenSettings(command=("no such command",), backoff=60.0)
     gates = {"net": GateSettings(samples="clean.npz")}
     _queue(queue, 1)
     _queue(queue, 1, name="other")
 
-    with Worker(queue, ListenConfig(settings=settings, models=gates)).running():
-        jobs = _wait(queue, _ended)
+    with Worker(queue, ListenConfig(settings=settings, gates=Gates(models=gates))).running():
+        jobs = _wait(queue, lambda jobs: all(job.exit_code for job in jobs))
 
-    assert [job.exit_code for job in jobs] == [2, 2]
+    assert [(job.exit_code, job.state) for job in jobs] == [(2, "queued"), (2, "queued")]
     assert "`no such command` cannot be started" in jobs[0].said
     assert "[models.'other'] is gone" in jobs[1].said
