@@ -295,11 +295,11 @@ def keygen(options: KeygenOptions) -> None:
     from pipeline.gate import keys  # noqa: PLC0415 (same)
 
     if options.public_of:
-        signer = keys.signer_at(options.public_of, default_key.secret)
-        path = keys.write_public(options.output, signer.public_key)
+        key = keys.public_of(options.public_of, default_key.secret)
+        path = keys.write_public(options.output, key)
     else:
-        signer, path = keys.make_key(options.output), keys.public_path(options.output)
-    click.echo(f"{path}  {signer.public_key.keyid}")
+        key, path = keys.make_key(options.output).public_key, keys.public_path(options.output)
+    click.echo(f"{path}  {key.keyid}")
 
 
 def _code(outcome: GateOutcome) -> int:

@@ -106,6 +106,17 @@ def public_at(place: str, folder: Path = Path(), secret: Secret = no_secret) -> 
     return _public_of(scheme, provided_keys.public_half(scheme, place, secret)[1])
 
 
+def public_of(place: str, secret: Secret = no_secret) -> PublicKey:
+    """The public half of the private key at a place: a PEM file, or a provider's URI.
+
+    Raises:
+        ConfigError: as `signer_at`, but whoever asks need not be allowed to sign.
+    """
+    if provider_scheme(place) is None:
+        return read_private(path_of(place)).public_key
+    return public_at(place, secret=secret)
+
+
 def read_private(path: Path) -> CryptoSigner:
     """What signs with the private key in a PEM file.
 

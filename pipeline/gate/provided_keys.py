@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import (
     AWSSigner,
@@ -34,6 +35,8 @@ EXTRAS = {"hv": "vault"}
 """Extras of securesystemslib that are not called as their scheme is."""
 VERSIONED = ("azurekms", "hv")
 """Providers that are asked for a key by its name and answer with its newest version."""
+PROBE_TYPE = "application/vnd.ban-gate.probe"
+"""The type of what is signed to see whether a key signs; it states nothing."""
 LONGEST = 200  # characters of what a provider says
 
 
@@ -54,12 +57,20 @@ def public_half(scheme: str, uri: str, secret: Secret) -> Imported:
 
 
 def provided_signer(scheme: str, uri: str, key: SSlibKey, secret: Secret) -> Signer:
-    """What signs with the provider's key of that URI, whose public half is known.
+    """What signs with the provider's key of that URI, whose public half is known; it has signed a
+    probe, so that nothing long begins which it would not sign.
 
     Raises:
-        ConfigError: as `public_half`.
+        ConfigError: as `public_half`, or it does not sign, or not with that key.
     """
-    return asked(scheme, uri, lambda: Signer.from_priv_key_uri(uri, key, secret))
+
+    def tried() -> Signer:
+        signer, probe = Signer.from_priv_key_uri(uri, key, secret), Envelope(b"", PROBE_TYPE, {})
+        probe.sign(signer)
+        probe.verify([key], 1)
+        return signer
+
+    return asked(scheme, uri, tried)
 
 
 def asked(scheme: str, uri: str, ask: Callable[[], Answer]) -> Answer:

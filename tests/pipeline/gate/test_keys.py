@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
-from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
+from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Signer, SSlibKey
 
-from pipeline.gate import keys, signing
+from pipeline.gate import keys, provided_keys, signing
 from pipeline.gate.key_place import PROVIDERS, require_place
 from pipeline.gate.provided_keys import asked
 from stages.errors import AttestationError, ConfigError
@@ -206,6 +207,36 @@ class Broken(Signer):
         signature = self.signs.sign(payload)
         signature.keyid = self.stated.keyid
         return signature
+
+
+@pytest.mark.parametrize("signs", [None, CryptoSigner.generate_ed25519()])
+def test_a_provider_is_tried_before_anything_begins(
+    signs: Signer | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not sign, or not with the key it states, is refused at once."""
+    stated = keys.make_key(tmp_path / "key.pem").public_key
+    broken = Broken(stated, signs)
+    monkeypatch.setattr(Broken, "from_priv_key_uri", lambda *_: broken)
+    monkeypatch.setitem(SIGNER_FOR_URI_SCHEME, "hv", Broken)
+    monkeypatch.setattr(provided_keys, "_imported", lambda *_: ("hv:gate/3", stated))
+
+    with pytest.raises(ConfigError, match=r"the key at HashiCorp Vault \(`hv:`\) cannot be used"):
+        keys.signer_at("hv:gate")
+    assert keys.public_of("hv:gate") == stated
+
+
+@pytest.mark.parametrize(
+    ("uri", "accepted"), [("hv:gate", True), ("hv:gate/12", True), ("hv:gate/1", False)]
+)
+def test_an_older_version_of_a_key_is_refused(
+    uri: str, accepted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vault states the public half of the newest alone, and so it is the newest that signs."""
+    stated = keys.make_key(tmp_path / "key.pem").public_key
+    monkeypatch.setattr(provided_keys, "_imported", lambda *_: ("hv:gate/12", stated))
+
+    with nullcontext() if accepted else pytest.raises(ConfigError, match="than the newest, 12,"):
+        assert keys.public_at(uri) == stated
 
 
 @pytest.mark.parametrize("signs", [None, CryptoSigner.generate_ed25519()])
