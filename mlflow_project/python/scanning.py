@@ -52,27 +52,22 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     """The verdict on a classifier, by a few hundred labelled clean samples.
 
     `model` is a path, an MLflow URI, an ONNX model, or a live model of torch, Keras, scikit-learn
-    or Flax, which is exported and left as it is. `images` are an array or tensor (N, *input shape)
-    in the model's own input space beside `labels` (N,), the class numbers; or a DataLoader or
-    Dataset of such pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says.
-
-    `references` are models of the same task that are known to be clean. `settings` are those of
-    `--set`, such as `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only
-    with `trust_model_code`. A `quick` scan takes a first look, which never passes a model; one with
-    a `budget`, in seconds or as in `"10m"`, stops when it is spent. A `fresh` scan neither uses nor
-    keeps earlier results. Nothing is recorded in MLflow unless a `tracking_uri` is given.
+    or Flax, which is left as it is. `images` are an array or tensor (N, *input shape) in the
+    model's own input space beside `labels` (N,), the class numbers; a DataLoader or Dataset of such
+    pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says. `references` are
+    models of the same task that are known to be clean, `settings` those of `--set`, such as
+    `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only with
+    `trust_model_code`. A `quick` scan is a first look, which passes nothing; one with a `budget`,
+    in seconds or as in `"10m"`, ends when it is spent; a `fresh` one uses and keeps no results.
 
     Raises:
         ConfigError: a setting is wrong, or the device is not there.
-        CannotJudge: a live model cannot be exported, or the samples are none. A file that cannot
-            be judged gives an `inconclusive` result with its reason.
-        TrackingError: the run could not be opened or recorded.
+        CannotJudge: a live model cannot be exported, or the samples are none.
+        TrackingError: the run, of which there is one with a `tracking_uri`, was not recorded.
     """
-    overrides = [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()]
-    config = load_config(None, overrides, seed=seed, device=device, output=output_name or None)
+    config = _config(settings or {}, seed, device, output_name)
     with TemporaryDirectory(prefix="ban-gate-") as name:
-        folder = Path(name)
-        samples = given_samples.written(images, labels, seed, folder)
+        samples = given_samples.written(images, labels, seed, folder := Path(name))
         request = ScanRequest(
             model=_file(model, samples, config, folder),
             samples=samples,
@@ -82,9 +77,19 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
             trusted=trust_model_code,
             references=tuple(map(str, references)),
             quick=quick,
-            budget=seconds_in(budget) if isinstance(budget, str) else budget,
+            budget=_seconds(budget),
         )
         return _judged(request, folder, tuple(class_names), fresh, tracking_uri, experiment)
+
+
+def _config(settings: Mapping[str, object], seed: int, device: str, output_name: str) -> ScanConfig:
+    overrides = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+    return load_config(None, overrides, seed=seed, device=device, output=output_name or None)
+
+
+def _seconds(budget: float | str | None) -> float | None:
+    """A budget in seconds, also of a text such as `10m`."""
+    return seconds_in(budget) if isinstance(budget, str) else budget
 
 
 def _file(model: Model, samples: Path, config: ScanConfig, folder: Path) -> str:

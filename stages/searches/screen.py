@@ -184,18 +184,18 @@ def _advanced(
     """The state of a search at its end for these classes."""
     chosen = torch.tensor(classes, device=subject.twin.device)
     state = replace(search.start(subject, config, seed), blocks=begun)
-    left = chosen[~torch.isin(chosen, _finished(state, config.steps).to(chosen.device))]
-    if len(left):
+    if len(left := _unfinished(state, chosen, config.steps)):
         state = search.advance(state, left, config.steps)
-    if not torch.isin(chosen, _finished(state, config.steps).to(chosen.device)).all():
+    # a search that finds nothing to search takes no steps, and is over all the same
+    if progress.is_pause_wanted() and len(_unfinished(state, chosen, config.steps)):
         raise Paused(state.blocks)
     return state
 
 
-def _finished(state: State[Any, Any], steps: int) -> torch.Tensor:
-    """The classes (n,) that have taken all steps."""
+def _unfinished(state: State[Any, Any], classes: torch.Tensor, steps: int) -> torch.Tensor:
+    """Those of the classes (n,) that have not taken all steps."""
     done = [block.classes for block in state.blocks if block.step >= steps]
-    return torch.cat(done) if done else torch.empty(0, dtype=torch.int64)
+    return classes[~torch.isin(classes, torch.cat([classes[:0], *done]))]
 
 
 def stage_of(

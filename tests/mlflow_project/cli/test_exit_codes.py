@@ -14,7 +14,7 @@ from mlflow_project import errors as tracking_errors
 from mlflow_project.cli import main as cli
 from mlflow_project.cli.exit_codes import EXIT_CODES, failures_as_exits
 from mlflow_project.cli.logs import log_to_stderr
-from mlflow_project.errors import RegistryError, TrackingError
+from mlflow_project.errors import Ended, RegistryError, TrackingError
 from pipeline.printable import printable
 from stages import errors
 from stages.errors import (
@@ -208,3 +208,19 @@ def test_everything_else_is_escaped_in_ascii() -> None:
 
     assert all(each.isascii() and each.isprintable() for each in shown)
     assert len(set(shown)) == len(unprintable)
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), Ended(15)])
+def test_an_ending_from_outside_says_where_the_next_call_goes_on(
+    ending: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the scan noted of it, in the one line that is told."""
+    ending.add_note("nothing was judged yet; 3 of 8 searches are kept")
+
+    ended = _ends(ending)
+
+    told = capsys.readouterr().err
+    assert isinstance(ended, SystemExit)
+    assert ended.code in (130, 143)
+    assert told.endswith("; nothing was judged yet; 3 of 8 searches are kept\n")
+    assert told.count("\n") == 1

@@ -11,14 +11,19 @@ import torch
 
 from pipeline.cache.store import Store
 from pipeline.config import load_config
+from pipeline.evidence import ReferenceSummary
+from pipeline.note import unnoted
+from pipeline.pace.course import Course
 from pipeline.references.measure import Measured, measure, select_references
 from pipeline.references.profile_file import profile_text
 from pipeline.request import ScanRequest
+from pipeline.run import Run
 from pipeline.scan import scan
 from stages.errors import ConfigError
 from stages.settings import unchecked
+from stages.verdict.profile import ClassProfile
 from stages.verdict.settings import VettingConfig
-from stages.verdict.vetting import own_p_value
+from stages.verdict.vetting import Vetted, own_p_value
 from tests.support.places import DEMO
 from tests.support.profiles import CLASSES, SETTINGS, values_of
 
@@ -131,8 +136,19 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
     asked = request(config=lax, references=(file,))
     stranger = replace(clean, digest="another model")
 
-    used, told = select_references(stranger, asked, Store(None), CPU, tmp_path / "one")
-    unused, told_too = select_references(clean, asked, Store(None), CPU, tmp_path / "two")
+    def selected(subject: ClassProfile, folder: str) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
+        run = Run(
+            request=asked,
+            store=Store(None),
+            device=CPU,
+            workspace=tmp_path / folder,
+            note=unnoted,
+            course=Course(),
+        )
+        return select_references(subject, run)
+
+    used, told = selected(stranger, "one")
+    unused, told_too = selected(clean, "two")
 
     assert (len(used.kept), used.remarks, told[0].used) == (1, (), True)
     assert (unused.kept, told_too[0].used) == ((), False)

@@ -8,6 +8,8 @@ from itertools import count
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from stages import progress
 from stages.searches import SEARCHES
@@ -23,6 +25,7 @@ from stages.searches.screen import (
 )
 from stages.searches.search import Search, SearchResult
 from tests.support import twins
+from tests.support.planted import by_hand, subject_of
 from tests.support.subjects import demo_subject
 
 every_search = pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
@@ -88,6 +91,23 @@ def test_what_it_will_cost_is_known_before(search: Search) -> None:
     if search.joint:
         whole = run(search, subject, settings, np.arange(10), 0)
         assert whole.effort == planned(search, subject, settings, 10, 0)
+
+
+@every_search
+def test_a_search_with_nothing_to_search_comes_to_its_end(search: Search) -> None:
+    """Vectors cannot be bent, for one: as long as there is time, that is no stop."""
+    images = torch.rand(40, 256, generator=torch.Generator().manual_seed(0))
+    twin = by_hand(nn.Linear(256, 10), 10)
+    with torch.no_grad():
+        labels = twin.module(images).argmax(1)
+    subject = subject_of(twin, images, labels)
+    if not twin.sites and search.name == "neuron_noise":
+        pytest.skip("it has no sites")
+
+    with progress.pausing(lambda: False):
+        result = run(search, subject, search.settings(), SOME, 0)
+
+    assert list(result.statistics) == [each.name for each in search.statistics]
 
 
 def test_what_the_looks_will_cost_is_known_before() -> None:
