@@ -44,6 +44,8 @@ ALL_FILES = "all files"
 FILES_ALGORITHM = "banGateFilesV1"
 """The one subject, and its digest, of an attestation about more files than there is room to name.
 """
+OF_COPIES = ("judged_at", "copied_from")
+"""Fields of a claim that only a copy states."""
 LARGEST = 100_000
 """Characters of the longest attestation: as many as a tag of MLflow holds."""
 
@@ -195,7 +197,11 @@ def _sealed(statement: dict[str, object], key: Signer) -> str:
 
 
 def _statement(attestation: Attestation) -> dict[str, object]:
-    claim = asdict(attestation.claim)
+    claim = {
+        name: each
+        for name, each in asdict(attestation.claim).items()
+        if each is not None or name not in OF_COPIES
+    }
     files = sorted(attestation.files.items())
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files]
     if attestation.files_digest:
