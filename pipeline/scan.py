@@ -90,6 +90,18 @@ def scan(
     verdict = apply_findings(evidence.findings, verdict)
     if verdict.label == "inconclusive":
         logger.info("cannot judge: %s", "; ".join(verdict.reasons))
+    return _result(request, store, device, evidence, verdict)
+
+
+def course_of(request: ScanRequest) -> Course:
+    """The course of a scan that begins now."""
+    return Course(request.budget, quick=request.quick)
+
+
+def _result(
+    request: ScanRequest, store: Store, device: torch.device, evidence: Evidence, verdict: Verdict
+) -> ScanResult:
+    """All that a scan that has ended says."""
     return ScanResult(
         model_uri=request.uri,
         config=request.config,
@@ -102,11 +114,6 @@ def scan(
         environment=_environment(device),
         ended=datetime.now(UTC),
     )
-
-
-def course_of(request: ScanRequest) -> Course:
-    """The course of a scan that begins now."""
-    return Course(request.budget, quick=request.quick)
 
 
 def _verdict(run: Run) -> Verdict:
