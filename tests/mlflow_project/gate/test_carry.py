@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.gate import signing
+from pipeline.gate import keys
 from pipeline.gate.attestation import Attestation, attest, file_digests
 from tests.support.attestations import claim
 from tests.support.gating import call
@@ -36,7 +36,7 @@ class Passed:
         self.client.create_registered_model(self.name)
         self.client.create_model_version(self.name, self.folder.as_uri(), tags={"owner": "me"})
         self.uri = f"models:/{self.name}/1"
-        self.key = signing.make_key(folder / "gate.pem")
+        self.key = keys.make_key(folder / "gate.pem")
         self.judged = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=120)
         self.policy = folder / "policy.toml"
         self.require("")
