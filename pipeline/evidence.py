@@ -10,6 +10,9 @@ from pipeline.config import ScanConfig
 from pipeline.intake.native import ExportResult
 from pipeline.intake.sandbox import Isolation
 from pipeline.intake.whole_folder import Judged
+from pipeline.printable import printable
+from pipeline.shown import Shown
+from stages.class_names import Names
 from stages.published.results import BanResult, MaskResult, UntargetedNoise
 from stages.searches.search import SearchResult, Sweep
 from stages.twin.summary import TwinSummary
@@ -41,8 +44,9 @@ class Evidence:
     """What the steps of a scan found, in their order; None or empty where the scan did not come.
 
     `isolation` says how far the processes that read the model were kept apart, `searches` holds the
-    results of the searches by their names, `decisions` where the whole file was found to decide
-    otherwise than the scores that were searched.
+    results of the searches by their names, `shown` what the model sees in a few samples under their
+    triggers, `decisions` where the whole file was found to decide otherwise than the scores that
+    were searched.
     """
 
     isolation: Isolation | None = None
@@ -55,10 +59,21 @@ class Evidence:
     decisions: tuple[GraphFinding, ...] = ()
     precondition: PreconditionResult | None = None
     searches: Mapping[str, SearchResult] = field(default_factory=dict)
+    shown: Mapping[str, Shown] = field(default_factory=dict)
     references: tuple[ReferenceSummary, ...] = ()
     untargeted: UntargetedNoise | None = None
     mask: MaskResult | None = None
     ban: BanResult | None = None
+
+    @property
+    def class_names(self) -> Names:
+        """The names of classes 0, 1, … as reports show them, each printable; empty if unknown."""
+        names: Names = ()
+        if self.samples:
+            names = self.samples.class_names
+        elif self.artifact and self.artifact.output.shape[-1:] == (len(self.artifact.class_names),):
+            names = self.artifact.class_names
+        return tuple(map(printable, names))
 
     @property
     def findings(self) -> tuple[GraphFinding, ...]:

@@ -31,15 +31,16 @@ def judged(
     config: ScanConfig,
     store: Store,
     note: Note,
-) -> Verdict:
-    """The verdict on a model whose `first` profile and `results` are those of the scan's seed.
+) -> tuple[Verdict, Mapping[str, SearchResult]]:
+    """The verdict on a model whose `first` profile and `results` are those of the scan's seed, and
+    the results that it is about.
 
     It takes no time beside the searches, so it is always made anew.
     Notes the searches that the verdict is about, where it is not the first seed's.
     """
     verdict = store.compute(judge, first, references, config.calibration, config.judge)
     if not is_near(verdict, config):
-        return verdict
+        return verdict, results
     quiet = store.quiet()
     found = [(verdict, results)]
     for seed in further_seeds(config.seed):
@@ -53,7 +54,7 @@ def judged(
     note(searches=dict(searches))
     values = ", ".join(f"{max(each.class_scores):.2f}" for each, _ in found)
     reason = f"near the limit: anomaly scores of three seeds are {values}, and the median counts"
-    return replace(median, reasons=(*median.reasons, reason))
+    return replace(median, reasons=(*median.reasons, reason)), searches
 
 
 def further_seeds(seed: int) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,10 @@ from pipeline.references.measure import select_references
 from pipeline.refused import explained
 from pipeline.request import ScanRequest
 from pipeline.samples.own_predictions import own_predictions
+from pipeline.shown import shown_under
 from pipeline.versions import versions_of
 from pipeline.whole_file import on_found, on_samples
+from stages.class_names import class_text
 from stages.errors import CannotJudge, ConfigError
 from stages.published.ban import run_ban
 from stages.published.feature_mask import find_mask
@@ -98,20 +100,24 @@ def _verdict(
         with store.timed("select_references"):
             references, summaries = select_references(profile, request, store, device, workspace)
         note(references=summaries)
-    verdict = judged(subject, profile, results, references, config, store, note)
+    verdict, about = judged(subject, profile, results, references, config, store, note)
     with store.timed("compare_found"):
-        found = on_found(prepared, results, clean.alike, limits)
-    note(decisions=(*decisions, *found))
+        found = on_found(prepared, about, clean.alike, limits)
+    note(decisions=(*decisions, *found), shown=shown_under(prepared, clean, about))
     verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
-    return with_published(verdict, *_published(subject, results, store, config, note))
+    return with_published(verdict, *_published(subject, about, store, config, note))
 
 
 def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:
     """A sentence on each class that was not searched because another has the same scores, and one
     on labels that seem to be the model's own.
     """
+    names = prepared.samples.class_names
     for later, earlier in clean.alike:
-        yield f"class {later} always has the logits of class {earlier}; they are judged as one"
+        yield (
+            f"{class_text(later, names)} always has the logits of {class_text(earlier, names)};"
+            " they are judged as one"
+        )
     remark = own_predictions(clean.logits, prepared.samples.labels)
     if remark:
         yield remark
@@ -119,7 +125,7 @@ def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:
 
 def _published(
     subject: Subject,
-    results: dict[str, SearchResult],
+    results: Mapping[str, SearchResult],
     store: Store,
     config: ScanConfig,
     note: Note,

@@ -51,6 +51,7 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     in the model's own input space beside `labels` (N,), the class numbers; or a DataLoader or
     Dataset of such pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says.
 
+    `class_names` name classes 0, 1, … and decide which folder of pictures is which class.
     `references` are models of the same task that are known to be clean. `settings` are those of
     `--set`, such as `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only
     with `trust_model_code`. A `fresh` scan neither uses nor keeps earlier results. Nothing is
@@ -72,11 +73,13 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
             samples=samples,
             uri=given_models.name_of(model),
             config=config,
-            preparation=Preparation(preprocess=preprocess, seed=seed),
+            preparation=Preparation(
+                preprocess=preprocess, class_names=tuple(class_names) or None, seed=seed
+            ),
             trusted=trust_model_code,
             references=tuple(map(str, references)),
         )
-        return _judged(request, folder, tuple(class_names), fresh, tracking_uri, experiment)
+        return _judged(request, folder, fresh, tracking_uri, experiment)
 
 
 def _file(model: Model, samples: Path, config: ScanConfig, folder: Path) -> str:
@@ -94,7 +97,6 @@ def _file(model: Model, samples: Path, config: ScanConfig, folder: Path) -> str:
 def _judged(
     request: ScanRequest,
     folder: Path,
-    class_names: tuple[str, ...],
     fresh: bool,
     tracking_uri: str | None,
     experiment: str | None,
@@ -114,6 +116,4 @@ def _judged(
         page = render(found)
         if tracking_uri:
             tracking.record(found, str(request.samples), texts={REPORT_FILE: page})
-    samples = found.evidence.samples
-    names = class_names or (samples.class_names if samples else ())
-    return Result(scan=found, page=page, class_names=names)
+    return Result(scan=found, page=page)
