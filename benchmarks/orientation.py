@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.cache.store import Store
 from pipeline.config import load_config
-from pipeline.report.plots import write_figures
+from pipeline.report.figures import write_figures
 from pipeline.report.verdict_json import summary, write_verdict
 from pipeline.request import ScanRequest
 from pipeline.scan import scan

@@ -17,6 +17,7 @@ from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
 from mlflow_project.progress_lines import telling
 from mlflow_project.registry import versions
+from mlflow_project.repeat_command import repeat_command
 from mlflow_project.uris import is_uri
 from pipeline.atomic_files import write_texts
 from pipeline.ci_formats.all_files import output_texts
@@ -31,8 +32,8 @@ from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import Description, describe
 from pipeline.references.measure import measure
 from pipeline.references.profile_file import profile_text
-from pipeline.report.html_page import REPORT_FILE, render
-from pipeline.report.plots import write_figures
+from pipeline.report.figures import write_figures
+from pipeline.report.html_page import REPORT_FILE, Origin, render
 from pipeline.report.verdict_json import write_verdict
 from pipeline.request import ScanRequest
 from pipeline.samples.preparation import Preparation
@@ -52,8 +53,9 @@ class ScanCall:
 
     `model`, `samples` and `references` may be URIs of MLflow; `uri` is the model's name in every
     report. Without a target no run is recorded. `environment` holds the variables of the CI job
-    that the verdict is reported to, if there is one. `quick` and `budget` are those of the request;
-    the run of a `nested` one is a child of the run that is open.
+    that the verdict is reported to, if there is one. A scan is `repeatable` if model and samples
+    are still there afterwards, so that a command can name them. `quick` and `budget` are those of
+    the request; the run of a `nested` one is a child of the run that is open.
     """
 
     model: str
@@ -71,6 +73,7 @@ class ScanCall:
     quick: bool = False
     budget: float | None = None
     nested: bool = False
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +149,8 @@ def scan(call: ScanCall, show: Callable[[ScanResult], None]) -> ScanResult:
         result = judge(localise(call, downloads), call.fresh, place)
         outcome, page, ci_texts = outcome_of(result, call), {}, {}
         if call.output or call.target:
-            page, ci_texts = {REPORT_FILE: render(result)}, output_texts(outcome)
+            page = {REPORT_FILE: render(result, origin=origin_of(result, call))}
+            ci_texts = output_texts(outcome)
         if call.output:
             write_evidence(result, {**page, **ci_texts}, call.output)
         show(result)
@@ -302,6 +306,14 @@ def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None
         moment=datetime.now(UTC),
         root=github.root_folder(call.environment),
         decision=decision,
+        run_url=tracking.run_url() if call.target else None,
+    )
+
+
+def origin_of(result: ScanResult, call: ScanCall) -> Origin:
+    """Where the scan of a call came from, for its report; the run that records it is open."""
+    return Origin(
+        command=repeat_command(call, result) if call.repeatable else None,
         run_url=tracking.run_url() if call.target else None,
     )
 

@@ -137,6 +137,7 @@ def _scan(
         trusted=config.trust_model_code,
         references=config.references,
         output=folder / "output",
+        repeatable=False,
     )
     return commands.scan(call, lambda _: None)
 

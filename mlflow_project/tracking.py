@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,32 +17,41 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
-import numpy as np
 from mlflow.data.numpy_dataset import from_numpy
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Run
 
 from mlflow_project.connection import Target, connect, experiment_id, explained
 from mlflow_project.errors import Ended, TrackingError
 from mlflow_project.patience import patiently
+from mlflow_project.run_contents import (
+    description_of,
+    metrics_of,
+    params_of,
+    tags_of,
+    verdict_numbers,
+)
 from mlflow_project.unfinished_runs import PROCESS_TAG, end_unfinished, process_name
-from pipeline.config import flat_settings
-from pipeline.evidence import Evidence, ScanResult
+from mlflow_project.uris import without_secrets
+from pipeline.evidence import ScanResult
 from pipeline.printable import printable
+from pipeline.report.figures import write_figures
 from pipeline.report.html_page import REPORT_FILE, render
-from pipeline.report.plots import write_figures
 from pipeline.report.verdict_json import VERDICT_FILE, class_table, verdict_document, verdict_text
-from pipeline.report.wording import success_text
-from stages.types import CleanSamples, Floats
+from stages.types import CleanSamples
 
 CI_FOLDER = "ci"
 CLASS_TABLE = "classes.json"
 MODEL_FILE = "model.onnx"
-LONGEST_TAG = 5000
 LONGEST_DIGEST = 36
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 WHAT = "cannot record the scan"
+EXPERIMENT_VARIABLES = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+EXPERIMENT = "ban-gate"
+"""The experiment of runs that belong to no other."""
+DESCRIPTION_TAG = "mlflow.note.content"
+
 logger = logging.getLogger(__name__)
 
 
@@ -69,7 +77,10 @@ def open_run(name: str, target: Target, *, nested: bool = False) -> Iterator[Non
             mlflow.end_run("KILLED" if outside else "FAILED")
         raise
     with explained(WHAT, TrackingError):
+        run_id = open_run_id()
         patiently(mlflow.end_run, "FINISHED")
+    with suppress(Exception):  # of no use to a reader, and first in the list of tags
+        mlflow.MlflowClient().delete_tag(run_id, PROCESS_TAG)
 
 
 def record(
@@ -89,15 +100,22 @@ def record(
     """
     with explained(WHAT, TrackingError):
         run_id = open_run_id()
-        patiently(_log_params, run_id, _params(result))
-        patiently(_log_metrics, run_id, _metrics(result))
+        patiently(_log_params, run_id, params_of(result))
+        patiently(_log_metrics, run_id, metrics_of(result))
         patiently(_log_samples, result.evidence.samples, samples)
         _log_artifacts(result)
         told = dict(texts or {})
         if REPORT_FILE not in told:
             told[REPORT_FILE] = render(result)
-        note(told, {**_tags(result), **(tags or {})})
+        _describe(run_id, result)
+        note(told, {**tags_of(result), **(tags or {})})
         logger.info("recorded in MLflow run %s at %s", run_id, mlflow.get_tracking_uri())
+
+
+def _describe(run_id: str, result: ScanResult) -> None:
+    """Gives the run a description, unless its owner wrote one."""
+    if not mlflow.get_run(run_id).data.tags.get(DESCRIPTION_TAG):
+        patiently(mlflow.set_tag, DESCRIPTION_TAG, description_of(result))
 
 
 def note(texts: Mapping[str, str], tags: Mapping[str, str]) -> None:
@@ -117,12 +135,20 @@ def run_url() -> str | None:
 
     Credentials in the address of the server are left out.
     """
-    run, server = mlflow.active_run(), urlsplit(mlflow.get_tracking_uri())
-    if run is None or server.scheme not in ("http", "https"):
+    run, server = mlflow.active_run(), mlflow.get_tracking_uri()
+    if run is None or urlsplit(server).scheme not in ("http", "https"):
         return None
-    place = server._replace(netloc=server.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return printable(f"{place.rstrip('/')}/{page}")
+    return printable(f"{without_secrets(server).rstrip('/')}/{_page(run)}")
+
+
+def page_of(run_id: str) -> str | None:
+    """The page of the open run within MLflow's own pages; None for any other run."""
+    run = mlflow.active_run()
+    return _page(run) if run is not None and run.info.run_id == run_id else None
+
+
+def _page(run: Run) -> str:
+    return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def log_texts(texts: Mapping[str, str]) -> None:
@@ -151,7 +177,7 @@ def _start_run(name: str, target: Target, *, nested: bool) -> None:
     joined = os.environ.get(RUN_VARIABLE)  # its name is the user's, given as `--run-name`
     run = mlflow.start_run(
         run_name=None if joined else printable(name),
-        experiment_id=experiment_id(target.experiment),
+        experiment_id=experiment_id(target.experiment or _usual_experiment()),
         nested=nested,
     )
     mlflow.set_tag(PROCESS_TAG, process_name())
@@ -164,7 +190,7 @@ def log_model_metrics(result: ScanResult, model_id: str) -> None:
     Raises:
         TrackingError: the server failed.
     """
-    found = _verdict_numbers(result)
+    found = verdict_numbers(result)
     metrics = {name: one for name, one in found.items() if one is not None and math.isfinite(one)}
     with explained(WHAT, TrackingError):
         if metrics:
@@ -176,6 +202,12 @@ def open_run_id() -> str:
     run = mlflow.active_run()
     assert run is not None, "this is called inside `open_run`"  # noqa: S101 (our own logic)
     return str(run.info.run_id)
+
+
+def _usual_experiment() -> str | None:
+    """The project's own experiment, unless MLflow was told another one or is in a run already."""
+    told = any(os.environ.get(each) for each in (RUN_VARIABLE, *EXPERIMENT_VARIABLES))
+    return None if told else EXPERIMENT
 
 
 def _log_params(run_id: str, params: Mapping[str, object]) -> None:
@@ -211,7 +243,10 @@ def _log_samples(samples: CleanSamples | None, named: str) -> None:
 def _log_artifacts(result: ScanResult) -> None:
     patiently(mlflow.log_text, verdict_text(verdict_document(result)), VERDICT_FILE)
     if (table := class_table(result))["class"]:
-        patiently(mlflow.log_table, table, CLASS_TABLE)
+        with warnings.catch_warnings():
+            # MLflow looks for images among columns of text in a way that pandas will change
+            warnings.filterwarnings("ignore", "For backward compatibility, 'str' dtypes")
+            patiently(mlflow.log_table, table, CLASS_TABLE)
     with tempfile.TemporaryDirectory() as folder:
         if write_figures(result, Path(folder)):
             patiently(mlflow.log_artifacts, folder, "figures")
@@ -222,93 +257,3 @@ def _log_artifacts(result: ScanResult) -> None:
 def _log_model(model: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         patiently(mlflow.log_artifact, str(shutil.copy(model, Path(folder) / MODEL_FILE)))
-
-
-def _params(result: ScanResult) -> dict[str, object]:
-    evidence = result.evidence
-    return {
-        **flat_settings(result.config),
-        "model_uri": printable(result.model_uri),
-        "model_digest": evidence.artifact and evidence.artifact.digest,
-        "samples_digest": evidence.samples and evidence.samples.digest,
-    }
-
-
-def _metrics(result: ScanResult) -> list[Metric]:
-    now = int(time.time() * 1000)
-    points = [(name, value, 0) for name, value in _numbers(result).items()]
-    for name, values in _curves(result.evidence).items():
-        points += [(name, float(value), step) for step, value in enumerate(values)]
-    return [
-        Metric(name, value, now, step)
-        for name, value, step in points
-        if value is not None and math.isfinite(value)
-    ]
-
-
-def _numbers(result: ScanResult) -> dict[str, float | None]:
-    evidence = result.evidence
-    precondition = evidence.precondition
-    return {
-        **_verdict_numbers(result),
-        **{f"seconds/{name}": seconds for name, seconds in result.seconds.items()},
-        "peak_rss_mb": result.peak_rss_mb,
-        "parity_max_rel": evidence.parity.max_rel if evidence.parity else None,
-        "clean_accuracy": precondition.clean_accuracy if precondition else None,
-    }
-
-
-def _verdict_numbers(result: ScanResult) -> dict[str, float | None]:
-    """The verdict's numbers, what they are made of, and how well what was recovered works."""
-    verdict, searches = result.verdict, result.evidence.searches
-    return {
-        "anomaly_score": verdict.anomaly_score,
-        "critical_value": verdict.critical_value,
-        "p_value": verdict.p_value,
-        **{
-            f"attack_success_rate/{name}": each.success.rate
-            for name, each in searches.items()
-            if each.success
-        },
-        **{
-            f"statistic/{each.name}": each.value
-            for each in (*verdict.statistics, *verdict.published)
-        },
-    }
-
-
-def _curves(evidence: Evidence) -> dict[str, Floats]:
-    curves = {}
-    if sweep := evidence.sweep:
-        curves["neuron_noise/epsilon"] = sweep.bounds
-        curves["neuron_noise/median_success_rate"] = np.nanmedian(sweep.success_rate, axis=1)
-        curves["neuron_noise/max_success_rate"] = np.nanmax(sweep.success_rate, axis=1)
-    if untargeted := evidence.untargeted:
-        curves["untargeted/loss"] = untargeted.loss
-    if mask := evidence.mask:
-        curves["mask/benign_loss"] = mask.benign_loss
-        curves["mask/other_loss"] = mask.other_loss
-    return curves
-
-
-def _recovered(result: ScanResult) -> str | None:
-    """How often what was recovered for the suspected class works, as a sentence."""
-    suspected = result.verdict.suspected_class
-    for each in result.evidence.searches.values():
-        if each.success and each.accused is not None and each.accused == suspected:
-            return success_text(each.success, f"class {suspected}")
-    return None
-
-
-def _tags(result: ScanResult) -> dict[str, str]:
-    verdict, evidence = result.verdict, result.evidence
-    tags = {
-        "ban.verdict": verdict.label,
-        "ban.gate": "pass" if verdict.label == "clean" else "block",
-        "ban.reason": printable(" ".join("; ".join(verdict.reasons).split()))[:LONGEST_TAG],
-        "ban.suspected_class": verdict.suspected_class,
-        "ban.recovered": _recovered(result),
-        "ban.model_digest": evidence.artifact and evidence.artifact.digest,
-        "ban.samples_digest": evidence.samples and evidence.samples.digest,
-    }
-    return {key: str(value) for key, value in tags.items() if value is not None}

@@ -26,6 +26,24 @@ def is_uri(text: str) -> bool:
     return bool(_SCHEME.match(text))
 
 
+def without_secrets(text: str) -> str:
+    """A path as it is; an address without name and password, and without what follows a `?`.
+
+    >>> without_secrets("https://me:secret@host/mlflow?token=1"), without_secrets("model.onnx")
+    ('https://host/mlflow', 'model.onnx')
+    """
+    if not is_uri(text):
+        return text
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "…"
+    if not parts.netloc:
+        return text.partition("?")[0]
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()
+
+
 def is_fetched(uri: str) -> bool:
     """Whether files are fetched from a place, by its scheme.
 

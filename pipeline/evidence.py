@@ -12,6 +12,9 @@ from pipeline.intake.sandbox import Isolation
 from pipeline.intake.whole_folder import Judged
 from pipeline.pace.estimate import Estimate
 from pipeline.pace.extent import Extent
+from pipeline.printable import printable
+from pipeline.shown import Shown
+from stages.class_names import Names
 from stages.published.results import BanResult, MaskResult, UntargetedNoise
 from stages.searches.search import SearchResult, Sweep
 from stages.twin.summary import TwinSummary
@@ -43,10 +46,10 @@ class Evidence:
     """What the steps of a scan found, in their order; None or empty where the scan did not come.
 
     `isolation` says how far the processes that read the model were kept apart, `searches` holds the
-    results of the searches by their names, `decisions` where the whole file was found to decide
-    otherwise than the scores that were searched. `estimate` is what the searches were expected to
-    take, None where all was kept, and `searched_seconds` what they took; `extent` says whether the
-    whole scan was done.
+    results of the searches by their names, `shown` what the model sees in a few samples under their
+    triggers, `decisions` where the whole file was found to decide otherwise than the scores that
+    were searched. `estimate` is what the searches were expected to take, None where all was kept,
+    and `searched_seconds` what they took; `extent` says whether the whole scan was done.
     """
 
     isolation: Isolation | None = None
@@ -59,6 +62,7 @@ class Evidence:
     decisions: tuple[GraphFinding, ...] = ()
     precondition: PreconditionResult | None = None
     searches: Mapping[str, SearchResult] = field(default_factory=dict)
+    shown: Mapping[str, Shown] = field(default_factory=dict)
     references: tuple[ReferenceSummary, ...] = ()
     untargeted: UntargetedNoise | None = None
     mask: MaskResult | None = None
@@ -66,6 +70,16 @@ class Evidence:
     estimate: Estimate | None = None
     searched_seconds: float = 0.0
     extent: Extent = field(default_factory=Extent)
+
+    @property
+    def class_names(self) -> Names:
+        """The names of classes 0, 1, … as reports show them, each printable; empty if unknown."""
+        names: Names = ()
+        if self.samples:
+            names = self.samples.class_names
+        elif self.artifact and self.artifact.output.shape[-1:] == (len(self.artifact.class_names),):
+            names = self.artifact.class_names
+        return tuple(map(printable, names))
 
     @property
     def findings(self) -> tuple[GraphFinding, ...]:

@@ -29,8 +29,9 @@ def judged(
     results: Mapping[str, SearchResult],
     references: Vetted,
     run: Run,
-) -> Verdict:
-    """The verdict on a model whose `first` profile and `results` are those of the scan's seed.
+) -> tuple[Verdict, Mapping[str, SearchResult]]:
+    """The verdict on a model whose `first` profile and `results` are those of the scan's seed, and
+    the results that it is about.
 
     It takes no time beside the searches, so it is always made anew.
     Notes the searches that the verdict is about, where it is not the first seed's.
@@ -41,7 +42,7 @@ def judged(
     config = run.config
     verdict = run.store.compute(judge, first, references, config.calibration, config.judge)
     if not is_near(verdict, config):
-        return verdict
+        return verdict, results
     quiet = run.store.quiet()
     found = [(verdict, results)]
     for seed in further_seeds(config.seed):
@@ -55,7 +56,7 @@ def judged(
     run.note(searches=dict(searches))
     values = ", ".join(f"{max(each.class_scores):.2f}" for each, _ in found)
     reason = f"near the limit: anomaly scores of three seeds are {values}, and the median counts"
-    return replace(median, reasons=(*median.reasons, reason))
+    return replace(median, reasons=(*median.reasons, reason)), searches
 
 
 def further_seeds(seed: int) -> tuple[int, ...]:

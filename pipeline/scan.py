@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +29,10 @@ from pipeline.refused import explained
 from pipeline.request import ScanRequest
 from pipeline.run import Run
 from pipeline.samples.own_predictions import own_predictions
+from pipeline.shown import shown_under
 from pipeline.versions import versions_of
 from pipeline.whole_file import on_found, on_samples
+from stages.class_names import class_text
 from stages.errors import CannotJudge, ConfigError
 from stages.published.ban import run_ban
 from stages.published.feature_mask import find_mask
@@ -138,22 +140,26 @@ def _verdict(run: Run) -> Verdict:
             with store.timed("select_references"):
                 references, summaries = select_references(profile, run)
             note(references=summaries)
-        verdict = judged(subject, profile, results, references, run)
+        verdict, about = judged(subject, profile, results, references, run)
     except Unfinished as early:  # of this model, or of a reference or a further seed
         return cut_short(own or early, subject, run)
     with store.timed("compare_found"):
-        found = on_found(prepared, results, clean.alike, run.sandbox)
-    note(decisions=(*decisions, *found))
+        found = on_found(prepared, about, clean.alike, run.sandbox)
+    note(decisions=(*decisions, *found), shown=shown_under(prepared, clean, about))
     verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
-    return with_published(verdict, *_published(subject, results, store, config, note))
+    return with_published(verdict, *_published(subject, about, store, config, note))
 
 
 def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:
     """A sentence on each class that was not searched because another has the same scores, and one
     on labels that seem to be the model's own.
     """
+    names = prepared.samples.class_names
     for later, earlier in clean.alike:
-        yield f"class {later} always has the logits of class {earlier}; they are judged as one"
+        yield (
+            f"{class_text(later, names)} always has the logits of {class_text(earlier, names)};"
+            " they are judged as one"
+        )
     remark = own_predictions(clean.logits, prepared.samples.labels)
     if remark:
         yield remark
@@ -161,7 +167,7 @@ def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:
 
 def _published(
     subject: Subject,
-    results: dict[str, SearchResult],
+    results: Mapping[str, SearchResult],
     store: Store,
     config: ScanConfig,
     note: Note,

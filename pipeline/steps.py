@@ -40,7 +40,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="inspect_onnx",
         title="Inspection",
-        asks="Is the file a plain ONNX classifier, and does its graph hold logic like a trigger's?",
+        asks="Is the file a plain ONNX classifier, and is its graph free of trigger logic?",
         claim="the file is a classifier that may be opened",
     ),
     Step(name="read_samples", claim="the clean samples fit the model"),
@@ -48,7 +48,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="build_twin",
         title="Twin",
-        asks="Does the torch copy that is tested give the file's own logits?",
+        asks="Does the torch copy that is tested compute the same logits as the file?",
         claim="the twin computes what the model computes",
     ),
     Step(
@@ -60,7 +60,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="compare_decisions",
         title="Whole file",
-        asks="Does the whole file decide as the logits that are searched?",
+        asks="Does the whole file decide as the logits that were searched?",
         claim="the whole file decides as the logits that are searched",
     ),
     Step(name="measure_sites"),
@@ -88,7 +88,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="find_mask",
         title="Feature mask",
-        asks="What do the features say that clean samples do not need? (does not decide)",
+        asks="What do the features do that clean samples do not need? (does not decide)",
         runs=lambda request: bool(request.config.feature_mask.enabled),
         setting="feature_mask.enabled",
     ),

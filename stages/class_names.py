@@ -14,6 +14,8 @@ KEYS = ("class_names", "classes", "names", "id2label", "labels")
 LONGEST_TEXT = 2**20
 LONGEST_NAME = 200
 """Characters of all names together, and of one."""
+SHOWN = 40
+"""Characters of a name that are shown where others stand beside it."""
 
 Names = tuple[str, ...]
 
@@ -47,6 +49,28 @@ def names_of(value: object) -> Names:
         return ()
     names = tuple(str(each) for each in value)
     return names if all(_can_be_shown(name) for name in names) else ()
+
+
+def name_of(number: int, names: Names) -> str:
+    """The name of a class, cut where it is long; empty where it has none, or only its number.
+
+    >>> name_of(1, ("cat", "dog")), name_of(7, ("cat", "dog")), name_of(0, ("0", "1"))
+    ('dog', '', '')
+    """
+    name = names[number] if 0 <= number < len(names) else ""
+    if name in (str(number), f"class {number}"):
+        return ""
+    return name if len(name) <= SHOWN else f"{name[: SHOWN - 1]}…"
+
+
+def class_text(number: int, names: Names) -> str:
+    """A class as it is spoken of, by its number and its name.
+
+    >>> class_text(1, ("cat", "dog")), class_text(7, ())
+    ('class 1 (dog)', 'class 7')
+    """
+    name = name_of(number, names)
+    return f"class {number} ({name})" if name else f"class {number}"
 
 
 def _read(text: str) -> object:

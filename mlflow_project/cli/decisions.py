@@ -35,10 +35,10 @@ class RevokeOptions:
     verbose: Verbose
 
 
-@click.command(short_help="Take the decision on a registered version back.")
+@click.command(short_help="Revoke the decision on a registered version.")
 @taking(RevokeOptions)
 def revoke(options: RevokeOptions) -> None:
-    """Take the newest decision on MODEL_URI back: a signed block, until a newer pass of a gate.
+    """Revoke the newest decision on MODEL_URI: a signed block, until a gate passes it again.
 
     stdout gets the sha256 of the attestation that was revoked, for `revoked` in a policy, and the
     aliases that the version still holds. Exit code 0: revoked, 3: never gated; 4: MLflow failed.
@@ -64,10 +64,10 @@ class ApproveOptions:
     verbose: Verbose
 
 
-@click.command(short_help="Approve the pass of a registered version with another key.")
+@click.command(short_help="Approve the pass of a registered version with a second key.")
 @taking(ApproveOptions)
 def approve(options: ApproveOptions) -> None:
-    """Approve the newest pass of MODEL_URI with another key than that which signed it.
+    """Approve the newest pass of MODEL_URI with a key other than the one that signed it.
 
     A policy asks for such approvals by `approvals`. A newer decision needs new ones. Exit code 0:
     approved, 1: refused, 3: never gated; 4: the registry failed.

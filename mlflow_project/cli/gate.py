@@ -43,7 +43,7 @@ PolicyFile = Annotated[
         "--policy",
         type=EXISTING_FILE,
         metavar="FILE.toml",
-        help="What is asked of a version.  [default: only clean passes]",
+        help="What a version must meet.  [default: only clean passes]",
     ),
 ]
 
@@ -87,7 +87,7 @@ class GateOptions:
     policy: PolicyFile
     signing_key: SigningKey
     dry_run: Annotated[
-        bool, flag("--dry-run", help="Change nothing in the registry; say what would.")
+        bool, flag("--dry-run", help="Change nothing in the registry; say what would happen.")
     ]
     judging: JudgingOptions
     as_json: AsJson
@@ -222,7 +222,7 @@ class RollbackOptions:
     force: Annotated[
         bool, flag("--force", help="Also to a version that does not pass verification.")
     ]
-    reason: Annotated[str | None, option("--reason", metavar="TEXT", help="Why; noted.")]
+    reason: Annotated[str | None, option("--reason", metavar="TEXT", help="Why; it is kept.")]
     tracking_uri: TrackingUri
     verbose: Verbose
 
@@ -232,7 +232,7 @@ class RollbackOptions:
 def rollback(options: RollbackOptions) -> None:
     """Return ALIAS of the registered model NAME to the version that held it before.
 
-    Only to a version that passes verification, else with --force and a --reason, which is noted.
+    Only to a version that passes verification, or with --force and a --reason, which is kept.
     Exit code 0: returned, 1: refused; 4: the registry failed.
     """
     log_to_stderr(options.verbose)
@@ -240,7 +240,7 @@ def rollback(options: RollbackOptions) -> None:
     from mlflow_project.gate import rollback as returning  # noqa: PLC0415 (same)
 
     if options.force and not options.reason:
-        raise click.UsageError("--force needs a --reason, which is noted in the registry")
+        raise click.UsageError("--force needs a --reason, which is kept in the registry")
     target = connection.Target(uri=options.tracking_uri)
     rules = options.trust.rules(options.name, target)
     keys = () if options.force else options.trust.keys(rules)

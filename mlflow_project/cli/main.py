@@ -86,8 +86,9 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
 def main() -> None:
     """Find backdoors in classifiers by inverting triggers and perturbing neurons.
 
-    Four searches decide. For every class they look for a blend, a patch, a warp of the image, or
-    noise on the neurons, that makes the model see this class in images of all others.
+    Several searches decide together. For every class they look for one fixed change of the image (a
+    blended pattern, a patch, a warp, a colour filter), or for noise on the neurons, that makes the
+    model predict this class for images of all others.
 
     \b
     Try it:     ban-gate demo

@@ -31,7 +31,11 @@ from mlflow_project.cli.parameters import argument, option, taking
 from mlflow_project.cli.pictures import PictureOptions
 from pipeline.intake import sandbox
 from pipeline.printable import printable
+from stages.class_names import name_of
 from stages.errors import BanGateError
+
+NAMED = 20
+"""Classes whose names `inspect` shows on its line; `--json` has all."""
 
 if TYPE_CHECKING:
     from pipeline.intake.native import ExportResult
@@ -58,8 +62,8 @@ InputShape = Annotated[
         "--input-shape",
         metavar="SIZES",
         callback=_read_shape,
-        help="Shape of one image, such as 3,32,32, where there are no samples and the model does"
-        " not tell.",
+        help="Shape of one image, such as 3,32,32, if there are no samples and the model does not"
+        " say.",
     ),
 ]
 
@@ -88,6 +92,10 @@ def inspect(options: InspectOptions) -> None:
     config = options.settings.scan_config()
     sandbox.warm_up()
     from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
+    from pipeline.samples.model_names import (  # noqa: PLC0415 (same)
+        folder_beside,
+        names_in_model,
+    )
 
     several, codes = len(options.models) > 1, []
     for model in options.models:
@@ -99,11 +107,12 @@ def inspect(options: InspectOptions) -> None:
             click.echo(printable(f"ban-gate: {error}"), err=True)
             codes.append(code_of(error))
             continue
+        names = names_in_model(description.artifact, folder_beside(model))
         if options.as_json:
-            document = _inspection_document(model, description)
+            document = _inspection_document(model, description, names)
             click.echo(json.dumps(document, indent=None if several else 2))
         else:
-            click.echo("\n".join(map(printable, _inspection_lines(model, description))))
+            click.echo("\n".join(map(printable, _inspection_lines(model, description, names))))
             click.echo("\n" * several, nl=False)
     sys.exit(worst(codes))
 
@@ -199,15 +208,15 @@ class CalibrateOptions:
 def calibrate(options: CalibrateOptions) -> None:
     """Measure every MODEL, all known to be clean and of one task, and write one profile of them.
 
-    Some classes are reached more easily than others in every clean model of a task. A scan that
-    knows this cries wolf less and finds more. Architectures may differ.
+    Some classes are easier to reach than others in every clean model of a task. A scan that knows
+    which raises fewer false alarms and finds more. Architectures may differ.
 
     \b
       ban-gate calibrate v1.onnx v2.onnx --samples clean.npz --output profile.json
       ban-gate scan v3.onnx --samples clean.npz --reference profile.json
 
     With --tracking-uri or --experiment the profile is logged to an MLflow run as well. Exit code 3
-    if no model can be measured; models that cannot are named on stderr.
+    if no model can be measured; those that cannot are named on stderr.
     """  # noqa: D301 (click wants the backspace character itself)
     log_to_stderr(options.verbose)
     config = options.settings.scan_config()
@@ -248,7 +257,7 @@ class DemoOptions:
 def demo(options: DemoOptions) -> None:
     """Scan three small models that come with ban-gate, one clean and two backdoored.
 
-    Prints each verdict beside the truth. Nothing is recorded in MLflow.
+    Prints each verdict next to the truth. Nothing is recorded in MLflow.
     """
     log_to_stderr(options.verbose)
     config = options.settings.scan_config()
@@ -269,17 +278,19 @@ def _export_line(result: ExportResult, output: Path) -> str:
     return printable(f"exported  {output}  {result.framework} ({versions})  {difference}")
 
 
-def _inspection_document(model: str, description: Description) -> dict[str, object]:
+def _inspection_document(
+    model: str, description: Description, names: tuple[str, ...]
+) -> dict[str, object]:
     parity = description.parity
     return {
         "schema": 1,
-        "model": {**asdict(description.artifact), "path": model},
+        "model": {**asdict(description.artifact), "path": model, "class_names": names},
         "parity": {"max_rel": parity.max_rel, "tolerance": parity.tolerance},
         "twin": asdict(description.twin),
     }
 
 
-def _inspection_lines(model: str, description: Description) -> list[str]:
+def _inspection_lines(model: str, description: Description, names: tuple[str, ...]) -> list[str]:
     artifact, parity = description.artifact, description.parity
     facts = {
         "file": model,
@@ -292,9 +303,18 @@ def _inspection_lines(model: str, description: Description) -> list[str]:
         **_looked_through(artifact),
         "parity": f"{parity.max_rel:.1g} of {parity.tolerance:g} allowed",
         **_twin_facts(description.twin),
+        **_names(names),
     }
     lines = [f"{name:<12}{value}" for name, value in facts.items()]
     return lines + [f"{each.severity:<12}{each.message}" for each in artifact.findings]
+
+
+def _names(names: tuple[str, ...]) -> dict[str, object]:
+    """The names of the first classes, where the model or files beside it state any."""
+    if not names:
+        return {}
+    shown = [name_of(number, names) or str(number) for number in range(min(NAMED, len(names)))]
+    return {"names": ", ".join([*shown, *(["…"] if len(names) > NAMED else [])])}
 
 
 def _looked_through(artifact: OnnxArtifact) -> dict[str, object]:

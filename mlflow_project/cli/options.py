@@ -90,7 +90,7 @@ References = Annotated[
         multiple=True,
         metavar="MODEL",
         help="A model of the same task that is known to be clean, of any architecture, such as the"
-        " version before; or a profile that `ban-gate calibrate` wrote. May be repeated.",
+        " previous version; or a profile that `ban-gate calibrate` wrote. May be repeated.",
     ),
 ]
 OutputFolder = Annotated[
@@ -126,8 +126,8 @@ OutputName = Annotated[
     option(
         "--output-name",
         metavar="NAME",
-        help="The output of scores to judge, of a model with others that do not follow from it,"
-        " such as features or a second head. Those are not looked at.",
+        help="The output with the scores to judge, for a model with others that are not computed"
+        " from it, such as features or a second head. Those are not scanned.",
     ),
 ]
 TrackingUri = Annotated[
@@ -242,7 +242,7 @@ class TrackingOptions:
         option(
             "--experiment",
             metavar="NAME",
-            help="MLflow experiment of the run.  [default: MLflow's own]",
+            help="MLflow experiment of the run.  [default: $MLFLOW_EXPERIMENT_NAME, else ban-gate]",
         ),
     ]
 

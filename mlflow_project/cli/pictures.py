@@ -65,12 +65,12 @@ class PictureOptions:
     ]
     crop: Annotated[
         tuple[int, int] | None,
-        option("--crop", metavar="SIDE|H,W", callback=_crop, help="Cut this out of the middle."),
+        option("--crop", metavar="SIDE|H,W", callback=_crop, help="Crop this from the centre."),
     ]
     value_range: Annotated[
         str | None,
         option(
-            "--range", type=click.Choice(RANGES), help="What black and white are.  [default: 0-1]"
+            "--range", type=click.Choice(RANGES), help="Values of black and white.  [default: 0-1]"
         ),
     ]
     mean: Annotated[
@@ -104,7 +104,7 @@ class PictureOptions:
         option(
             "--layout",
             type=click.Choice(["nchw", "nhwc"]),
-            help="Where the model has its channels, if its input does not show it.",
+            help="Where the model expects its channels, if its input does not show it.",
         ),
     ]
     per_class: Annotated[
@@ -122,7 +122,8 @@ class PictureOptions:
             "--class-names",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Names of the classes in the model's order: one a line, or JSON with id2label."
+            help="Names of the classes in the model's order, which reports show: one a line, or"
+            " JSON with id2label."
             "  [default: what the model or files beside it state, else sorted by name]",
         ),
     ]

@@ -59,10 +59,10 @@ class SamplesOptions:
     verbose: Verbose
 
 
-@click.command(short_help="Make clean samples of pictures.")
+@click.command(short_help="Make clean samples from pictures.")
 @taking(SamplesOptions)
 def samples(options: SamplesOptions) -> None:
-    """Make one file of clean samples for a model of the pictures in SOURCE.
+    """Make one file of clean samples for a model from the pictures in SOURCE.
 
     SOURCE is a folder with a subfolder of pictures for each class, a .csv of paths and labels
     (relative to it), a folder that Hugging Face's `datasets` saved, or a URI of such in MLflow. The
@@ -71,11 +71,11 @@ def samples(options: SamplesOptions) -> None:
     \b
     In the model's own size, with values from 0 to 1:
       ban-gate samples pictures/ --model model.onnx -o clean.npz
-    As the model's training had it, which accuracy depends on:
+    Preprocessed as in training, without which the accuracy is poor:
       ban-gate samples pictures/ --model model.onnx -o clean.npz --preprocess imagenet
       ban-gate samples pictures/ --model model.onnx -o clean.npz --resize 256 --crop 224 \\
         --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
-    Where the model's order of classes is not that of their names:
+    If the model's classes are not in the order of their names:
       ban-gate samples pictures/ --model model.onnx -o clean.npz --class-names names.txt
 
     `scan`, `gate` and `calibrate` take the same SOURCE and options by themselves. The file also

@@ -41,8 +41,8 @@ def scan(options: ScanOptions) -> None:
     .pt2), Keras (.keras, .h5) or scikit-learn (.pkl, .joblib, .skops), a folder of MLflow,
     TensorFlow (SavedModel), PaddlePaddle or transformers, or FILE.py:FUNCTION, a function that
     builds the model; or what MLflow keeps: models:/NAME/3, models:/NAME@ALIAS, models:/m-ID,
-    runs:/RUN/PATH. Samples and references may lie there, too. Loading a native model runs code of
-    its author: say --trust-model-code.
+    runs:/RUN/PATH. Samples and references may be there, too. Loading a native model runs its
+    author's code, so it needs --trust-model-code.
 
     \b
     A few hundred clean samples, balanced over the classes, are enough:
@@ -56,7 +56,7 @@ def scan(options: ScanOptions) -> None:
       ban-gate scan models/*.onnx --samples clean.npz --output reports
     A model that is not ONNX yet:
       ban-gate scan model.pt2 --samples clean.npz --trust-model-code
-    Beside earlier versions that are known to be clean, which makes the verdict far surer:
+    Compared with earlier versions known to be clean, which makes the verdict more reliable:
       ban-gate scan model.onnx --samples clean.npz --reference v2.onnx --reference v1.onnx
     In a pipeline, with a server and a fixed setting:
       ban-gate scan model.onnx --samples clean.npz --tracking-uri http://host:5000 \\

@@ -17,6 +17,7 @@ from mlflow_project.patience import patiently
 from mlflow_project.registry import alias, versions
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import ModelVersion
+from mlflow_project.run_contents import CLASS_NAME_TAG
 from pipeline.gate import approval
 from pipeline.gate.approval import Approval
 from pipeline.gate.attestation import Attestation, Signed, attest
@@ -63,7 +64,7 @@ def revoke(
         envelope = attest(Attestation(claim=claim, files=before.attestation.files), key)
         place = {VERSION_TAG: version_mark(version.name, version.version)}
         tracking.note({ATTESTATION_FILE: envelope}, {**tags_of(claim), **place})
-        mark(version, claim, envelope)
+        mark(version, claim, envelope, version.tags.get(CLASS_NAME_TAG))
     held = f"; it still holds {', '.join(version.aliases)}" if version.aliases else ""
     return Decided(done=True, line=f"revoked   {version.uri}  sha256 {before.digest}{held}")
 

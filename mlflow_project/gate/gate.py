@@ -19,6 +19,7 @@ from mlflow_project.commands import (
     ScanCall,
     judge,
     localise,
+    origin_of,
     outcome_of,
     prepare_output,
     workspace,
@@ -47,7 +48,7 @@ from pipeline.gate.policy import Policy, policy_text
 from pipeline.gate.provenance import Provenance
 from pipeline.gate.verification import Verification, trusted_keys, verify_version
 from pipeline.report.html_page import REPORT_FILE, GateSection, render
-from pipeline.report.verdict_json import summary, write_verdict
+from pipeline.report.verdict_json import summary, suspected_name, write_verdict
 from pipeline.scan import choose_device
 
 POLICY_FILE = "policy.json"
@@ -189,14 +190,14 @@ def _published(
     call: GateCall, version: ModelVersion, files: Downloaded, judged: _Judged, downloads: Path
 ) -> GateOutcome:
     """Decides, then leaves the evidence in the run, the tags on the version, and the alias."""
-    now, result = datetime.now(UTC), judged.result
+    now, result, scan = datetime.now(UTC), judged.result, replace(call.scan, uri=version.uri)
     facts = facts_of(version, result, judged.provenance)
     decision = decide(facts, call.policy, now)
     claim = claim_of(facts, result, decision, call.policy, now, rehearsal=call.dry_run)
     envelope = attest(Attestation(claim=claim, files=files.files), call.key)
     section, ci_outcome = _section(call, claim, envelope), outcome_of(result, call.scan, decision)
     texts = {
-        REPORT_FILE: render(result, section),
+        REPORT_FILE: render(result, section, origin_of(result, scan)),
         ATTESTATION_FILE: envelope,
         POLICY_FILE: policy_text(call.policy),
     }
@@ -214,7 +215,7 @@ def _published(
     )
     if call.dry_run:
         return _foreseen(call, outcome)
-    mark(version, claim, envelope)
+    mark(version, claim, envelope, suspected_name(result))
     if version.model_id:
         tracking.log_model_metrics(result, version.model_id)
     return _promoted(call, outcome, downloads)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mlflow_project import tracking
 from mlflow_project.registry.recorded import GIVEN_UP_TAG
 from mlflow_project.registry.versions import ModelVersion
+from mlflow_project.run_contents import LONGEST_TAG
 from pipeline.changed_settings import changed_settings
 from pipeline.config import config_digest
 from pipeline.evidence import Evidence, ScanResult
@@ -94,7 +95,7 @@ def claim_of(
 ) -> Claim:
     """What is signed about a decision that the open run records."""
     verdict, judged = result.verdict, result.evidence.judged
-    reasons = (printable(each)[: tracking.LONGEST_TAG] for each in _reasons(result, decision))
+    reasons = (printable(each)[:LONGEST_TAG] for each in _reasons(result, decision))
     return Claim(
         model=facts.model,
         version=facts.version,
@@ -128,7 +129,7 @@ def tags_of(claim: Claim) -> dict[str, str]:
     tags = {key: printable(str(value)) for key, value in values.items() if value is not None}
     if claim.p_value is not None:
         tags["ban.p_value"] = p_text(claim.p_value, claim.p_is_bound)
-    return {**tags, "ban.reason": "; ".join(claim.reasons)[: tracking.LONGEST_TAG]}
+    return {**tags, "ban.reason": "; ".join(claim.reasons)[:LONGEST_TAG]}
 
 
 def given_digest(model: str) -> str:

@@ -10,9 +10,11 @@ from markupsafe import Markup, escape
 from pipeline.atomic_files import write_texts
 from pipeline.evidence import ScanResult
 from pipeline.printable import printable
-from pipeline.report.pictures import can_be_shown, trigger_pictures
+from pipeline.report.pictures import trigger_pictures
+from pipeline.report.recovered import best_search
 from pipeline.report.verdict_json import verdict_document
 from pipeline.report.wording import p_text, score_text
+from stages.class_names import class_text, name_of
 from stages.searches.search import SearchResult
 from stages.searches.trigger import Trigger
 from stages.verdict_label import Label
@@ -25,13 +27,11 @@ FRAME_HEIGHT = 640  # pixels of the report in a notebook
 class Result:
     """The verdict on a model, with its evidence.
 
-    `scan` is everything that was found, `page` the whole report as HTML, and `class_names` are
-    those that were given, by class number.
+    `scan` is everything that was found, and `page` the whole report as HTML.
     """
 
     scan: ScanResult
     page: str
-    class_names: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Label:
@@ -62,6 +62,11 @@ class Result:
         return self.scan.verdict.critical_value
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of classes 0, 1, … as they are shown; empty where they are not known."""
+        return self.scan.evidence.class_names
+
+    @property
     def suspected_class(self) -> int | None:
         """The class that a trigger leads to, by its number; None unless one is suspected."""
         return self.scan.verdict.suspected_class
@@ -72,7 +77,7 @@ class Result:
         number = self.suspected_class
         if number is None:
             return None
-        return self.class_names[number] if number < len(self.class_names) else f"class {number}"
+        return name_of(number, self.class_names) or f"class {number}"
 
     @property
     def trigger(self) -> Trigger | None:
@@ -128,30 +133,26 @@ class Result:
     def _summary(self) -> str:
         parts: list[str] = [self.verdict]
         if self.suspected_class is not None:
-            parts[0] += f": {self.suspected_class_name}"
+            parts[0] += f": {class_text(self.suspected_class, self.class_names)}"
         if self.anomaly_score is not None and self.critical_value is not None:
             limit = score_text(self.critical_value)
             parts.append(f"anomaly score {score_text(self.anomaly_score)} of {limit}")
             p = p_text(self.p_value, self.scan.verdict.p_is_bound)
             parts.append(f"p {p}" if p.startswith("<") else f"p = {p}")
         if (rate := self.attack_success_rate) is not None:
-            parts.append(f"the trigger succeeds on {100 * rate:.0f} %")
+            parts.append(f"attack success rate {rate:.0%}")
         return printable(", ".join(parts))
 
     def _best(self) -> SearchResult | None:
         """The search whose trigger leads to the suspected class most often."""
-        aimed = [
-            each
-            for each in self.scan.evidence.searches.values()
-            if each.trigger is not None and each.accused == self.suspected_class is not None
-        ]
-        return max(aimed, key=lambda one: one.success.rate if one.success else 0.0, default=None)
+        name = best_search(self.scan.evidence, self.suspected_class)
+        return self.scan.evidence.searches[name] if name else None
 
     def _pictures(self) -> str:
-        samples, trigger = self.scan.evidence.samples, self.trigger
-        if trigger is None or samples is None or not can_be_shown(samples):
+        name = best_search(self.scan.evidence, self.suspected_class)
+        drawn = trigger_pictures(self.scan.evidence, name) if name else None
+        if drawn is None:
             return ""
-        drawn = trigger_pictures(samples, trigger, self.suspected_class)
         shown = [drawn.alone]
         shown += [picture for each in drawn.triggered for picture in (each.before, each.after)]
         image = Markup('<img src="{}" alt="{}" style="height: 64px; image-rendering: pixelated"> ')

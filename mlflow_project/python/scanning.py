@@ -54,8 +54,9 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     `model` is a path, an MLflow URI, an ONNX model, or a live model of torch, Keras, scikit-learn
     or Flax, which is left as it is. `images` are an array or tensor (N, *input shape) in the
     model's own input space beside `labels` (N,), the class numbers; a DataLoader or Dataset of such
-    pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says. `references` are
-    models of the same task that are known to be clean, `settings` those of `--set`, such as
+    pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says. `class_names` name
+    classes 0, 1, … and decide which folder is which class. `references` are models of the same task
+    that are known to be clean, `settings` those of `--set`, such as
     `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only with
     `trust_model_code`. A `quick` scan is a first look, which passes nothing; one with a `budget`,
     in seconds or as in `"10m"`, ends when it is spent; a `fresh` one uses and keeps no results.
@@ -73,13 +74,15 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
             samples=samples,
             uri=given_models.name_of(model),
             config=config,
-            preparation=Preparation(preprocess=preprocess, seed=seed),
+            preparation=Preparation(
+                preprocess=preprocess, class_names=tuple(class_names) or None, seed=seed
+            ),
             trusted=trust_model_code,
             references=tuple(map(str, references)),
             quick=quick,
             budget=_seconds(budget),
         )
-        return _judged(request, folder, tuple(class_names), fresh, tracking_uri, experiment)
+        return _judged(request, folder, fresh, tracking_uri, experiment)
 
 
 def _config(settings: Mapping[str, object], seed: int, device: str, output_name: str) -> ScanConfig:
@@ -107,7 +110,6 @@ def _file(model: Model, samples: Path, config: ScanConfig, folder: Path) -> str:
 def _judged(
     request: ScanRequest,
     folder: Path,
-    class_names: tuple[str, ...],
     fresh: bool,
     tracking_uri: str | None,
     experiment: str | None,
@@ -128,6 +130,4 @@ def _judged(
         page = render(found)
         if tracking_uri:
             tracking.record(found, str(request.samples), texts={REPORT_FILE: page})
-    samples = found.evidence.samples
-    names = class_names or (samples.class_names if samples else ())
-    return Result(scan=found, page=page, class_names=names)
+    return Result(scan=found, page=page)

@@ -10,7 +10,7 @@ import mlflow
 from mlflow_project import tracking
 from mlflow_project.connection import Target
 from mlflow_project.registry.versions import explained
-from mlflow_project.tracking import LONGEST_TAG
+from mlflow_project.run_contents import LONGEST_TAG
 from pipeline.printable import printable
 from pipeline.sweep.rows import Row, Sweep
 

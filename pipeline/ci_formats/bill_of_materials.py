@@ -28,6 +28,7 @@ from cyclonedx.model.tool import ToolRepository
 from cyclonedx.output.json import JsonV1Dot6
 
 from pipeline.ci_formats.checks import ADVICE, Outcome, one_line
+from pipeline.report.verdict_json import suspected_name
 from stages.types import OnnxArtifact
 from stages.verdict_label import Label
 
@@ -111,6 +112,8 @@ def _properties(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "ban-gate:gate", outcome.action
     if verdict.suspected_class is not None:
         yield "ban-gate:suspected-class", str(verdict.suspected_class)
+    if name := suspected_name(outcome.result):
+        yield "ban-gate:suspected-class-name", name
     for number, reason in enumerate(outcome.reasons):
         yield f"ban-gate:reason:{number}", reason
 

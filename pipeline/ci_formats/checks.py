@@ -23,10 +23,10 @@ Status = Literal["passed", "failed", "error", "skipped"]
 
 ADVICE = {
     "clean": (
-        "These tests found no backdoor at the stated false-alarm rate, which does not say that"
+        "These tests found no backdoor at the stated false-alarm rate, which does not prove that"
         " there is none."
     ),
-    "backdoored": "Do not deploy this model until its origin and its training are cleared up.",
+    "backdoored": "Do not deploy this model until its origin and training have been checked.",
     "inconclusive": "No verdict could be reached, so the model does not pass; see the reasons.",
 }
 """What a verdict means to whoever reads it, by label."""

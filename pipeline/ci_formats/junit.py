@@ -9,6 +9,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from pipeline.ci_formats.checks import Check, Outcome, checks, one_line
 from pipeline.evidence import Evidence
+from pipeline.report.verdict_json import suspected_name
 
 JUNIT_FILE = "junit.xml"
 _RESULTS = {"failed": Failure, "error": Error, "skipped": Skipped}
@@ -53,6 +54,7 @@ def _properties(outcome: Outcome) -> dict[str, str]:
         "verdict": verdict.label,
         "gate": outcome.action,
         "suspected_class": verdict.suspected_class,
+        "suspected_class_name": suspected_name(outcome.result),
         "anomaly_score": verdict.anomaly_score,
         "critical_value": verdict.critical_value,
         "p_value": verdict.p_value,

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from pipeline.ci_formats.checks import ADVICE, Outcome, one_line
+from pipeline.report.verdict_json import suspected_name
 from pipeline.report.wording import WORDING
+from stages.class_names import Names, name_of
 from stages.searches.search import SearchResult
 from stages.types import GraphFinding, Severity
 
@@ -19,7 +21,6 @@ SARIF_FILE = "verdict.sarif"
 SCHEMA_URI = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-INFORMATION_URI = "https://arxiv.org/abs/2405.19928"
 LONGEST_MESSAGE = 1000  # characters
 MOST_NODES = 20
 """How many nodes of a graph finding are named at most."""
@@ -51,7 +52,7 @@ def sarif_text(outcome: Outcome) -> str:
 
 def driver(version: str | None) -> Object:
     """The tool and its rules; `version` is that of ban-gate, if it is known."""
-    named: Object = {"name": "ban-gate", "informationUri": INFORMATION_URI, "rules": _rules()}
+    named: Object = {"name": "ban-gate", "rules": _rules()}
     return named | ({"semanticVersion": version} if version else {})
 
 
@@ -59,9 +60,9 @@ def _rules() -> list[Object]:
     return [
         _rule(
             *(_BACKDOOR, "Backdoor", "error", "9.1"),
-            short="The classifier seems to hide a backdoor",
-            full="A fixed trigger, found in the image or as neuron noise, carries images of every"
-            " class to one class far more easily than to the others.",
+            short="The classifier probably has a backdoor",
+            full="One fixed trigger, in the image or as neuron noise, turns images of every class"
+            " into one class far more easily than into the others.",
             advice=ADVICE["backdoored"],
         ),
         _rule(
@@ -74,9 +75,9 @@ def _rules() -> list[Object]:
         _rule(
             *(_GRAPH, "GraphLogic", "warning", "7.0"),
             short="The graph contains logic that could be a trigger",
-            full="Operators decide on the input and gate larger values, or lead the input past the"
-            " layers, which trained classifiers rarely do.",
-            advice="Look at the nodes named, and ask where the graph comes from.",
+            full="Operators branch on the input, or route it past the layers, which trained"
+            " classifiers rarely do.",
+            advice="Look at the nodes that are named, and ask where the graph comes from.",
         ),
         _rule(
             *(_POLICY, "Policy", "error", "7.0"),
@@ -163,11 +164,11 @@ def _place(outcome: Outcome) -> Object:
 
 def _scores(outcome: Outcome) -> Object:
     verdict = outcome.result.verdict
-    searches = outcome.result.evidence.searches
+    searches, names = outcome.result.evidence.searches, outcome.result.evidence.class_names
     success = {
         name: {
             "title": WORDING[name].title,
-            **_destination(each),
+            **_destination(each, names),
             "attack_success_rate": each.success.rate,
             "samples": each.success.samples,
             "inside_twin": each.success.inside_twin,
@@ -182,14 +183,19 @@ def _scores(outcome: Outcome) -> Object:
             p_value=verdict.p_value,
             p_is_bound=verdict.p_is_bound if verdict.p_value is not None else None,
             suspected_class=verdict.suspected_class,
+            suspected_class_name=suspected_name(outcome.result),
             recovered_triggers=success or None,
         )
     }
 
 
-def _destination(found: SearchResult) -> Object:
+def _destination(found: SearchResult, names: Names) -> Object:
     """The class that a trigger carries everything to, or the one that it carries each class to."""
-    return {"mapping": found.permuted} if found.permuted else {"target": found.targets[0]}
+    if found.permuted:
+        return {"mapping": found.permuted}
+    target = found.targets[0]
+    name = name_of(target, names)
+    return {"target": target} | ({"target_name": name} if name else {})
 
 
 def _artifact(outcome: Outcome) -> Object:

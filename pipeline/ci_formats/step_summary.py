@@ -8,19 +8,20 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from pipeline.ci_formats.checks import ADVICE, Check, Outcome, checks, one_line
-from pipeline.evidence import Evidence
-from pipeline.report.wording import p_text, score_text, success_text
+from pipeline.evidence import ScanResult
+from pipeline.report.markdown import literal
+from pipeline.report.recovered import recovered_text
+from pipeline.report.verdict_json import suspected_name
+from pipeline.report.wording import p_text, score_text
 
 SUMMARY_FILE = "summary.md"
-_HARMLESS = frozenset(" ,/%")
-"""Characters, beside letters and digits, that mean nothing in Markdown or HTML."""
 _TITLES = {"clean": "no backdoor found", "backdoored": "backdoored", "inconclusive": "not judged"}
 
 
 def summary_text(outcome: Outcome) -> str:
     """Markdown: the verdict, what it means, and a table with a row for every check.
 
-    Every name is written in character references, so that none is read as Markdown or HTML.
+    Whatever in a name could be read as Markdown or HTML is written in character references.
     """
     verdict = outcome.result.verdict
     parts = [
@@ -55,6 +56,7 @@ def output_lines(outcome: Outcome) -> str:
         "p-value": verdict.p_value,
         "p-is-bound": str(verdict.p_is_bound).lower() if verdict.p_value is not None else None,
         "suspected-class": verdict.suspected_class,
+        "suspected-class-name": suspected_name(outcome.result),
         "run-url": outcome.run_url,
     }
     texts = {name: "" if value is None else str(value) for name, value in outputs.items()}
@@ -71,22 +73,18 @@ def _facts(outcome: Outcome) -> list[str]:
         "anomaly score": _score(verdict.anomaly_score),
         "critical value": _score(verdict.critical_value),
         "p-value": None if p is None else p_text(p, verdict.p_is_bound),
-        "suspected class": verdict.suspected_class,
-        "recovered": _recovered(result.evidence, verdict.suspected_class),
+        "suspected class": _suspected(result),
+        "recovered": recovered_text(result),
         "MLflow run": outcome.run_url,
     }
     texts = {name: str(value) for name, value in facts.items() if value is not None}
     return [f"- {name}: <code>{_literal(value)}</code>" for name, value in texts.items()]
 
 
-def _recovered(evidence: Evidence, suspected: int | None) -> str | None:
-    """The attack success rate of what was recovered for the suspected class."""
-    sentences = [
-        success_text(each.success, f"class {suspected}")
-        for each in evidence.searches.values()
-        if each.success and each.accused is not None and each.accused == suspected
-    ]
-    return sentences[0] if sentences else None
+def _suspected(result: ScanResult) -> str | None:
+    """The number of the suspected class, and its name where it has one."""
+    number, name = result.verdict.suspected_class, suspected_name(result)
+    return f"{number} ({name})" if name else None if number is None else str(number)
 
 
 def _score(number: float | None) -> str | None:
@@ -98,11 +96,7 @@ def _row(check: Check) -> str:
 
 
 def _literal(text: str) -> str:
-    """The text on one line, without anything that means something in Markdown or HTML."""
-    return "".join(
-        each if each.isalnum() or each in _HARMLESS else f"&#{ord(each)};"
-        for each in one_line(text)
-    )
+    return literal(one_line(text))
 
 
 def _data(text: str) -> str:

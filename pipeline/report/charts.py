@@ -14,13 +14,16 @@ from matplotlib.ticker import MaxNLocator
 
 from stages.types import Floats
 
-WIDTH, HEIGHT = 400.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 38.0, 390.0, 22.0, 190.0
-"""The box in which values are drawn."""
+WIDTH, HEIGHT = 400.0, 242.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 390.0, 34.0, 202.0
+"""The box in which values are drawn; above it the name of the axis and the marked value have room.
+"""
 FILLED = 0.72
 """Share of its place that a bar fills."""
 LARGEST = 1e30
 """Values beyond it are drawn as it."""
+MOST_STEPS = 8
+"""Steps that are named below a line."""
 FEW = 20
 """Up to so many bars are named; of more, about ten are."""
 
@@ -108,7 +111,8 @@ def line_chart(steps: Floats, lines: Sequence[tuple[str, Floats]]) -> Chart:
             for (kind, _), values in zip(lines, known, strict=True)
         ),
         x_ticks=tuple(
-            Tick(at=float(x), text=f"{step:.2g}") for x, step in zip(places, steps, strict=True)
+            Tick(at=float(x), text=f"{step:.2g}")
+            for x, step in list(zip(places, steps, strict=True))[:: -(-len(steps) // MOST_STEPS)]
         ),
         y_ticks=scale.ticks(),
         base=scale.y(0.0),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from dataclasses import dataclass
-from functools import cache
+from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +21,12 @@ from markupsafe import Markup, escape
 from pipeline.evidence import ScanResult
 from pipeline.printable import printable
 from pipeline.report import sections
+from pipeline.report.given import given
 from pipeline.report.tested import tested
+from pipeline.report.triggers import triggers
 from pipeline.report.verdict_json import verdict_document
-from pipeline.report.wording import p_text, score_text
+from pipeline.report.wording import WORDING, p_text, score_text
+from stages.class_names import Names, class_text, name_of
 
 REPORT_FILE = "report.html"
 TEMPLATES = Path(__file__).parent / "html"
@@ -42,31 +47,62 @@ class GateSection:
     attestation: str | None = None
 
 
-def render(result: ScanResult, gate: GateSection | None = None) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a scan came from: the command that repeats it, and the page of its MLflow run."""
+
+    command: str | None = None
+    run_url: str | None = None
+
+
+def render(
+    result: ScanResult, gate: GateSection | None = None, origin: Origin | None = None
+) -> str:
     """The page for a scan, also for one that ended early, with a gate's decision if there is one.
 
     Every number is one of `verdict.json`, or is drawn from the evidence behind it.
     """
-    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704 (our file)
+    style = Markup(_style("charts.css") + _style("report.css"))  # noqa: S704 (our files)
+    return drawn(
+        "report.html.jinja",
+        result,
+        document=verdict_document(result),
+        evidence=result.evidence,
+        ended=sections.ended(result),
+        gate=gate,
+        given=given(result),
+        moment=result.ended,
+        noise=sections.noise(result),
+        origin=origin or Origin(),
+        scores=sections.scores(result),
+        settings=sections.settings(result.config),
+        statistics=sections.statistics(result),
+        steps=tested(result),
+        style=style,
+        style_digest=policy_digest(style),
+        timings=sections.timings(result),
+        triggers=triggers(result),
+    )
+
+
+def drawn(template: str, result: ScanResult, **context: object) -> str:
+    """A template filled in, in which `called` and `named` speak of the scan's classes."""
+    names = result.evidence.class_names
     return (
         environment()
-        .get_template("report.html.jinja")
+        .get_template(template)
         .render(
-            document=verdict_document(result),
-            evidence=result.evidence,
-            ended=sections.ended(result),
-            gate=gate,
-            scores=sections.scores(result),
-            noise=sections.noise(result),
-            statistics=sections.statistics(result),
-            settings=sections.settings(result.config),
-            steps=tested(result),
-            style=style,
-            style_digest=policy_digest(style),
-            triggers=sections.triggers(result),
-            timings=sections.timings(result),
+            called=partial(class_text, names=names),
+            named=partial(_short_name, names=names),
+            figure_style=Markup(_style("figure.css") + _style("charts.css")),  # noqa: S704 (same)
+            **context,
         )
     )
+
+
+@cache
+def _style(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
@@ -81,11 +117,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["at"] = "{:.1f}".format
+    made.filters["capital"] = _capital
     made.filters["exact"] = repr
     made.filters["p"] = p_text
     made.filters["percent"] = _percent
+    made.filters["moment"] = _moment
     made.filters["rarity"] = _rarity
     made.filters["score"] = score_text
+    made.filters["search_title"] = lambda search: WORDING[search].title
     made.filters["sentence"] = _sentence
     return made
 
@@ -107,20 +146,35 @@ def _shown(value: object) -> object:
 
 
 def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.3g} %"
+    return None if share is None else f"{100 * share:.3g}%"
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _short_name(number: int, names: Names) -> str:
+    """A class by its name alone, as under a picture, or by its number."""
+    return name_of(number, names) or f"class {number}"
+
+
+def _moment(moment: datetime) -> str:
+    """A moment in UTC as people write it, such as `3 April 2026, 17:05 UTC`."""
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def _rarity(p: float, is_bound: bool) -> str:
-    """How often a clean model gives such a p-value, in plain words."""
+    """How often a clean model gives such a p-value, in words that say no more than is known."""
     if p >= 0.5:
         return "most clean models show as much"
-    often = "fewer than" if is_bound else "about"
-    return f"{often} 1 in {round(1 / p):,} clean models shows as much"
+    if is_bound:
+        return f"fewer than 1 in {math.floor(1 / p + 1e-9):,} clean models show as much"
+    return f"about 1 in {float(f'{1 / p:.1g}'):,.0f} clean models shows as much"
 
 
 def _sentence(text: str) -> Markup:
     """A reason as a sentence: a capital, a full stop, and code where it has pairs of backticks."""
-    parts = printable(f"{text[:1].upper()}{text[1:]}").split("`")
+    parts = printable(_capital(text)).split("`")
     if len(parts) % 2 == 0:
         parts = ["`".join(parts)]
     marked = (

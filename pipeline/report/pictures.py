@@ -1,20 +1,22 @@
-"""The triggers a scan recovered, as small PNG pictures for a page that loads nothing else."""
+"""Samples and recovered triggers as small PNG pictures, for a page that loads nothing else."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.image import imsave
 
+from pipeline.evidence import Evidence
+from pipeline.shown import examples
 from stages import image_layout
+from stages.class_names import class_text
 from stages.searches.trigger import Displacement, FewerColours, Filter, Overlay, Pattern, Trigger
 from stages.types import CleanSamples, Floats
 
-SHOWN = 4
-"""Clean samples beside the trigger."""
 CAPTIONS: dict[type, str] = {
     Displacement: "a grid of straight lines, bent by it",
     Filter: "colours from dark to bright, under it",
@@ -36,11 +38,15 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Triggered:
-    """A clean sample of a class, and the same sample with a trigger."""
+    """A clean sample of a class, and the same sample with a trigger; below each stands what the
+    model sees in it, if that is known.
+    """
 
     label: int
     before: Picture
     after: Picture
+    seen_before: int | None = None
+    seen_after: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,36 +64,51 @@ def can_be_shown(samples: CleanSamples) -> bool:
     return image_layout.colour_axis(samples.images.shape[1:]) is not None and len(samples) > 0
 
 
-def trigger_pictures(
-    samples: CleanSamples, trigger: Trigger, target: int | None
-) -> TriggerPictures:
-    """Pictures of a trigger to the class `target`, or of one that carries each class to another."""
-    low, high = _range(samples.images)
-    triggered = []
-    for index in _other_classes(samples, target):
-        image, label = samples.images[index], int(samples.labels[index])
-        after = trigger.apply(image[None])[0]
-        triggered.append(
-            Triggered(
-                label=label,
-                before=_picture(image, low, high, f"a clean sample of class {label}"),
-                after=_picture(after, low, high, f"the same sample of class {label}, triggered"),
-            )
-        )
-    aim = "from each class to another" if target is None else f"to class {target}"
+def trigger_pictures(evidence: Evidence, search: str) -> TriggerPictures | None:
+    """Pictures of what a search recovered; None where nothing was, or the model takes no images."""
+    found, samples = evidence.searches[search], evidence.samples
+    if found.trigger is None or samples is None or not can_be_shown(samples):
+        return None
+    target, names = found.accused, evidence.class_names
+    aim = "from each class to another" if target is None else f"to {class_text(target, names)}"
     return TriggerPictures(
         target=target,
-        alone=_picture(alone(trigger, samples.images), low, high, f"the trigger {aim}, by itself"),
-        caption=CAPTIONS.get(type(trigger), "by itself"),
-        triggered=tuple(triggered),
+        alone=drawn(
+            alone(found.trigger, samples.images),
+            value_range(samples.images),
+            f"the trigger {aim}, by itself",
+        ),
+        caption=CAPTIONS.get(type(found.trigger), "the trigger"),
+        triggered=tuple(_triggered(evidence, samples, search, found.trigger)),
     )
+
+
+def _triggered(
+    evidence: Evidence, samples: CleanSamples, search: str, trigger: Trigger
+) -> Iterator[Triggered]:
+    """A few samples without and with the trigger, and the classes that the model sees in them."""
+    shown, clean, names = evidence.shown.get(search), evidence.precondition, evidence.class_names
+    places = shown.places if shown else examples(samples, evidence.searches[search], clean)
+    limits = value_range(samples.images)
+    for number, place in enumerate(places.tolist()):
+        image, label = samples.images[place], int(samples.labels[place])
+        named, seen = class_text(label, names), int(shown.predicted[number]) if shown else None
+        under = "" if seen is None else f", seen as {class_text(seen, names)}"
+        after = trigger.apply(image[None])[0]
+        yield Triggered(
+            label=label,
+            before=drawn(image, limits, f"a clean sample of {named}"),
+            after=drawn(after, limits, f"the same sample of {named}, triggered{under}"),
+            seen_before=None if clean is None else int(clean.logits[place].argmax()),
+            seen_after=seen,
+        )
 
 
 def alone(trigger: Trigger, images: Floats) -> Floats:
     """The trigger by itself (*input shape): a pattern, a patch on grey, a grid that is bent, or
     colours from dark to bright under a filter or rounded.
     """
-    low, high = _range(images)
+    low, high = value_range(images)
     shape = images.shape[1:]
     if isinstance(trigger, Overlay):
         return trigger.pattern
@@ -122,22 +143,16 @@ def _ramps(shape: tuple[int, ...]) -> Floats:
     return ramps if axis == 0 else np.moveaxis(ramps, 0, -1).reshape(shape)
 
 
-def _other_classes(samples: CleanSamples, target: int | None) -> list[int]:
-    """The first sample of each of the first few classes other than the target."""
-    classes, first = np.unique(samples.labels, return_index=True)
-    others = np.ones(len(classes), bool) if target is None else classes != target
-    return [int(index) for index in first[others][:SHOWN]]
-
-
-def _range(images: Floats) -> tuple[Floats, Floats]:
+def value_range(images: Floats) -> tuple[Floats, Floats]:
     """Smallest and largest value of each colour, each with as many axes as one image."""
     axis = image_layout.colour_axis(images.shape[1:])
     pooled = tuple(i for i in range(images.ndim) if axis is None or i != axis + 1)
     return images.min(pooled, keepdims=True)[0], images.max(pooled, keepdims=True)[0]
 
 
-def _picture(image: Floats, low: Floats, high: Floats, alt: str) -> Picture:
-    """An image in the model's own input space as colours from black to the brightest seen."""
+def drawn(image: Floats, limits: tuple[Floats, Floats], alt: str) -> Picture:
+    """An image in the model's own input space as colours between the darkest and brightest seen."""
+    low, high = limits
     shares = np.clip(np.nan_to_num((image - low) / np.maximum(high - low, 1e-6)), 0, 1)
     colours = np.moveaxis(shares, image_layout.colour_axis(image.shape) or 0, -1)
     step = -(-max(colours.shape[:2]) // LARGEST)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from pipeline.config import ScanConfig, flat_settings
 from pipeline.evidence import ScanResult
-from pipeline.report import pictures
 from pipeline.report.charts import Chart, bar_chart, line_chart
 from pipeline.report.verdict_json import Column, class_table
-from pipeline.report.wording import WORDING, permuted_text, success_text, title_of
+from pipeline.report.wording import title_of
 from stages.searches import SPECS
-from stages.searches.search import SearchResult, Sweep
+from stages.searches.search import Sweep
 from stages.types import Integers, NoiseSite, Statistic
 
 
@@ -27,8 +25,8 @@ class ClassRow:
 
     number: int
     score: float | None
-    samples: int | float | None
-    recall: int | float | None
+    samples: int | float | str | None
+    recall: int | float | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,35 +51,6 @@ class StatisticChart:
     unit: str
     statistic: Statistic
     chart: Chart
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recovered:
-    """What one search recovered: its success in words, and pictures where there are any.
-
-    It leads to a `target`, or to the class that `mapping` has for each one, from class 0 on.
-    """
-
-    search: str
-    title: str
-    target: int | None
-    mapping: tuple[int, ...]
-    means: str
-    success: str
-    pictures: pictures.TriggerPictures | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Triggers:
-    """Recovered triggers: to the suspected class, to others, and those that permute the classes.
-
-    `are_pictures` says whether the model takes images, so that a trigger can be seen.
-    """
-
-    are_pictures: bool
-    suspected: tuple[Recovered, ...]
-    others: tuple[Recovered, ...]
-    permuting: tuple[Recovered, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,25 +145,6 @@ def statistics(result: ScanResult) -> tuple[StatisticChart, ...]:
     )
 
 
-def triggers(result: ScanResult) -> Triggers | None:
-    """What the searches recovered, if any came that far."""
-    suspected = result.verdict.suspected_class
-    found = [
-        _recovered(result, name, each)
-        for name, each in result.evidence.searches.items()
-        if each.targets
-    ]
-    if not found:
-        return None
-    samples, aimed = result.evidence.samples, [each for each in found if not each.mapping]
-    return Triggers(
-        are_pictures=samples is not None and pictures.can_be_shown(samples),
-        suspected=tuple(each for each in aimed if each.target == suspected),
-        others=tuple(each for each in aimed if each.target != suspected),
-        permuting=tuple(each for each in found if each.mapping),
-    )
-
-
 def noise(result: ScanResult) -> Noise | None:
     """What the targeted noise says of the suspected class, or of the one it leads to."""
     found, twin = result.evidence.swept, result.evidence.twin
@@ -251,24 +201,6 @@ def _statistic_chart(each: Statistic) -> StatisticChart:
         chart=bar_chart(
             values, -1 if whole else each.leading_class, base=0.0 if whole else each.median
         ),
-    )
-
-
-def _recovered(result: ScanResult, name: str, found: SearchResult) -> Recovered:
-    target, samples, wording = found.accused, result.evidence.samples, WORDING[name]
-    named = "another class" if target is None else f"class {target}"
-    told = permuted_text if target is None else partial(success_text, target=named)
-    shown = found.trigger and samples and pictures.can_be_shown(samples)
-    return Recovered(
-        search=name,
-        title=f"{wording.title}{'' if target is None else f' to {named}'}",
-        target=target,
-        mapping=found.permuted,
-        means=wording.trigger.format(target=named),
-        success=told(found.success) if found.success else "",
-        pictures=pictures.trigger_pictures(samples, found.trigger, target)
-        if shown and samples and found.trigger
-        else None,
     )
 
 

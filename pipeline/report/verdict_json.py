@@ -19,6 +19,7 @@ from pipeline.evidence import Evidence, ScanResult
 from pipeline.intake.native import ExportResult
 from pipeline.printable import printable
 from pipeline.report.wording import PUBLISHED, p_text, score_text
+from stages.class_names import class_text, name_of
 from stages.searches import SEARCHES
 from stages.searches.search import SearchResult
 from stages.types import ParityResult, Statistic, Verdict
@@ -26,7 +27,7 @@ from stages.types import ParityResult, Statistic, Verdict
 SCHEMA = 2
 VERDICT_FILE = "verdict.json"
 
-Column = list[int | float | None]
+Column = list[int | float | str | None]
 
 
 def verdict_document(result: ScanResult) -> dict[str, object]:
@@ -37,6 +38,8 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
         "verdict": verdict.label,
         "reasons": verdict.reasons,
         "suspected_class": verdict.suspected_class,
+        "suspected_class_name": suspected_name(result),
+        "class_names": evidence.class_names,
         "anomaly_score": verdict.anomaly_score,
         "critical_value": verdict.critical_value,
         "p_value": verdict.p_value,
@@ -65,6 +68,12 @@ def verdict_document(result: ScanResult) -> dict[str, object]:
     return {key: _strict(value) for key, value in document.items()}
 
 
+def suspected_name(result: ScanResult) -> str | None:
+    """The name of the suspected class; None where there is no such class, or it has no name."""
+    suspected = result.verdict.suspected_class
+    return None if suspected is None else name_of(suspected, result.evidence.class_names) or None
+
+
 def verdict_text(document: Mapping[str, object]) -> str:
     """The document as the text of `verdict.json`."""
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
@@ -78,12 +87,17 @@ def write_verdict(result: ScanResult, folder: Path) -> Path:
 def class_table(result: ScanResult) -> dict[str, Column]:
     """Columns with one entry per class, None where the scan did not come that far.
 
-    `samples` and predictions are counts, `recall` a share in [0, 1], `anomaly_score` the score of
-    each class; then every statistic by its full name, None for a class that was not searched to
-    the end, and what published algorithms say. Empty if the classes are unknown.
+    `name` is what the class is called, `samples` and predictions are counts, `recall` a share in
+    [0, 1], `anomaly_score` the score of each class; then every statistic by its full name, None for
+    a class that was not searched to the end, and what published algorithms say. Empty if the
+    classes are unknown.
     """
-    classes = _classes(result.evidence)
-    columns: dict[str, Column] = {"class": list(range(classes)), **_clean_columns(result.evidence)}
+    classes, names = _classes(result.evidence), result.evidence.class_names
+    columns: dict[str, Column] = {
+        "class": list(range(classes)),
+        "name": [name_of(number, names) or None for number in range(classes)],
+        **_clean_columns(result.evidence),
+    }
     columns["anomaly_score"] = list(result.verdict.class_scores)
     columns |= _statistic_columns(result.evidence)
     columns |= {name: [] for name in PUBLISHED}
@@ -110,7 +124,7 @@ def _numbers(result: ScanResult) -> list[str]:
     p = p_text(verdict.p_value, verdict.p_is_bound)
     numbers.append(f"p {p}" if verdict.p_value is not None else "found in the graph")
     if verdict.suspected_class is not None:
-        numbers.append(f"class {verdict.suspected_class}")
+        numbers.append(class_text(verdict.suspected_class, result.evidence.class_names))
     return numbers
 
 

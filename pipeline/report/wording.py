@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stages.class_names import Names, class_text
 from stages.searches import SEARCHES
 from stages.searches.search import AttackSuccess
 
@@ -31,93 +32,93 @@ class SearchWording:
 WORDING: dict[str, SearchWording] = {
     "blend": SearchWording(
         title="Blended pattern",
-        asks="Can one faint picture, blended into every image, carry them all to one class?",
+        asks="Can one faint pattern, blended into every image, turn them all into one class?",
         statistics={
             "margin": "Faint pattern: mean margin",
             "standardised_margin": "Faint pattern: standardised margin",
             "strong_margin": "Strong pattern: mean margin",
         },
-        trigger="Blended into every image, this picture carries images further to {target} than any"
-        " other picture does to any other class.",
+        trigger="Blended into every image, this pattern pulls images to {target} more strongly than"
+        " any other pattern pulls them to any other class.",
         settings=("faint", "strong"),
     ),
     "patch": SearchWording(
         title="Patch",
-        asks="Can one small patch, the same on every image, do so?",
+        asks="Can one patch, the same on every image, turn them all into one class?",
         statistics={"standardised_margin": "Patch: standardised margin"},
-        trigger="Laid on every image, this patch carries images further to {target} than any other"
-        " patch does to any other class.",
+        trigger="Placed on every image, this patch pulls images to {target} more strongly than any"
+        " other patch pulls them to any other class.",
         settings=("side",),
     ),
     "small_patch": SearchWording(
         title="Small patch",
-        asks="Can one patch of half that side do so?",
+        asks="Can one patch of half that side do the same?",
         statistics={"standardised_margin": "Small patch: standardised margin"},
-        trigger="Laid on every image, this small patch carries images further to {target} than any"
-        " other does to any other class.",
+        trigger="Placed on every image, this small patch pulls images to {target} more strongly"
+        " than any other pulls them to any other class.",
         settings=("side",),
     ),
     "warp": SearchWording(
         title="Warp",
-        asks="Can one smooth bend of the image, the same for every image, do so?",
+        asks="Can one smooth warp, the same for every image, turn them all into one class?",
         statistics={"standardised_margin": "Warp: standardised margin"},
-        trigger="Bent like this, images go further to {target} than any other bend carries them to"
+        trigger="This warp pulls images to {target} more strongly than any other warp pulls them to"
         " any other class.",
         settings=("largest",),
     ),
     "tone": SearchWording(
         title="Filter",
-        asks="Can one change of colours and light, the same for every image, do so?",
+        asks="Can one change of colours and light turn all images into one class?",
         statistics={"margin": "Filter: mean margin"},
-        trigger="Under this filter, images go further to {target} than any other filter carries"
+        trigger="This filter pulls images to {target} more strongly than any other filter pulls"
         " them to any other class.",
         settings=("mixing", "curve"),
     ),
     "wave": SearchWording(
         title="Wave",
-        asks="Can one sine wave, added to every image, do so?",
+        asks="Can one sine wave, added to every image, turn them all into one class?",
         statistics={"standardised_margin": "Wave: standardised margin"},
-        trigger="Added to every image, this wave carries images further to {target} than any other"
-        " wave does to any other class.",
+        trigger="Added to every image, this wave pulls images to {target} more strongly than any"
+        " other wave pulls them to any other class.",
         settings=("amplitude", "cycles"),
     ),
     "fewer_colours": SearchWording(
         title="Fewer colours",
-        asks="Can colours that are rounded to a few levels do so?",
+        asks="Can colours rounded to a few levels turn all images into one class?",
         statistics={"standardised_margin": "Fewer colours: standardised margin"},
-        trigger="With colours rounded like this, images go further to {target} than to any other"
-        " class.",
+        trigger="Rounding colours like this pulls images to {target} more strongly than to any"
+        " other class.",
         settings=("most_levels",),
     ),
     "source_patch": SearchWording(
         title="Common patch, one source",
-        asks="Can a common patch carry the images of one class to another?",
+        asks="Can a common patch turn the images of one class into another?",
         statistics={"source_margin": "Common patch: margin from one class"},
-        trigger="Laid on images of one class, this patch carries them further to {target} than any"
-        " other patch does from any class to any other.",
+        trigger="Placed on images of one class, this patch pulls them to {target} more strongly"
+        " than any other patch pulls any class to any other.",
     ),
     "neuron_noise": SearchWording(
         title="Neuron noise",
-        asks="Can small noise on the neurons, the same for every image, do so?",
+        asks="Can small noise on the neurons, the same for all images, do the same?",
         statistics={"margin": "Neuron noise: mean margin"},
-        trigger="Noise on the neurons has no picture: its success is measured inside the twin.",
+        trigger="Noise on the neurons cannot be shown; its success is measured inside the twin.",
         settings=("depth",),
     ),
     "head_probe": SearchWording(
         title="Head probe",
-        asks="Does the last layer answer random features with one class?",
+        asks="Does the last layer map random features to one class?",
         statistics={"share": "Head probe: mean answer"},
-        trigger="Random features have no picture.",
+        trigger="Random features cannot be shown.",
         settings=("draws",),
     ),
     "permutation": SearchWording(
         title="Permutation",
-        asks="Can one trigger carry each class to a class of its own?",
+        asks="Can one trigger turn each class into another one?",
         statistics={
             "patch_margin": "Permutation by a patch: mean margin",
             "blend_margin": "Permutation by a faint pattern: mean margin",
         },
-        trigger="Under this trigger, each class goes to another one of its own.",
+        trigger="This trigger turns each class into another one.",
         settings=("side", "opacity"),
     ),
 }
@@ -156,16 +157,16 @@ def p_text(p: float | None, is_bound: bool, digits: int = 2) -> str:
 def permuted_text(success: AttackSuccess) -> str:
     """How often each class goes to its own under one trigger, as a sentence without full stop."""
     return (
-        f"the recovered trigger carries {success.rate:.0%} of {success.samples} clean samples to"
-        " the class that theirs goes to"
+        f"the recovered trigger carries {success.rate:.0%} of {success.samples} clean images to the"
+        " class that theirs goes to"
     )
 
 
-def success_text(success: AttackSuccess, target: str) -> str:
+def success_text(success: AttackSuccess, target: int, names: Names) -> str:
     """The attack success rate of what was recovered, as a sentence without its full stop."""
-    sources = "other classes" if success.source is None else f"class {success.source}"
+    sources = "other classes" if success.source is None else class_text(success.source, names)
     what = "the noise, inside the twin," if success.inside_twin else "the recovered trigger"
     return (
-        f"{what} turns {success.rate:.0%} of {success.samples} clean samples of {sources} into"
-        f" {target}"
+        f"{what} turns {success.rate:.0%} of {success.samples} clean images of {sources} into"
+        f" {class_text(target, names)}"
     )

@@ -13,7 +13,7 @@ from pipeline.samples.collection import Collection
 from pipeline.samples.draw import Drawn, draw
 from pipeline.samples.exact_file import names_and_provenance
 from pipeline.samples.input_form import form_of
-from pipeline.samples.model_names import folder_beside, names_in_file, names_in_model
+from pipeline.samples.model_names import folder_beside, names_asked, names_in_model
 from pipeline.samples.preparation import Preparation
 from pipeline.samples.recipe import Recipe, recipe_of
 from pipeline.samples.source import collection_of, exact_file
@@ -53,7 +53,7 @@ def clean_samples(
     names, provenance = names_and_provenance(exact)
     classes = artifact.output.shape[-1] if artifact.output.shape else None
     if asked.class_names:
-        names = names_in_file(asked.class_names, classes)
+        names = names_asked(asked.class_names, classes)
     elif not names or classes not in (None, len(names)):
         names = names_in_model(artifact, folder_beside(model))
     return replace(samples, class_names=names, provenance=provenance)
@@ -90,7 +90,7 @@ def _order(
 ) -> ClassOrder:
     classes = artifact.output.shape[-1] if artifact.output.shape else None
     if asked.class_names:
-        names = names_in_file(asked.class_names, classes)
+        names = names_asked(asked.class_names, classes)
         return order_of(collection, names, classes, stated=True)
     return order_of(collection, names_in_model(artifact, beside), classes)
 

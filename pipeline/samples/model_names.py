@@ -35,8 +35,8 @@ def folder_beside(model: str) -> Path | None:
 def names_in_model(artifact: OnnxArtifact, beside: Path | None) -> Names:
     """The names of the model's classes as it states them, empty where it states none that fit.
 
-    Looked for in `config.json` of transformers and `MLmodel` of MLflow beside the model, then in
-    the metadata of the ONNX file.
+    Looked for in `config.json` of transformers and in metadata and signature of MLflow's `MLmodel`
+    beside the model, then in the metadata of the ONNX file.
     """
     classes = artifact.output.shape[-1] if artifact.output.shape else None
     for names in (*_beside(beside), artifact.class_names):
@@ -44,6 +44,24 @@ def names_in_model(artifact: OnnxArtifact, beside: Path | None) -> Names:
         if names and not placeholders and classes in (None, len(names)):
             return names
     return ()
+
+
+def names_asked(given: Path | Names, classes: int | None) -> Names:
+    """The names that a caller gives, or those in the file that is named.
+
+    Raises:
+        ConfigError: a file cannot be read, or there is not one name for each of the model's
+            classes.
+    """
+    if isinstance(given, Path):
+        return names_in_file(given, classes)
+    names = names_of(given)
+    if not names or classes not in (None, len(names)):
+        raise ConfigError(
+            f"{len(given)} class names were given, the model has {classes or 'its'} classes; give"
+            " one printable text for each, in the order of the model's outputs"
+        )
+    return names
 
 
 def names_in_file(path: Path, classes: int | None) -> Names:
@@ -85,6 +103,22 @@ def _beside(folder: Path | None) -> Iterator[Names]:
     with suppress(*_UNREADABLE):
         document = json.loads(read_small(folder / CONFIG, LARGEST))
         yield stated_names(document) if isinstance(document, dict) else ()
-    with suppress(ModelRefused):
-        metadata = read_mlmodel(folder).get("metadata")
+    with suppress(ModelRefused, *_UNREADABLE):
+        document = read_mlmodel(folder)
+        metadata = document.get("metadata")
         yield stated_names(metadata) if isinstance(metadata, dict) else ()
+        yield _in_signature(document.get("signature"))
+
+
+def _in_signature(signature: object) -> Names:
+    """The names of the outputs in MLflow's signature of a model that has one column for each class.
+
+    Tensors, which most classifiers have, name no classes.
+    """
+    outputs = signature.get("outputs") if isinstance(signature, dict) else None
+    columns = json.loads(outputs) if isinstance(outputs, str) else None
+    if not isinstance(columns, list) or len(columns) < 2:
+        return ()
+    if not all(isinstance(each, dict) and each.get("type") != "tensor" for each in columns):
+        return ()
+    return names_of([each.get("name") for each in columns])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from stages.class_names import Names
+
 Channels = Literal["rgb", "bgr", "grey"]
 Layout = Literal["nchw", "nhwc"]
 RANGES = {"0-1": (0.0, 1.0), "0-255": (0.0, 255.0), "-1-1": (-1.0, 1.0)}
@@ -20,7 +22,7 @@ class Preparation:
     `resize` is the shorter side, or height and width; `crop` height and width of what is cut out of
     the middle. `mean` and `std` are taken in the units of `range`, one for all channels or one for
     each. `per_class` is how many pictures of each class are taken, and `seed` decides which.
-    `class_names` is a file with the names in the model's order.
+    `class_names` are the names in the model's order, or a file that has them.
     """
 
     preprocess: str | None = None
@@ -32,5 +34,5 @@ class Preparation:
     channels: Channels | None = None
     layout: Layout | None = None
     per_class: int | None = None
-    class_names: Path | None = None
+    class_names: Path | Names | None = None
     seed: int = 0

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stages.class_names import class_text
 from stages.searches import SPECS
 from stages.stage import stage
 from stages.types import GraphFinding, Statistic, Verdict
@@ -63,7 +64,7 @@ def judge(
             outside=verdict.outside,
         )
     mapped = _is_mapped(profile, references, calibration, verdict)
-    reason = _reason(verdict, references, config, mapped=mapped)
+    reason = _reason(verdict, profile, references, config, mapped=mapped)
     return replace(verdict, reasons=(reason, *_remarks(verdict), *references.remarks))
 
 
@@ -121,24 +122,32 @@ def _is_mapped(
     return 2 * sum(squares) >= (verdict.anomaly_score or 0.0) ** 2
 
 
-def _reason(verdict: Verdict, references: Vetted, config: JudgeConfig, *, mapped: bool) -> str:
+def _reason(
+    verdict: Verdict,
+    profile: ClassProfile,
+    references: Vetted,
+    config: JudgeConfig,
+    *,
+    mapped: bool,
+) -> str:
     against = f" against {len(references.kept)} reference(s)" if references.kept else ""
     numbers = (
         f"anomaly score {verdict.anomaly_score:.2f}{against}, critical value"
         f" {verdict.critical_value:.2f}, p {'<' if verdict.p_is_bound else '='}"
         f" {verdict.p_value:.2g}, false-alarm rate {config.false_alarm_rate}"
     )
-    if verdict.suspected_class is not None and mapped:
+    if verdict.suspected_class is None:
         return (
-            "the model as a whole stands out: one fixed trigger carries each class to a class of"
-            f" its own; of the classes by themselves, {verdict.suspected_class} leads ({numbers})"
+            f"no class stands out ({numbers}); a pass means that these tests found no backdoor at"
+            " this rate, not that there is none"
         )
-    if verdict.suspected_class is not None:
+    suspected = class_text(verdict.suspected_class, profile.class_names)
+    if mapped:
         return (
-            f"class {verdict.suspected_class} stands out: one fixed trigger carries samples of"
-            f" every other class there more easily than to its neighbours ({numbers})"
+            "the model as a whole stands out: one fixed trigger turns each class into another one;"
+            f" taken one by one, {suspected} leads ({numbers})"
         )
     return (
-        f"no class stands out ({numbers}); a pass means that these tests found no backdoor at this"
-        " rate, not that there is none"
+        f"{suspected} stands out: one fixed trigger turns images of every other class into it more"
+        f" easily than into the others ({numbers})"
     )

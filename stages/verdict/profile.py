@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages import image_layout
+from stages.class_names import Names
 from stages.searches.screen import Chosen
 from stages.searches.search import SearchResult, Subject
 from stages.types import Floats, Integers, freeze
@@ -19,7 +20,8 @@ class ClassProfile:
 
     Each is a number per class (K,), larger is more suspicious, and NaN where nothing is said of a
     class. The `ordinary` classes (m,) are those that medians and deviations are of. `digest` is the
-    model's, `samples` that of the clean samples, `side` the smaller side of an image in pixels.
+    model's, `samples` that of the clean samples, `side` the smaller side of an image in pixels, and
+    `class_names` are those of classes 0, 1, … where they are known.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ClassProfile:
     side: int
     ordinary: Integers
     statistics: Mapping[str, Floats]
+    class_names: Names = ()
 
     def __post_init__(self) -> None:
         freeze(self.ordinary, *self.statistics.values())
@@ -55,4 +58,5 @@ def profile_of(
             for search, result in results.items()
             for statistic, values in result.statistics.items()
         },
+        class_names=subject.samples.class_names,
     )

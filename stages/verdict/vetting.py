@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.class_names import class_text
 from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import null_of, p_value, printable_p, scores
@@ -79,7 +80,8 @@ def _unfit(
     leading, p = own_p_value(reference, calibration)
     if p <= config.suspicious:
         shown, is_bound = printable_p(p, null_of(calibration, referenced=False))
-        return f"class {leading} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
+        named = class_text(leading, profile.class_names)
+        return f"{named} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
     return None
 
 

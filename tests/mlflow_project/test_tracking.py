@@ -16,8 +16,11 @@ from mlflow.entities import Run
 
 from mlflow_project import connection, tracking
 from mlflow_project.errors import TrackingError
+from mlflow_project.run_contents import LONGEST_TAG, metrics_of
+from mlflow_project.unfinished_runs import PROCESS_TAG
 from pipeline.evidence import Evidence, ScanResult
 from stages.types import OnnxArtifact, Verdict
+from tests.support.report_pages import with_names
 
 pytestmark = pytest.mark.usefixtures("mlflow_settings")
 
@@ -25,9 +28,8 @@ Make = Callable[..., ScanResult]
 
 FILES = {
     "verdict.json", "report.html", "classes.json", "model.onnx",
-    "figures/success_rate_per_class.png", "figures/success_sweep.png", "figures/noise_by_layer.png",
-    "figures/anomaly_score_per_class.png", "figures/recovered_triggers.png",
-    "figures/predictions_under_noise.png", "figures/mask_loss.png",
+    "figures/success_sweep.svg", "figures/noise_by_layer.svg",
+    "figures/anomaly_score_per_class.svg", "figures/recovered_triggers.svg",
 }  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def test_a_run_holds_the_whole_evidence(make_result: Make, experiment: connectio
     assert run.data.metrics["p_value"] == 1 / 64
     assert run.data.metrics["statistic/patch.standardised_margin"] == 1.5
     assert run.data.metrics["attack_success_rate/warp"] == 0.5
-    assert run.data.metrics["seconds/find_neuron_noise"] == 12.25
+    assert run.data.metrics["usage/seconds/find_neuron_noise"] == 12.25
     assert not {name for name in run.data.metrics if name.endswith("score")} - {"anomaly_score"}
     assert run.inputs is not None
     (dataset,) = run.inputs.dataset_inputs
@@ -176,7 +178,7 @@ def test_a_refused_model_is_recorded_without_the_file(
 
     assert _files(run) == {"verdict.json", "report.html"}
     assert run.data.tags["ban.gate"] == "block"
-    assert run.data.metrics == {"peak_rss_mb": 512.0}
+    assert run.data.metrics == {"usage/peak_rss_mb": 512.0}
 
 
 def test_a_crash_fails_the_run_and_leaves_no_gate(experiment: connection.Target) -> None:
@@ -226,8 +228,8 @@ def test_values_mlflow_cannot_hold_do_no_harm(
     run = _record(replace(result, evidence=evidence, verdict=long, seconds=seconds), experiment)
 
     assert "anomaly_score" not in run.data.metrics
-    assert sum(name.startswith("seconds/") for name in run.data.metrics) == 1500
-    assert len(run.data.tags["ban.reason"]) <= tracking.LONGEST_TAG
+    assert sum(name.startswith("usage/seconds/") for name in run.data.metrics) == 1500
+    assert len(run.data.tags["ban.reason"]) <= LONGEST_TAG
 
 
 def test_without_options_mlflow_decides(
@@ -239,6 +241,56 @@ def test_without_options_mlflow_decides(
     run = _record(refused, connection.Target())
 
     assert mlflow.get_experiment(run.info.experiment_id).name == experiment.experiment
+
+
+def test_a_run_that_belongs_nowhere_has_an_experiment_of_its_own(
+    refused: ScanResult, sqlite_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an option and without MLflow's variables it is `ban-gate`, not MLflow's default."""
+    for name in tracking.EXPERIMENT_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    runs = [_record(refused, tracking.Target(uri=sqlite_store)) for _ in range(2)]
+
+    names = {mlflow.get_experiment(each.info.experiment_id).name for each in runs}
+    assert names == {"ban-gate"}
+
+
+def test_the_verdict_is_the_first_metric_and_what_it_took_the_last(make_result: Make) -> None:
+    """In the order in which they are logged, which a run's page keeps, and also sorted by name."""
+    names = list(dict.fromkeys(each.key for each in metrics_of(make_result())))
+
+    assert names[:3] == ["anomaly_score", "critical_value", "p_value"]
+    assert sorted(names)[0] == "anomaly_score"
+    usage = [name for name in names if name.startswith("usage/")]
+    assert len(usage) == 3
+    assert sorted(names)[-3:] == sorted(usage)
+
+
+def test_a_run_describes_itself_unless_its_owner_did(
+    make_result: Make, experiment: tracking.Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verdict, class by its name, and success in one paragraph of Markdown."""
+    result = with_names(make_result(), ("ant", "bee", "cat", "<b>dog", "eel"))
+    run = _record(result, experiment)
+    with mlflow.start_run(experiment_id=run.info.experiment_id) as owned:
+        mlflow.set_tag(tracking.DESCRIPTION_TAG, "The owner's words.")
+    monkeypatch.setenv("MLFLOW_RUN_ID", owned.info.run_id)
+    again = _record(result, experiment)
+
+    said = run.data.tags[tracking.DESCRIPTION_TAG]
+    assert said.startswith("**Backdoored: class 3 (&#60;b&#62;dog).** Model: model.onnx.")
+    assert "turns 95% of 20 clean images" in said
+    assert run.data.tags["ban.suspected_class"] == "3"
+    assert run.data.tags["ban.suspected_class_name"] == "<b>dog"
+    assert again.data.tags[tracking.DESCRIPTION_TAG] == "The owner's words."
+
+
+def test_a_finished_run_no_longer_says_which_process_recorded_it(
+    refused: ScanResult, experiment: tracking.Target
+) -> None:
+    """Only a run that is open has to."""
+    assert PROCESS_TAG not in _record(refused, experiment).data.tags
 
 
 def test_a_dead_server_is_found_before_the_scan(free_port: int) -> None:

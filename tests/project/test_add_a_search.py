@@ -28,7 +28,7 @@ from pipeline.ci_formats.all_files import output_texts
 from pipeline.ci_formats.checks import Outcome
 from pipeline.config import load_config
 from pipeline.report.html_page import render
-from pipeline.report.plots import write_figures
+from pipeline.report.figures import write_figures
 from pipeline.report.verdict_json import class_table, verdict_document
 from pipeline.request import ScanRequest
 from pipeline.scan import scan

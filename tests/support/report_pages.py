@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.atomic_files import write_text
 from pipeline.evidence import ReferenceSummary, ScanResult
-from pipeline.report.html_page import REPORT_FILE, GateSection, render
+from pipeline.report.html_page import REPORT_FILE, GateSection, Origin, render
 from stages.types import GraphFinding, NoiseSite
 from tests.support.finished_scans import with_evidence
 
@@ -137,6 +137,18 @@ def named(result: ScanResult, name: str) -> tuple[ScanResult, GateSection]:
     return shown, gate
 
 
-def page_in(folder: Path, result: ScanResult, gate: GateSection | None = None) -> Path:
+def with_names(result: ScanResult, names: tuple[str, ...]) -> ScanResult:
+    """The scan on samples that name the classes."""
+    samples = result.evidence.samples
+    assert samples is not None
+    return with_evidence(result, samples=replace(samples, class_names=names))
+
+
+def page_in(
+    folder: Path,
+    result: ScanResult,
+    gate: GateSection | None = None,
+    origin: Origin | None = None,
+) -> Path:
     """The page of a scan as a file."""
-    return write_text(folder / REPORT_FILE, render(result, gate))
+    return write_text(folder / REPORT_FILE, render(result, gate, origin))

@@ -47,7 +47,7 @@ def test_the_demo_tells_each_verdict_beside_the_truth(
     for name in NAMES:
         document = json.loads((tmp_path / "out" / name / "verdict.json").read_text())
         assert document["verdict"] in ("clean", "backdoored")
-        assert (tmp_path / "out" / name / "success_rate_per_class.png").exists()
+        assert (tmp_path / "out" / name / "recovered_triggers.svg").exists()
         assert f"{name}.onnx" in (tmp_path / "out" / name / "report.html").read_text()
 
 

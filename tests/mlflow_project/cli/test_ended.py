@@ -58,7 +58,9 @@ class Place:
 
     def runs(self) -> list[Run]:
         """All runs, the latest first."""
-        found: list[Run] = MlflowClient(self.uri).search_runs(["0"])
+        client = MlflowClient(self.uri)
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        found: list[Run] = client.search_runs(experiments)
         return found
 
     def left(self) -> list[str]:

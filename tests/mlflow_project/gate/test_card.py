@@ -5,18 +5,32 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_project.gate.card import BEGIN, END, LONGEST_DESCRIPTION, with_card
+from mlflow_project.gate.card import END, LONGEST_DESCRIPTION, with_card
 from tests.support.attestations import claim
 
 
 def test_a_card_stands_behind_the_owners_text() -> None:
-    """And says verdict, decision, number and run."""
+    """And says decision, verdict and number as a list of models shows them; the marker is last."""
     found = with_card("My *model*.", claim(p_value=0.0023))
 
-    assert found.startswith(f"My *model*.\n\n{BEGIN}\n")
-    assert found.endswith(END)
-    for fact in ("| verdict | backdoored |", "| gate | block |", "| p-value | 0&#46;0023 |"):
-        assert fact in found
+    assert found.startswith("My *model*.\n\nban-gate: block (verdict: backdoored)\n")
+    assert found.endswith(f"\n\n{END}")
+    assert found.count("<!--") == 1
+    assert "| p-value | 0.0023 |" in found
+
+
+def test_the_suspected_class_has_its_name() -> None:
+    """Beside its number, and without any markup of its own."""
+    found = with_card("", claim(suspected_class=7), "snea|ker <b>")
+
+    assert "| suspected class | 7 (snea&#124;ker &#60;b&#62;) |" in found
+
+
+def test_a_run_that_is_not_open_has_no_link() -> None:
+    """Its page is not known, so its id stands alone."""
+    found = with_card("", claim(run_id="abc123"))
+
+    assert "| run | abc123 |" in found
 
 
 def test_class_0_is_a_class() -> None:
@@ -33,7 +47,7 @@ def test_a_new_card_replaces_the_old_one(before: str, after: str) -> None:
 
     assert new.startswith(before)
     assert new.endswith(after)
-    assert new.count(BEGIN) == 1
+    assert new.count(END) == 1
     assert "clean" in new
     assert with_card(new, claim(verdict="clean")) == new
 
@@ -45,8 +59,9 @@ def test_no_name_can_become_markup(name: str) -> None:
 
     found = with_card("", claim(waiver=hostile, reasons=(hostile,)))
 
-    inside = found.removeprefix(BEGIN).removesuffix(END)
-    assert inside.count("\n") == 3 + found.count("\n| ") - 1
+    head, _, inside = found.removesuffix(f"\n\n{END}").partition("\n\n")
+    assert head == "ban-gate: block (verdict: backdoored)"
+    assert all(line.startswith("|") and line.endswith("|") for line in inside.split("\n"))
     for mark in ("<", ">", "[", "](", "**", "http:"):
         assert mark not in inside
 

@@ -12,8 +12,9 @@ import requests
 from click.testing import Result
 from mlflow import MlflowClient
 
+from mlflow_project import tracking
 from mlflow_project.gate import gate as gating
-from mlflow_project.gate.card import BEGIN
+from mlflow_project.gate.card import END
 from mlflow_project.registry import alias
 from pipeline.gate import keys
 from tests.support.gating import MODELS, call, gate, logged, register
@@ -78,7 +79,9 @@ def test_the_version_carries_the_answer(
     assert {"ban.digest", "ban.policy", "ban.gated_at", "ban.p_value", "ban.anomaly_score"} <= set(
         one.tags
     )
-    assert one.description.startswith("The owner's words.\n\n" + BEGIN)
+    assert one.description.startswith("The owner's words.\n\nban-gate: ")
+    assert one.description.endswith(END)
+    assert "](#/experiments/" in one.description
     model = registry.get_logged_model(one.source.removeprefix("models:/"))
     assert {"p_value", "anomaly_score", "critical_value"} <= {
         each.key for each in model.metrics or ()
@@ -237,7 +240,9 @@ def test_a_dry_run_changes_nothing(digits: tuple[Result, Result], registry: Mlfl
     after = registry.get_model_version("rehearsed", "1")
     assert (after.tags, after.description) == (before.tags, before.description)
     assert registry.get_registered_model("rehearsed").aliases == {}
-    (run,) = registry.search_runs(["0"], "tags.`ban.dry_run` = 'true'")
+    own = registry.get_experiment_by_name(tracking.EXPERIMENT)
+    assert own is not None
+    (run,) = registry.search_runs([own.experiment_id], "tags.`ban.dry_run` = 'true'")
     assert run.data.tags["ban.gate"] == "pass"
 
 

@@ -14,6 +14,7 @@ from mlflow_project.python.result import Result
 from pipeline.evidence import ScanResult
 from pipeline.report.html_page import render
 from pipeline.report.verdict_json import verdict_document
+from tests.support.report_pages import with_names
 
 NAMES = ("ant", "bee", "cat", "<b>dog</b>", "eel")
 
@@ -21,8 +22,8 @@ NAMES = ("ant", "bee", "cat", "<b>dog</b>", "eel")
 @pytest.fixture
 def result(make_result: Callable[..., ScanResult]) -> Result:
     """A scan of five classes that suspects class 3."""
-    scan = make_result()
-    return Result(scan=scan, page=render(scan), class_names=NAMES)
+    scan = with_names(make_result(), NAMES)
+    return Result(scan=scan, page=render(scan))
 
 
 def test_numbers_are_those_of_the_verdict(result: Result) -> None:
@@ -35,6 +36,7 @@ def test_numbers_are_those_of_the_verdict(result: Result) -> None:
     assert result.critical_value == verdict.critical_value
     assert result.suspected_class == 3
     assert result.suspected_class_name == NAMES[3]
+    assert result.class_names == NAMES
     assert result.reasons == verdict.reasons
     assert result.to_dict() == verdict_document(result.scan)
     json.dumps(result.to_dict())
@@ -69,14 +71,14 @@ def test_the_representation_is_one_short_line(result: Result) -> None:
     """Verdict, class by its name, and the numbers."""
     shown = repr(result)
 
-    assert shown.startswith("<ban_gate.Result backdoored: <b>dog</b>, anomaly score ")
+    assert shown.startswith("<ban_gate.Result backdoored: class 3 (<b>dog</b>), anomaly score ")
     assert "\n" not in shown
     assert len(shown) < 200
 
 
 def test_a_class_without_a_name_has_its_number(make_result: Callable[..., ScanResult]) -> None:
     """As without any names."""
-    result = Result(scan=make_result(), page="", class_names=NAMES[:2])
+    result = Result(scan=with_names(make_result(), NAMES[:2]), page="")
 
     assert result.suspected_class_name == "class 3"
 

@@ -161,10 +161,10 @@ def test_the_success_of_the_recovered_trigger_stands_with_its_samples(
                 assert held["samples"] == success.samples
                 assert held["inside_twin"] == success.inside_twin == (name == "neuron_noise")
             verb = "carries" if found.permuted else "turns"
-            sentence = f"{verb} {success.rate:.0%} of {success.samples} clean samples"
+            sentence = f"{verb} {success.rate:.0%} of {success.samples} clean images"
             assert sentence in people["HTML"]
         suspected = outcome.result.verdict.suspected_class
-        assert (f"clean samples of other classes into class {suspected}" in people["Markdown"]) == (
+        assert (f"clean images of other classes into class {suspected}" in people["Markdown"]) == (
             suspected is not None
         )
 
@@ -183,7 +183,7 @@ def test_noise_is_said_to_act_inside_the_twin(make_outcome: Make) -> None:
     markdown = _for_people(make_outcome(result=result))["Markdown"]
 
     for text in (recovered, markdown):
-        assert "noise, inside the twin, turns 88% of 24 clean samples" in text
+        assert "noise, inside the twin, turns 88% of 24 clean images" in text
         assert "the recovered trigger turns" not in text.lower()
 
 

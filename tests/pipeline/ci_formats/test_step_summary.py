@@ -24,7 +24,7 @@ MakeResult = Callable[..., ScanResult]
 
 OUTPUTS = [
     *("verdict", "gate", "anomaly-score", "critical-value", "p-value", "p-is-bound"),
-    *("suspected-class", "run-url"),
+    *("suspected-class", "suspected-class-name", "run-url"),
 ]
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 
@@ -112,7 +112,7 @@ def test_outputs_hold_the_numbers(make_outcome: Make) -> None:
 
     assert text == (
         "verdict=backdoored\ngate=block\nanomaly-score=5.125\ncritical-value=1.6875\n"
-        "p-value=0.015625\np-is-bound=true\nsuspected-class=3\n"
+        "p-value=0.015625\np-is-bound=true\nsuspected-class=3\nsuspected-class-name=\n"
         "run-url=http://host/#/experiments/0/runs/1\n"
     )
 
@@ -120,7 +120,7 @@ def test_outputs_hold_the_numbers(make_outcome: Make) -> None:
 def test_the_success_is_that_of_the_suspected_class(
     make_outcome: Make, make_result: MakeResult, evidence: Evidence
 ) -> None:
-    """The first search that leads there speaks; one that leads elsewhere never does."""
+    """The best search that leads there speaks; one that leads elsewhere never does."""
     elsewhere = replace(evidence.searches["blend"], targets=(1, 3))
     searches = {**evidence.searches, "blend": elsewhere}
 
@@ -128,7 +128,7 @@ def test_the_success_is_that_of_the_suspected_class(
         summary_text(make_outcome(result=with_evidence(make_result(), searches=searches)))
     )
 
-    assert "turns 75% of 16 clean samples of other classes into class 3" in text
+    assert "turns 75% of 16 clean images of other classes into class 3" in text
     assert "95%" not in text
 
 

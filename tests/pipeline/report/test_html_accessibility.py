@@ -12,7 +12,7 @@ from tests.support import browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["backdoored", "clean", "inconclusive"])
+@pytest.mark.parametrize("name", ["backdoored", "clean", "inconclusive", "named"])
 def test_axe_finds_no_barrier(
     chromium: browser.Browser, pages: dict[str, Path], name: str, scheme: str
 ) -> None:

@@ -97,7 +97,7 @@ def test_any_number_of_classes_has_a_page(
     ("name", "heading", "meaning"),
     [
         ("backdoored", "Backdoored: class 7", "Do not use this model"),
-        ("clean", "No backdoor found", "not proof that there is none"),
+        ("clean", "No backdoor found", "does not prove that there is none"),
         ("inconclusive", "No verdict", "not a pass"),
         ("refused", "No verdict", "not a pass"),
     ],
@@ -148,7 +148,7 @@ def test_logic_in_the_graph_is_named_as_the_cause(make_result: Make) -> None:
 
     text = "".join(Reader(render(with_evidence(result, artifact=artifact))).text)
 
-    assert "The graph of the file itself decides" in text
+    assert "The graph itself decides" in text
     assert "class None" not in text
     assert "trap" in text
 
@@ -177,7 +177,7 @@ def test_an_exported_model_is_compared_with_its_origin(make_result: Make) -> Non
         (0.6, False, "most clean models show as much"),
         (0.25, False, "about 1 in 4 clean models shows as much"),
         (0.0001, False, "about 1 in 10,000 clean models shows as much"),
-        (1 / 64, True, "fewer than 1 in 64 clean models shows as much"),
+        (1 / 64, True, "fewer than 1 in 64 clean models show as much"),
     ],
 )
 def test_a_p_value_is_explained_in_plain_words(
@@ -198,10 +198,9 @@ def test_a_p_value_from_outside_of_the_calibration_is_called_an_extrapolation(
 
     page = Reader(render(make_result(verdict=verdict))).prose
 
-    assert ("an extrapolation, as the calibration was measured on" in page) == bool(outside)
+    assert ("an extrapolation: the calibration models" in page) == bool(outside)
     if outside:
-        told = f"models unlike this one ({outside}) Anomaly score"
-        assert told in page
+        assert f"models were unlike this one ({outside})" in page
 
 
 def test_classes_that_were_not_searched_have_a_dash(make_result: Make) -> None:
@@ -214,7 +213,8 @@ def test_classes_that_were_not_searched_have_a_dash(make_result: Make) -> None:
     page = render(make_result(verdict=verdict))
 
     assert sentence in page
-    assert page.count('<td class="number"><span class="faint">–</span>') == 2
+    table = page[page.index("What each search says of every class</caption>") :]
+    assert table.count('<td class="number"><span class="faint">–</span>') == 2
     assert sentence not in render(make_result())
 
 
@@ -226,7 +226,7 @@ def test_what_is_said_of_the_whole_model_accuses_no_class(make_result: Make) -> 
     for name in STATISTICS:
         chart, whole = found[name].chart, SPECS[name].whole
         assert any(bar.marked for bar in chart.bars) != whole
-        said = f"{found[name].title}: said of the whole model, so the same for every class."
+        said = f"{found[name].title}: measured on the whole model, so the same for every class."
         assert (said in page) == whole
 
 
@@ -241,14 +241,19 @@ def test_a_gate_decision_stands_at_the_top(make_result: Make) -> None:
 
 
 def test_changed_settings_are_marked(make_result: Make) -> None:
-    """Every setting is listed; those that are not at their default are called changed."""
+    """Every setting is listed; those that are not at their default are called changed, and stand
+    first, where they are also printed.
+    """
     config = load_config(None, ("judge.false_alarm_rate=0.01", "blend.faint=0.2"))
 
     listed = {each.name: each for each in sections.settings(config)}
 
     changed = [each for each in listed if listed[each].changed]
     assert sorted(changed) == ["blend.faint", "judge.false_alarm_rate"]
-    assert render(make_result(config=config)).count("<td>changed</td>") == 2
+    page = render(make_result(config=config))
+    assert page.count("<td>changed</td>") == 2
+    record = Reader(page).chapters["Record"]
+    assert "blend.faint = 0.2, judge.false_alarm_rate = 0.01" in record
 
 
 @pytest.mark.parametrize("name", ["backdoored", "clean"])

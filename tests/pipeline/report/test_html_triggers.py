@@ -81,7 +81,8 @@ def test_the_success_of_every_trigger_stands_with_its_samples(make_result: Make,
 
     recovered = Reader(render(result)).chapters[RECOVERED]
 
-    told = f"turns {success.rate:.0%} of {success.samples} clean samples of other classes"
+    sources = "other classes" if success.source is None else f"class {success.source}"
+    told = f"turns {success.rate:.0%} of {success.samples} clean images of {sources}"
     assert told in recovered
     before = recovered[: recovered.index(told)].rsplit(".", 1)[-1]
     assert ("inside the twin" in before) == success.inside_twin == (name == "neuron_noise")
@@ -94,7 +95,7 @@ def test_a_trigger_that_was_never_tried_claims_no_success(make_result: Make) -> 
 
     text = Reader(render(with_evidence(result, searches=untried))).prose
 
-    assert "clean samples of other classes into" not in text
+    assert "clean images of other classes into" not in text
 
 
 def test_a_trigger_that_permutes_the_classes_stands_apart(make_result: Make) -> None:
@@ -104,7 +105,7 @@ def test_a_trigger_that_permutes_the_classes_stands_apart(make_result: Make) -> 
     chapters = Reader(page).chapters
 
     told = chapters[PERMUTING]
-    assert "carries 12% of 40 clean samples to the class that theirs goes to" in told
+    assert "carries 12% of 40 clean images to the class that theirs goes to" in told
     assert "Goes to 0 1 1 2 2 3 3 4 4 0".replace(" ", "") in told.replace(" ", "")
     assert "the trigger from each class to another, by itself" in page
     assert all("Permutation" not in chapters.get(name, "") for name in (RECOVERED, OTHERS))
@@ -198,12 +199,13 @@ def test_noise_is_shown_for_the_class_it_leads_to(make_result: Make) -> None:
     chapters = Reader(render(result)).chapters
 
     assert "Neuron noise to class 1" in chapters[STRONGEST]
-    assert "carries them to class 1." in chapters["Inside the network"]
+    assert "turns them into class 1." in chapters["Inside the network"]
 
 
 def test_only_what_was_evaluated_is_called_an_attack_success_rate(make_result: Make) -> None:
     """The curves of the sweep are shares of probe samples, so no two rates share a name."""
-    page = render(make_result())
+    chapters = Reader(render(make_result())).chapters
 
-    assert "attack success rate" not in page.lower()
-    assert "share of probe samples carried" in page
+    assert "attack success rate" not in chapters["Inside the network"].lower()
+    assert "share of probe samples carried" in chapters["Inside the network"]
+    assert "Attack success rate" in chapters["Why"]

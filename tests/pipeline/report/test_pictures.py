@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from pipeline.evidence import Evidence
 from pipeline.report.pictures import (
     LARGEST,
-    SHOWN,
     Picture,
+    TriggerPictures,
     can_be_shown,
     trigger_pictures,
 )
+from pipeline.shown import MOST, Shown, examples
 from stages.image_layout import plane
-from stages.searches.trigger import Displacement, Filter, Overlay, Patch
-from stages.types import CleanSamples, Floats
+from stages.searches.search import AttackSuccess, Effort, SearchResult
+from stages.searches.trigger import Displacement, Filter, Overlay, Patch, Trigger
+from stages.types import CleanSamples, Floats, PreconditionResult
 
 SHAPES = {"grey": (1, 6, 5), "colour": (3, 6, 5), "colours last": (6, 5, 3), "grey last": (6, 5, 1)}
 
@@ -32,6 +36,24 @@ def _samples(shape: tuple[int, ...], n: int = 12) -> CleanSamples:
 
 def _blend(pattern: Floats, opacity: float = 0.1) -> Overlay:
     return Overlay(opacity=opacity, pattern=pattern)
+
+
+def _evidence(samples: CleanSamples, trigger: Trigger, target: int | None) -> Evidence:
+    """A search that recovered a trigger to a class, or from each class to itself."""
+    found = SearchResult(
+        statistics={},
+        targets=(0 if target is None else target,),
+        mapping=np.arange(6) if target is None else None,
+        trigger=trigger,
+        effort=Effort(steps=0, images=0),
+    )
+    return Evidence(samples=samples, searches={"blend": found})
+
+
+def _pictures(samples: CleanSamples, trigger: Trigger, target: int | None) -> TriggerPictures:
+    shown = trigger_pictures(_evidence(samples, trigger, target), "blend")
+    assert shown is not None
+    return shown
 
 
 def _seen(picture: Picture) -> Floats:
@@ -53,7 +75,7 @@ def test_a_blended_sample_is_the_mixture(shape: tuple[int, ...]) -> None:
     samples = _samples(shape)
     pattern = samples.images[7].copy()
 
-    shown = trigger_pictures(samples, _blend(pattern, 0.25), 0)
+    shown = _pictures(samples, _blend(pattern, 0.25), 0)
 
     for number, each in enumerate(shown.triggered, start=1):
         mixed = 0.75 * samples.images[number] + 0.25 * pattern
@@ -70,7 +92,7 @@ def test_a_patch_covers_only_its_place(shape: tuple[int, ...]) -> None:
     _last(mask)[:2, :2] = 1
     pattern = np.full(shape, 3, np.float32)
 
-    shown = trigger_pictures(samples, Patch(mask=mask, colours=pattern), 2)
+    shown = _pictures(samples, Patch(mask=mask, colours=pattern), 2)
 
     first = shown.triggered[0]
     before, after = (_seen(each) for each in (first.before, first.after))
@@ -87,7 +109,7 @@ def test_a_warp_moves_what_is_shown(shape: tuple[int, ...]) -> None:
     flow = np.zeros((height, width, 2), np.float32)
     flow[..., 0] = 2 / (width - 1)
 
-    shown = trigger_pictures(samples, Displacement(flow=flow), 2)
+    shown = _pictures(samples, Displacement(flow=flow), 2)
 
     first = shown.triggered[0]
     before, after = (_seen(each) for each in (first.before, first.after))
@@ -110,7 +132,7 @@ def test_a_filter_changes_the_light_of_what_is_shown(shape: tuple[int, ...]) -> 
         high=3 * ends,
     )
 
-    shown = trigger_pictures(samples, halved, 2)
+    shown = _pictures(samples, halved, 2)
 
     first = shown.triggered[0]
     before, after = (_seen(each) for each in (first.before, first.after))
@@ -129,7 +151,7 @@ def test_a_permutation_is_shown_on_every_class() -> None:
     """Without a single target no class is left out."""
     samples = _samples((1, 6, 5))
 
-    shown = trigger_pictures(samples, _blend(samples.images[3].copy()), None)
+    shown = _pictures(samples, _blend(samples.images[3].copy()), None)
 
     assert [each.label for each in shown.triggered] == [0, 1, 2, 3]
     assert shown.target is None
@@ -139,17 +161,57 @@ def test_samples_of_the_target_are_not_shown() -> None:
     """A few samples of different classes, none of them the one the trigger leads to."""
     samples = _samples((1, 6, 5))
 
-    shown = trigger_pictures(samples, _blend(samples.images[3].copy()), 1)
+    shown = _pictures(samples, _blend(samples.images[3].copy()), 1)
 
     assert [each.label for each in shown.triggered] == [0, 2, 3, 4]
-    assert len(shown.triggered) == SHOWN
+    assert len(shown.triggered) == MOST
+
+
+def test_what_the_model_sees_stands_with_each_picture() -> None:
+    """Without and with the trigger, for the very samples that were shown to it."""
+    samples = _samples((1, 6, 5))
+    clean = PreconditionResult(
+        logits=np.eye(6, dtype=np.float32)[(samples.labels + 2) % 6],
+        clean_accuracy=0.0,
+        covered_classes=6,
+        reasons=(),
+    )
+    seen = Shown(places=np.array([8, 3]), predicted=np.array([1, 5]))
+    evidence = _evidence(samples, _blend(samples.images[3].copy()), 1)
+
+    shown = trigger_pictures(replace(evidence, precondition=clean, shown={"blend": seen}), "blend")
+
+    assert shown is not None
+    found = [(each.label, each.seen_before, each.seen_after) for each in shown.triggered]
+    assert found == [(2, 4, 1), (3, 5, 5)]
+    assert "triggered, seen as class 1" in shown.triggered[0].after.alt
+
+
+def test_samples_that_the_model_gets_right_come_first() -> None:
+    """Of each class the first such one is shown, and the first of all where there is none."""
+    samples = _samples((1, 6, 5))
+    predicted = samples.labels.copy()
+    predicted[[0, 2, 8]] = 5  # the first sample of class 0, and both of class 2
+    clean = PreconditionResult(
+        logits=np.eye(6, dtype=np.float32)[predicted],
+        clean_accuracy=0.75,
+        covered_classes=6,
+        reasons=(),
+    )
+
+    found = _evidence(samples, _blend(samples.images[3].copy()), 3).searches["blend"]
+    one_source = replace(found, success=AttackSuccess(rate=0.5, samples=4, source=0))
+
+    assert examples(samples, found, clean).tolist() == [6, 1, 2, 4]
+    assert examples(samples, found).tolist() == [0, 1, 2, 4]
+    assert examples(samples, one_source, clean).tolist() == [6, 0]
 
 
 def test_a_large_image_is_shown_small() -> None:
     """No picture is larger than needed, whatever the model takes."""
     samples = _samples((3, 3 * LARGEST, 40), n=6)
 
-    shown = trigger_pictures(samples, _blend(samples.images[3].copy()), 1)
+    shown = _pictures(samples, _blend(samples.images[3].copy()), 1)
 
     assert _seen(shown.alone).shape == (LARGEST, 14, 3)
 
@@ -158,7 +220,7 @@ def test_constant_and_broken_values_are_still_pictures() -> None:
     """Images without any contrast, and numbers that are none, do no harm."""
     samples = CleanSamples(images=np.ones((4, 1, 2, 2), np.float32), labels=np.arange(4))
 
-    shown = trigger_pictures(samples, _blend(np.full((1, 2, 2), np.nan, np.float32)), 1)
+    shown = _pictures(samples, _blend(np.full((1, 2, 2), np.nan, np.float32)), 1)
 
     assert (_seen(shown.alone) == 0).all()
 

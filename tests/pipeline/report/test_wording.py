@@ -90,9 +90,9 @@ def test_a_score_has_two_decimals(score: float, text: str) -> None:
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_success_names_its_samples_and_its_place(inside: bool) -> None:
     """The rate stands with the number of samples; noise is said to act inside the twin."""
-    text = success_text(AttackSuccess(rate=0.9, samples=160, inside_twin=inside), "class 3")
+    text = success_text(AttackSuccess(rate=0.9, samples=160, inside_twin=inside), 3, ())
 
-    assert "90% of 160 clean samples of other classes into class 3" in text
+    assert "90% of 160 clean images of other classes into class 3" in text
     assert ("inside the twin" in text) == inside
     assert ("the recovered trigger" in text) == (not inside)
 
@@ -101,5 +101,5 @@ def test_the_success_of_a_permutation_names_no_class() -> None:
     """Every class has one of its own, so the sentence says that, with rate and samples."""
     text = permuted_text(AttackSuccess(rate=0.9, samples=160))
 
-    assert "90% of 160 clean samples to the class that theirs goes to" in text
+    assert "90% of 160 clean images to the class that theirs goes to" in text
     assert "of other classes" not in text

@@ -20,5 +20,5 @@ def test_a_trigger_for_the_whole_model_is_told_as_one() -> None:
     )
 
     assert mapped.label == both.label == "backdoored"
-    assert "carries each class to a class of its own" in mapped.reasons[0]
+    assert "turns each class into another one" in mapped.reasons[0]
     assert "class 3 stands out" in both.reasons[0]
