@@ -14,7 +14,8 @@ from pipeline.evidence import ScanResult
 from pipeline.report.plots import figures, write_figures
 from pipeline.report.wording import WORDING
 from stages.types import NoiseSite, PreconditionResult, Verdict
-from tests.support.finished_scans import sweep, with_evidence, with_permutation, without_search
+from tests.support.finished_scans import with_evidence, with_permutation, without_search
+from tests.support.finished_searches import sweep
 
 ALL = {
     "anomaly_score_per_class", "recovered_triggers", "success_rate_per_class", "success_sweep",
