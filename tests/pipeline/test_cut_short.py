@@ -90,7 +90,7 @@ def test_who_interrupts_a_scan_is_told_where_it_goes_on(tmp_path: Path) -> None:
 
     (told,) = ended.value.__notes__
     assert told == (
-        "nothing was judged yet; 2 of 8 searches are kept, and the same command goes on from"
+        "nothing was judged yet; 2 of 11 searches are kept, and the same command goes on from"
         " there: it begins with `small_patch`"
     )
 
