@@ -124,26 +124,36 @@ def told(folder: Path) -> dict[str, tuple[object, ...]]:
     }
 
 
-def cluster(home: Path, nodes: int = 3) -> Any:
-    """A Ray cluster of nodes with a core each."""
+def cluster(home: Path, nodes: int = 3, tries: int = 5) -> tuple[Any, Any]:
+    """A Ray cluster of nodes with a core each, and the last of them.
+
+    On a busy machine a node may not start within the 30 s that Ray gives it.
+    """
     os.environ |= {**SETTINGS, "BAN_GATE_HOME": str(home)}
     from ray.cluster_utils import Cluster  # noqa: PLC0415 (reads the environment)
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.extra = [made.add_node(num_cpus=1) for _ in range(nodes - 1)]
-    return made
+    made, last = Cluster(), None
+    while len(made.list_all_nodes()) < nodes:
+        first = {} if made.head_node else {"include_dashboard": False}
+        try:
+            last = made.add_node(num_cpus=1, **first)
+        except Exception as error:
+            tries -= 1
+            if not tries:
+                raise SystemExit(f"no node starts: {error}") from error
+    return made, last
 
 
 def on_cluster_with_a_death(models: Path, place: Path) -> dict[str, object]:
     """A sweep on three nodes, one of which is killed after a third of the versions."""
     there, home = planned(models, place / "ray"), place / "home-ray"
-    nodes = cluster(home)
+    nodes, last = cluster(home)
     count = len(read_plan(there).lines)
     started = time.monotonic()
     command = ban_gate("sweep", "run", there, "--ray", nodes.address)
     with subprocess.Popen(command, env=_with(home)) as process:
         _wait_for(lambda: _done(there) >= count // 3)
-        nodes.remove_node(nodes.extra[0], allow_graceful=False)
+        nodes.remove_node(last, allow_graceful=False)
         process.wait()
     seconds = time.monotonic() - started
     nodes.shutdown()

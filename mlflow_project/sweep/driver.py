@@ -34,7 +34,7 @@ AGAIN_AFTER = (2.0, 120.0)  # seconds: the first wait for a server that is away,
 TRIES = 3
 """How often a version is asked for that the server, which answers otherwise, does not give."""
 LOST = 5
-"""How often a scan is started again that went with its machine."""
+"""How often a scan is started again that went with its machine, or its memory, after a pause."""
 LOOKS_EVERY = 0.5  # seconds
 LOCKED = 2.0  # seconds until a scan of another shard is looked for again
 SERVER = (RegistryError, TrackingError)
@@ -263,7 +263,9 @@ class Driver:
                 for line in flight.lines:
                     self._finish(self._maker.failed(line, ended.reason))
                 return ()
-            logger.info("%s: %s; started again", flight.lines[0].source, ended.reason)
+            wait = AGAIN_AFTER[0] * 2.0 ** (self._lost[ended.key] - 1)
+            self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
+            logger.warning("%s: %s; again in %.0f s", flight.lines[0].source, ended.reason, wait)
         return flight.lines
 
     def _put_off(self, line: Line, error: BanGateError) -> bool:

@@ -111,7 +111,9 @@ class OnRay:
         errors = self._ray.exceptions
         try:
             ended: Ended = self._ray.get(task)
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+        except errors.OutOfMemoryError as error:  # whoever took it: Ray kills the youngest task
+            return Ended(key=job.key, kind="lost", reason=_first_line(error))
+        except errors.WorkerCrashedError as error:
             return Ended(key=job.key, kind="died", reason=_first_line(error))
         except errors.RayTaskError as error:  # as of our own code there: no fault of the model
             return Ended(key=job.key, kind="lost", reason=_first_line(error))
