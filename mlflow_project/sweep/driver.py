@@ -125,7 +125,8 @@ class Driver:
         line = waiting.popleft()
         try:
             postponed = self._start(line)
-            self._away_since, self._failures = None, 0
+            if self._options.gate is None:  # else it has still to take what comes of it
+                self._away_since, self._failures = None, 0
         except SERVER as error:
             postponed = self._put_off(line, error)
         except (CannotJudge, OSError) as error:
@@ -229,6 +230,7 @@ class Driver:
         try:
             self._note(ended, note)
             if ended.kind == "done":
+                self._away_since, self._failures = None, 0
                 self._keep_files(ended)
                 for line in flight.lines:
                     result = self._maker.judged(line, self._place(ended.key), attempts_at(note))
