@@ -81,7 +81,8 @@ def test_the_success_of_every_trigger_stands_with_its_samples(make_result: Make,
 
     recovered = Reader(render(result)).chapters[RECOVERED]
 
-    told = f"turns {success.rate:.0%} of {success.samples} clean samples of other classes"
+    sources = "other classes" if success.source is None else f"class {success.source}"
+    told = f"turns {success.rate:.0%} of {success.samples} clean samples of {sources}"
     assert told in recovered
     before = recovered[: recovered.index(told)].rsplit(".", 1)[-1]
     assert ("inside the twin" in before) == success.inside_twin == (name == "neuron_noise")
