@@ -15,17 +15,12 @@ from __future__ import annotations
 
 from stages import image_layout
 from stages.later import torch
-from stages.searches import fixed_changes, margins
-from stages.searches.blocks import State
-from stages.searches.fixed_changes import Changes
-from stages.searches.ground import Ground, ground_of
-from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject
+from stages.searches import margins
+from stages.searches.fixed_changes import Changes, FixedChanges, FixedConfig, FixedState
+from stages.searches.search import StatisticSpec
 from stages.searches.trigger import Patch
-from stages.settings import Memory, Samples, settings
-from stages.types import Floats, unkeyed
+from stages.settings import settings
 
-SMALLEST = 8
-"""Pixels along a side that nine places need."""
 SIDES = (1 / 8, 3 / 16, 1 / 4)
 """Sides of the squares, as shares of the image's."""
 PLACES = 9
@@ -34,40 +29,15 @@ LOOKS = 3
 
 
 @settings
-class SourcePatchConfig:
+class SourcePatchConfig(FixedConfig):
     """Settings of the common patches."""
 
-    samples: Samples = 40
-    """Clean samples, balanced over the classes, that every patch is laid on."""
-    memory_mb: Memory = unkeyed(512)
-    """Activations that may be held at once, in MiB; more patches are done in groups."""
 
-    @property
-    def evaluation_samples(self) -> int:
-        """The samples that the patches are laid on are those that they are evaluated on."""
-        return self.samples
-
-    @property
-    def steps(self) -> int:
-        """All steps: every patch is laid on once."""
-        return 1
-
-    @property
-    def brief(self) -> SourcePatchConfig:
-        """The same: it is brief."""
-        return self
-
-
-SourcePatchState = State[SourcePatchConfig, Ground]
-
-
-class SourcePatch:
+class SourcePatch(FixedChanges):
     """The search through common patches. Its one step answers for all classes at once."""
 
     name = "source_patch"
-    version = 1
     settings = SourcePatchConfig
-    joint = True
     statistics = (
         StatisticSpec(
             name="source_margin",
@@ -75,67 +45,41 @@ class SourcePatch:
             meaning="a common patch carries images of one other class to the class",
         ),
     )
+    smallest = 8  # for nine places
 
-    def start(self, subject: Subject, config: SourcePatchConfig, seed: int) -> SourcePatchState:
-        """No patch is laid on yet."""
-        ground = ground_of(subject, config.samples, config.samples, seed)
-        return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
+    def read(self, state: FixedState, logits: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Of each class the largest mean margin (g, K) over the source classes, in logits and in
+        logit gaps, and that source.
+        """
+        ground, labels = state.ground, state.ground.probe.labels
+        values = margins.of_all_classes(logits)
+        sources = torch.unique(labels)
+        belongs = (labels == sources[:, None]).to(values.dtype)
+        means = torch.einsum("sb,gbk->gsk", belongs / belongs.sum(1, keepdim=True), values)
+        itself = sources[:, None] == ground.subject.classes
+        mean, best = means.masked_fill(itself, -torch.inf).max(1)
+        return {"mean": mean, "value": mean / ground.gap, "source": sources[best]}
 
-    def advance(
-        self, state: SourcePatchState, classes: torch.Tensor, steps: int
-    ) -> SourcePatchState:
-        """The state after every patch, for all classes, whichever are asked for."""
-        del classes
-        if state.blocks or not steps or min(state.ground.plane) < SMALLEST:
-            return state
-        return fixed_changes.tried(state, _patches(state), _by_source, state.config.memory_mb)
+    def changes(self, state: FixedState) -> Changes:
+        """Every patch."""
+        probe, plane = state.ground.probe, state.ground.plane
+        thin = image_layout.mask_shape(tuple(probe.images.shape[1:]))
 
-    def reached(self, state: SourcePatchState) -> Floats:
-        """The mean margin (K,) in logits of the source and patch that suit each class best."""
-        return fixed_changes.reached(state)
+        def drawn(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+            mask, shares = (
+                each.reshape(thin).to(probe.images.device) for each in _square(number, plane)
+            )
+            return mask, probe.values(shares) * mask
 
-    def effort(self, state: SourcePatchState) -> Effort:
-        """What it has cost so far."""
-        return fixed_changes.effort(state, _patches(state))
+        def shown(numbers: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+            pairs = [drawn(number) for number in numbers.tolist()]
+            return torch.stack([(1 - mask) * images + colours for mask, colours in pairs])
 
-    def result(self, state: SourcePatchState) -> SearchResult:
-        """The largest mean margins of one source class, and the patch that leads."""
-        return fixed_changes.result(state, _patches(state), "source_margin")
+        def trigger(number: int) -> Patch:
+            mask, colours = drawn(number)
+            return Patch(mask=mask.cpu().numpy(), colours=colours.cpu().numpy())
 
-
-def _by_source(state: SourcePatchState, logits: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Of each class the largest mean margin (g, K) over the source classes, in logits and in logit
-    gaps, and that source.
-    """
-    ground, labels = state.ground, state.ground.probe.labels
-    values = margins.of_all_classes(logits)
-    sources = torch.unique(labels)
-    belongs = (labels == sources[:, None]).to(values.dtype)
-    means = torch.einsum("sb,gbk->gsk", belongs / belongs.sum(1, keepdim=True), values)
-    itself = sources[:, None] == ground.subject.classes
-    mean, best = means.masked_fill(itself, -torch.inf).max(1)
-    return {"mean": mean, "value": mean / ground.gap, "source": sources[best]}
-
-
-def _patches(state: SourcePatchState) -> Changes:
-    probe, plane = state.ground.probe, state.ground.plane
-    thin = image_layout.mask_shape(tuple(probe.images.shape[1:]))
-
-    def drawn(number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        mask, shares = (
-            each.reshape(thin).to(probe.images.device) for each in _square(number, plane)
-        )
-        return mask, probe.values(shares) * mask
-
-    def shown(numbers: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        pairs = [drawn(number) for number in numbers.tolist()]
-        return torch.stack([(1 - mask) * images + colours for mask, colours in pairs])
-
-    def trigger(number: int) -> Patch:
-        mask, colours = drawn(number)
-        return Patch(mask=mask.cpu().numpy(), colours=colours.cpu().numpy())
-
-    return Changes(count=len(SIDES) * PLACES * LOOKS, shown=shown, trigger=trigger)
+        return Changes(count=len(SIDES) * PLACES * LOOKS, shown=shown, trigger=trigger)
 
 
 def _square(number: int, plane: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

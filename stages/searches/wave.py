@@ -17,21 +17,14 @@ from typing import Annotated
 
 from stages import image_layout
 from stages.later import torch
-from stages.searches import fixed_changes
-from stages.searches.blocks import State
-from stages.searches.fixed_changes import Changes
-from stages.searches.ground import Ground, ground_of
-from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject
+from stages.searches.fixed_changes import Changes, FixedChanges, FixedConfig, FixedState
+from stages.searches.search import StatisticSpec
 from stages.searches.trigger import Pattern
-from stages.settings import Memory, PositiveShare, Samples, bounded, settings
-from stages.types import Floats, unkeyed
-
-SMALLEST = 4
-"""Pixels along a side that a wave needs."""
+from stages.settings import PositiveShare, Samples, bounded, settings
 
 
 @settings
-class WaveConfig:
+class WaveConfig(FixedConfig):
     """Settings of the waves."""
 
     samples: Samples = 16
@@ -44,35 +37,13 @@ class WaveConfig:
     """Directions θ, evenly spread over half a turn."""
     phases: Annotated[int, bounded("phases", ge=1, le=16)] = 4
     """Phases φ, evenly spread over a turn."""
-    memory_mb: Memory = unkeyed(512)
-    """Activations that may be held at once, in MiB; more waves are done in groups."""
-
-    @property
-    def evaluation_samples(self) -> int:
-        """The samples that the waves are laid on are those that they are evaluated on."""
-        return self.samples
-
-    @property
-    def steps(self) -> int:
-        """All steps: every wave is laid on once."""
-        return 1
-
-    @property
-    def brief(self) -> WaveConfig:
-        """The same: it is brief."""
-        return self
 
 
-WaveState = State[WaveConfig, Ground]
-
-
-class Wave:
+class Wave(FixedChanges):
     """The search through waves. Its one step answers for all classes at once."""
 
     name = "wave"
-    version = 1
     settings = WaveConfig
-    joint = True
     statistics = (
         StatisticSpec(
             name="standardised_margin",
@@ -80,54 +51,30 @@ class Wave:
             meaning="one sine wave carries images of other classes to the class, all alike",
         ),
     )
+    smallest = 4  # for a wave to be seen
 
-    def start(self, subject: Subject, config: WaveConfig, seed: int) -> WaveState:
-        """No wave is laid on yet."""
-        ground = ground_of(subject, config.samples, config.samples, seed)
-        return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
+    def changes(self, state: FixedState) -> Changes:
+        """Every wave, clipped to the values that inputs take."""
+        config: WaveConfig = state.config
+        probe = state.ground.probe
 
-    def advance(self, state: WaveState, classes: torch.Tensor, steps: int) -> WaveState:
-        """The state after every wave, for all classes, whichever are asked for."""
-        del classes
-        if state.blocks or not steps or min(state.ground.plane) < SMALLEST:
-            return state
-        return fixed_changes.tried(
-            state, _waves(state), fixed_changes.alike, state.config.memory_mb
-        )
+        def patterns(numbers: torch.Tensor) -> torch.Tensor:
+            flat = config.amplitude * _plane_waves(config, numbers, state.ground.plane)
+            return flat.reshape(len(numbers), *_mask_shape(state)) * (probe.high - probe.low)
 
-    def reached(self, state: WaveState) -> Floats:
-        """The mean margin (K,) in logits under the wave that suits each class best."""
-        return fixed_changes.reached(state)
+        def shown(numbers: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+            return (images + patterns(numbers)[:, None]).clamp(probe.low, probe.high)
 
-    def effort(self, state: WaveState) -> Effort:
-        """What it has cost so far."""
-        return fixed_changes.effort(state, _waves(state))
+        def trigger(number: int) -> Pattern:
+            (pattern,) = patterns(torch.tensor([number], device=probe.images.device))
+            arrays = (each.cpu().numpy() for each in (pattern, probe.low, probe.high))
+            return Pattern(**dict(zip(("pattern", "low", "high"), arrays, strict=True)))
 
-    def result(self, state: WaveState) -> SearchResult:
-        """Standardised margins, and the wave that leads."""
-        return fixed_changes.result(state, _waves(state), "standardised_margin")
+        count = config.cycles * config.directions * config.phases
+        return Changes(count=count, shown=shown, trigger=trigger)
 
 
-def _waves(state: WaveState) -> Changes:
-    config, probe = state.config, state.ground.probe
-
-    def patterns(numbers: torch.Tensor) -> torch.Tensor:
-        flat = config.amplitude * _plane_waves(config, numbers, state.ground.plane)
-        return flat.reshape(len(numbers), *_mask_shape(state)) * (probe.high - probe.low)
-
-    def shown(numbers: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        return (images + patterns(numbers)[:, None]).clamp(probe.low, probe.high)
-
-    def trigger(number: int) -> Pattern:
-        (pattern,) = patterns(torch.tensor([number], device=probe.images.device))
-        arrays = (each.cpu().numpy() for each in (pattern, probe.low, probe.high))
-        return Pattern(**dict(zip(("pattern", "low", "high"), arrays, strict=True)))
-
-    count = config.cycles * config.directions * config.phases
-    return Changes(count=count, shown=shown, trigger=trigger)
-
-
-def _mask_shape(state: WaveState) -> tuple[int, ...]:
+def _mask_shape(state: FixedState) -> tuple[int, ...]:
     return image_layout.mask_shape(tuple(state.ground.probe.images.shape[1:]))
 
 
