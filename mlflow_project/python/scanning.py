@@ -61,8 +61,7 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     `budget`, in seconds or `"10m"`, ends when it is spent; a `fresh` one uses and keeps no results.
 
     Raises:
-        ConfigError: a setting is wrong, or the device is not there.
-        CannotJudge: a live model cannot be exported, or the samples are none.
+        ConfigError, CannotJudge: a setting is wrong; a live model or the samples cannot be used.
         TrackingError: the run was not recorded; there is one with a `tracking_uri` alone.
     """
     config = _config(settings or {}, seed, device, output_name)
