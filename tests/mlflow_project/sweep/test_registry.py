@@ -39,6 +39,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database for these tests alone, which look at all that there is."""
+    return f"sqlite:///{tmp_path_factory.mktemp('registry') / 'mlflow.db'}"
+
+
 @pytest.fixture
 def registry(
     sqlite_store: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
