@@ -168,7 +168,7 @@ def at(to: Destination) -> Iterator[None]:
     }
     if to.workspace:
         changed["MLFLOW_WORKSPACE"] = to.workspace
-    before = {name: os.environ.get(name) for name in changed}
+    before = {name: os.environ.get(name) for name in (*changed, "MLFLOW_REGISTRY_URI")}
     os.environ.update(changed)
     if to.target.uri:
         mlflow.set_tracking_uri(to.target.uri)
@@ -176,10 +176,10 @@ def at(to: Destination) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
         mlflow.set_tracking_uri(uris[0])
-        mlflow.set_registry_uri(uris[1])
+        mlflow.set_registry_uri("" if uris[1] == uris[0] else uris[1])  # else it follows no more
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def _refused(version: ModelVersion, reasons: tuple[str, ...]) -> Decided:

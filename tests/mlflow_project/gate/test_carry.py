@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from mlflow_project.connection import Target
+from mlflow_project.gate.carry import Destination, at
 from pipeline.gate import keys
 from pipeline.gate.attestation import Attestation, attest, file_digests
 from tests.support.attestations import claim
@@ -66,6 +69,23 @@ def passed(sqlite_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     made = mlflow.create_experiment(tmp_path.name, str(tmp_path / "artifacts"))
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", made)
     return Passed(tmp_path)
+
+
+def test_where_mlflow_looks_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that followed the tracking server goes on following it."""
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+    here, there, next_one = (f"sqlite:///{tmp_path / name}.db" for name in ("a", "b", "c"))
+    mlflow.set_tracking_uri(here)
+
+    with at(Destination(name="copy", target=Target(uri=there))):
+        assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == (there, there)
+
+    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == (here, here)
+    assert "MLFLOW_REGISTRY_URI" not in os.environ
+    mlflow.set_tracking_uri(next_one)
+    assert mlflow.get_registry_uri() == next_one
 
 
 def test_a_copy_stands_by_the_old_verdict(passed: Passed, tmp_path: Path) -> None:
