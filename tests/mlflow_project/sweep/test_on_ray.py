@@ -16,7 +16,7 @@ import psutil
 import pytest
 from click.testing import Result as Called
 
-from mlflow_project.sweep.on_ray import SETTINGS
+from mlflow_project.ray_cluster import SETTINGS
 from pipeline.sweep.plan import read_plan
 from pipeline.sweep.results import RESULTS, Result, results_of
 from tests.support.places import ROOT
