@@ -43,7 +43,8 @@ _AWAY = re.compile(
 _REFUSED = re.compile(
     r"CERTIFICATE_VERIFY|SSLError|certificate verify|NoCredentials|Unable to locate credentials|"
     r"AccessDenied|Forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|NoSuchKey|NoSuchBucket|"
-    r"authentication failed|[Pp]ermission denied|Access denied|\b40[134]\b|no such table"
+    r"authentication failed|[Pp]ermission denied|Access denied|\b40[134]\b|"
+    r"no such (?:table|column)|syntax error"
 )
 _OUTAGES = frozenset(
     [

@@ -29,7 +29,8 @@ def sentences(
     error: ValidationError, schema: Schema, unknown: Callable[[str], str], prefix: str = ""
 ) -> list[str]:
     """A sentence for each wrong setting; `unknown` gives that for a name that no setting has."""
-    return [_sentence(each, schema, unknown, prefix) for each in error.errors(include_url=False)]
+    found = (_sentence(each, schema, unknown, prefix) for each in error.errors(include_url=False))
+    return list(dict.fromkeys(found))  # of a setting that may be one of several, each complains
 
 
 def expected(schema: Schema, whole: Schema | None = None) -> str:
@@ -39,7 +40,7 @@ def expected(schema: Schema, whole: Schema | None = None) -> str:
         return str(schema["what"])
     if "anyOf" in schema:
         kinds = (each for each in schema["anyOf"] if each.get("type") != "null")
-        return " or ".join(expected(each, whole) for each in kinds)
+        return " or ".join(dict.fromkeys(expected(each, whole) for each in kinds))
     if "enum" in schema:
         return f"one of {', '.join(map(repr, schema['enum']))}"
     if schema.get("type") == "array":
@@ -49,19 +50,30 @@ def expected(schema: Schema, whole: Schema | None = None) -> str:
 
 
 def at(place: tuple[str | int, ...], schema: Schema) -> Schema:
-    """The schema of the setting at a place, whose index in a list is left out."""
-    found = _resolved(schema, schema)
-    for name in place:
-        if isinstance(name, str):
-            found = _within(found, name, schema)
+    """The schema of the setting at a place."""
+    *_, (_, found) = (("", _resolved(schema, schema)), *_way(place, schema))
     return found
 
 
-def _within(found: Schema, name: str, whole: Schema) -> Schema:
+def _way(place: tuple[str | int, ...], schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """Each name on the way to a setting, with its schema; an index in a list is left out, and so is
+    which of several kinds a value was tried as.
+    """
+    found = _resolved(schema, schema)
+    for name in place:
+        if isinstance(name, str):
+            inner = _within(found, name, schema)
+            if inner is None:
+                return
+            found = inner
+            yield name, found
+
+
+def _within(found: Schema, name: str, whole: Schema) -> Schema | None:
     """The schema of a name in a section, in each section of a list, or in one with any names."""
     section = _section(found, whole)
     inner = section.get("properties", {}).get(name, section.get("additionalProperties"))
-    return _resolved(inner, whole) if isinstance(inner, Mapping) else found
+    return _resolved(inner, whole) if isinstance(inner, Mapping) else None
 
 
 def _section(schema: Schema, whole: Schema) -> Schema:
@@ -77,15 +89,15 @@ def _sentence(
     error: ErrorDetails, schema: Schema, unknown: Callable[[str], str], prefix: str
 ) -> str:
     place = error["loc"]
-    key = prefix + ".".join(str(name) for name in place if isinstance(name, str))
     if error["type"] in UNKNOWN:
-        return unknown(key)
-    if error["type"] == "missing":
-        return f"setting `{key}` is missing, expected {expected(at(place, schema), schema)}"
+        return unknown(prefix + ".".join(str(name) for name in place if isinstance(name, str)))
+    key = prefix + ".".join(name for name, _ in _way(place, schema))
     if error["type"] == "value_error":
         return f"setting `{key}` {error['ctx']['error']}"
-    listed = "has" if any(isinstance(name, int) for name in place) else "is"
     wanted = expected(at(place, schema), schema)
+    if error["type"] == "missing":
+        return f"setting `{key}` is missing, expected {wanted}"
+    listed = "has" if any(isinstance(each, int) for each in place) else "is"
     return f"setting `{key}` {listed} {_shown(error['input'])}, expected {wanted}"
 
 

@@ -56,17 +56,16 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
     model's own input space beside `labels` (N,), the class numbers; a DataLoader or Dataset of such
     pairs; or a path, of an `.npz` or of pictures prepared as `preprocess` says. `class_names` name
     classes 0, 1, … and decide which folder is which class. `references` are models of the same task
-    that are known to be clean, `settings` those of `--set`, such as
-    `{"judge.false_alarm_rate": 0.01}`. A native model in a file is loaded only with
-    `trust_model_code`. A `quick` scan is a first look, which passes nothing; one with a `budget`,
-    in seconds or as in `"10m"`, ends when it is spent; a `fresh` one uses and keeps no results.
+    that are known to be clean, `settings` those of `--set`. A native model in a file is loaded only
+    with `trust_model_code`. A `quick` scan is a first look, which passes nothing; one with a
+    `budget`, in seconds or `"10m"`, ends when it is spent; a `fresh` one uses and keeps no results.
 
     Raises:
-        ConfigError: a setting is wrong, or the device is not there.
-        CannotJudge: a live model cannot be exported, or the samples are none.
-        TrackingError: the run, of which there is one with a `tracking_uri`, was not recorded.
+        ConfigError, CannotJudge: a setting is wrong; a live model or the samples cannot be used.
+        TrackingError: the run was not recorded; there is one with a `tracking_uri` alone.
     """
     config = _config(settings or {}, seed, device, output_name)
+    asked = Preparation(preprocess=preprocess, class_names=tuple(class_names) or None, seed=seed)
     with TemporaryDirectory(prefix="ban-gate-") as name:
         samples = given_samples.written(images, labels, seed, folder := Path(name))
         request = ScanRequest(
@@ -74,9 +73,7 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
             samples=samples,
             uri=given_models.name_of(model),
             config=config,
-            preparation=Preparation(
-                preprocess=preprocess, class_names=tuple(class_names) or None, seed=seed
-            ),
+            preparation=asked,
             trusted=trust_model_code,
             references=tuple(map(str, references)),
             quick=quick,

@@ -202,6 +202,8 @@ def _statement(attestation: Attestation) -> dict[str, object]:
         for name, each in asdict(attestation.claim).items()
         if each is not None or name not in OF_COPIES
     }
+    if not attestation.claim.provenance.unfinished:  # as before there were scans that end early
+        del claim["provenance"]["unfinished"]
     files = sorted(attestation.files.items())
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files]
     if attestation.files_digest:

@@ -62,7 +62,7 @@ def test_the_settings_come_back(make_result: Make, tmp_path: Path) -> None:
         )
         == config
     )
-    assert read["model"] == str(tmp_path / "my model's.onnx")
+    assert read["models"] == (str(tmp_path / "my model's.onnx"),)
 
 
 def test_a_scan_as_shipped_is_a_short_command(make_result: Make, tmp_path: Path) -> None:

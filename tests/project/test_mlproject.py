@@ -151,10 +151,7 @@ def test_the_gate_trusts_code_only_where_told(said: str, trusted: bool) -> None:
     assert "--experiment" in told.stdout.splitlines()
 
 
-FIGURES = {
-    "success_rate_per_class", "success_sweep", "noise_by_layer", "predictions_under_noise",
-    "anomaly_score_per_class", "recovered_triggers",
-}  # fmt: skip
+FIGURES = {"anomaly_score_per_class", "success_sweep", "noise_by_layer", "recovered_triggers"}
 STEPS = {
     "fetch", "inspect_onnx", "read_samples", "prove_conversion", "build_twin", "measure_sites",
     "check_preconditions", "choose_classes", *(f"find_{search.name}" for search in SEARCHES),

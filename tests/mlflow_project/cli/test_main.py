@@ -137,7 +137,7 @@ def test_exit_zero_does_not_hide_mistakes(call: Call, few: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Missing argument 'MODEL'"),
+        ([], "Missing argument 'MODEL...'"),
         (["{model}"], "Missing option '--samples'"),
         (["{model}", "--samples", ""], "Missing option '--samples'"),
         (["{missing}", "--samples", "{few}"], "does not exist"),

@@ -32,10 +32,12 @@ def test_a_folder_of_pictures_leads_to_a_verdict(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
     """One line: a folder of 300 PNG files and an ONNX file, nothing else."""
-    result = call("scan", MODEL, "--samples", pictures, "--output", tmp_path / "out")
+    backdoored = MODEL.with_name("patch.onnx")
 
-    assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("clean ")
+    result = call("scan", backdoored, "--samples", pictures, "--output", tmp_path / "out")
+
+    assert result.exit_code == 1, result.stderr
+    assert result.stdout.startswith("backdoored ")
     samples = json.loads((tmp_path / "out" / "verdict.json").read_text())["samples"]
     assert (samples["n"], samples["classes"], samples["clean_accuracy"] > 0.9) == (300, 10, True)
     assert samples["provenance"]["kind"] == "class folders"

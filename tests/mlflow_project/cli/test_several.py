@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from click.testing import Result
+from mlflow.entities import Run
 
 from mlflow_project import commands
 from mlflow_project.cli.exit_codes import EXIT_CODES, WORST_FIRST, worst
@@ -55,12 +56,11 @@ def test_a_folder_is_judged_model_by_model(
 
 def test_each_model_has_a_run_inside_one(call: Call, few: Path, models: Path) -> None:
     """The parent holds the table; the children are what a scan of one model records."""
-    known = {run.info.run_id for run in mlflow.MlflowClient().search_runs(["0"])}
+    known = {run.info.run_id for run in _runs()}
 
     call("scan", models / "a.onnx", models / "b.onnx", "--samples", few)
 
-    client = mlflow.MlflowClient()
-    runs = [run for run in client.search_runs(["0"]) if run.info.run_id not in known]
+    runs = [run for run in _runs() if run.info.run_id not in known]
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]
     assert len(children) == 2
@@ -149,3 +149,10 @@ def test_inspect_shows_each(call: Call, models: Path) -> None:
     assert [json.loads(line)["model"]["path"] for line in lines] == [
         str(models / "a.onnx"), str(models / "c.onnx"),
     ]  # fmt: skip
+
+
+def _runs() -> list[Run]:
+    """All runs of all experiments."""
+    client = mlflow.MlflowClient()
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return list(client.search_runs(experiments))

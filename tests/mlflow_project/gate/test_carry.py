@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,11 +60,11 @@ class Passed:
 
 
 @pytest.fixture
-def passed(sqlite_store: str, tmp_path: Path) -> Iterator[Passed]:
+def passed(sqlite_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Passed:
     """A version in a registry in a database, whose runs record into the test's folder."""
     mlflow.set_tracking_uri(sqlite_store)
-    mlflow.create_experiment(tmp_path.name, str(tmp_path / "artifacts"))
-    mlflow.set_experiment(tmp_path.name)
+    made = mlflow.create_experiment(tmp_path.name, str(tmp_path / "artifacts"))
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", made)
     return Passed(tmp_path)
 
 

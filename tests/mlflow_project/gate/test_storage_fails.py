@@ -57,8 +57,8 @@ def bucketed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucketed]:
             patch.setenv(name, value)
         with serving(folder / "server") as (url, _):
             mlflow.set_tracking_uri(url)
-            mlflow.create_experiment(BUCKET, f"s3://{BUCKET}/runs")
-            mlflow.set_experiment(BUCKET)
+            made = mlflow.create_experiment(BUCKET, f"s3://{BUCKET}/runs")
+            patch.setenv("MLFLOW_EXPERIMENT_ID", made)
             register("digits", logged("clean"))
             environment = os.environ | {
                 "MLFLOW_TRACKING_URI": url,

@@ -12,6 +12,7 @@ import torch
 from pipeline.cache.store import Store
 from pipeline.config import load_config
 from pipeline.evidence import ReferenceSummary
+from pipeline.intake.sandbox import Sandbox
 from pipeline.note import unnoted
 from pipeline.pace.course import Course
 from pipeline.references.measure import Measured, measure, select_references
@@ -142,6 +143,7 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
             store=Store(None),
             device=CPU,
             workspace=tmp_path / folder,
+            sandbox=Sandbox(limits=asked.config.isolation),
             note=unnoted,
             course=Course(),
         )

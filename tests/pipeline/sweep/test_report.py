@@ -84,7 +84,7 @@ def test_the_page_tells_it_all(sweep: Sweep) -> None:
 
     assert "7 of 8 versions done, 2 blocked" in prose
     assert "waiting1" in prose
-    assert "if all 3 models tested were clean, at a false-alarm rate of 5 %" in prose
+    assert "if all 3 models tested were clean, at a false-alarm rate of 5%" in prose
     assert "only <b>3</b>" in prose
     assert "<b>3</b>" not in page
     assert "<script" not in page
