@@ -32,7 +32,7 @@ import onnx
 from onnx import numpy_helper
 
 from mlflow_project.commands import DEMO
-from mlflow_project.sweep.on_ray import SETTINGS
+from mlflow_project.ray_cluster import SETTINGS
 from pipeline.cache.store import Store
 from pipeline.config import load_config
 from pipeline.request import ScanRequest

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline.intake.native import ExportResult, NativeModel
 from pipeline.intake.samples import first_images
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import Description, describe
+from pipeline.pace.crew import Crew
 from pipeline.references.measure import measure
 from pipeline.references.profile_file import profile_text
 from pipeline.report.figures import write_figures
@@ -55,7 +56,8 @@ class ScanCall:
     report. Without a target no run is recorded. `environment` holds the variables of the CI job
     that the verdict is reported to, if there is one. A scan is `repeatable` if model and samples
     are still there afterwards, so that a command can name them. `quick` and `budget` are those of
-    the request; the run of a `nested` one is a child of the run that is open.
+    the request; the run of a `nested` one is a child of the run that is open. `ray` is the address
+    of a cluster that takes on parts of the searches, `auto` for any.
     """
 
     model: str
@@ -74,6 +76,7 @@ class ScanCall:
     budget: float | None = None
     nested: bool = False
     repeatable: bool = True
+    ray: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +149,7 @@ def scan(call: ScanCall, show: Callable[[ScanResult], None]) -> ScanResult:
         else nullcontext()
     )
     with recorded, workspace() as downloads, workspace() as place:
-        result = judge(localise(call, downloads), call.fresh, place)
+        result = judge(localise(call, downloads), place, fresh=call.fresh, ray=call.ray)
         outcome, page, ci_texts = outcome_of(result, call), {}, {}
         if call.output or call.target:
             page = {REPORT_FILE: render(result, origin=origin_of(result, call))}
@@ -291,12 +294,25 @@ def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoL
         yield _compared(scan(call, lambda _: None), truth["attack"], truth["target"])
 
 
-def judge(request: ScanRequest, fresh: bool, place: Path) -> ScanResult:
-    """The scan's result; a `fresh` one neither uses nor keeps earlier results."""
+def judge(request: ScanRequest, place: Path, *, fresh: bool, ray: str | None = None) -> ScanResult:
+    """The scan's result; a `fresh` one neither uses nor keeps earlier results.
+
+    Raises:
+        ClusterError: the Ray cluster that took on parts of it failed.
+    """
     course = course_of(request)
     store = own_store(fresh, progress_bars(steps_of(request), course))
-    with redirect_stdout(sys.stderr), telling(course):  # what a library prints is no verdict
-        return run_scan(request, store, place, course)
+    # what a library prints is no verdict
+    with redirect_stdout(sys.stderr), telling(course), _crew(ray) as crew:
+        return run_scan(request, store, place, course, crew)
+
+
+def _crew(ray: str | None) -> AbstractContextManager[Crew | None]:
+    if ray is None:
+        return nullcontext()
+    from mlflow_project.ray_crew import ray_crew  # noqa: PLC0415 (an extra)
+
+    return ray_crew(ray)
 
 
 def outcome_of(result: ScanResult, call: ScanCall, decision: GateDecision | None = None) -> Outcome:

@@ -24,6 +24,10 @@ class RegistryError(PlaceError):
     """The registry does not answer, or has no such model, version, alias or artifact."""
 
 
+class ClusterError(PlaceError):
+    """The cluster that parts of a scan ran on failed; nothing was recorded."""
+
+
 class DiskFull(ConfigError):
     """Nothing can be written on this machine, where a scan keeps its files or its evidence."""
 

@@ -47,7 +47,7 @@ def judged(
     found = [(verdict, results)]
     for seed in further_seeds(config.seed):
         seeded = replace(config, seed=seed)
-        chosen, again = search_all(subject, seeded, quiet, course=run.course)
+        chosen, again = search_all(subject, seeded, quiet, course=run.course, crew=run.crew)
         profile = profile_of(first.name, subject, chosen, again)
         opinion = quiet.compute(judge, profile, references, config.calibration, config.judge)
         found.append((opinion, again))

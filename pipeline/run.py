@@ -12,14 +12,15 @@ from pipeline.config import ScanConfig
 from pipeline.intake.sandbox import Sandbox
 from pipeline.note import Note
 from pipeline.pace.course import Course
+from pipeline.pace.crew import Crew
 from pipeline.request import ScanRequest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """A request, the store of results, the device, a folder of its own, the sandbox that files are
-    read in, where evidence is noted, and the course, which says how far it is and when it has to
-    stop.
+    read in, where evidence is noted, the course, which says how far it is and when it has to stop,
+    and the crew, if others take on parts of its searches.
     """
 
     request: ScanRequest
@@ -29,6 +30,7 @@ class Run:
     sandbox: Sandbox
     note: Note
     course: Course
+    crew: Crew | None = None
 
     @property
     def config(self) -> ScanConfig:

@@ -20,6 +20,7 @@ from pipeline.intake.sandbox import Sandbox
 from pipeline.judging import judged
 from pipeline.note import Note
 from pipeline.pace.course import Course
+from pipeline.pace.crew import Crew
 from pipeline.pace.extent import Extent
 from pipeline.pace.searching import Unfinished, search_all
 from pipeline.peak import peak_rss_mb
@@ -50,12 +51,17 @@ PACKAGES = ("ban-gate", "torch", "onnx", "onnx2torch", "onnxruntime-gpu", "onnxr
 
 
 def scan(
-    request: ScanRequest, store: Store, workspace: Path, course: Course | None = None
+    request: ScanRequest,
+    store: Store,
+    workspace: Path,
+    course: Course | None = None,
+    crew: Crew | None = None,
 ) -> ScanResult:
     """The verdict on one model, with its evidence; `inconclusive` where it cannot be judged.
 
     `workspace` is an empty folder of the scan's own, where the ONNX file lies that was judged.
-    `course`, that of the request, tells whoever shows progress how far it is.
+    `course`, that of the request, tells whoever shows progress how far it is. A `crew` takes on
+    parts of the searches; the result is the same.
 
     Raises:
         ConfigError: when a setting is wrong, such as a device that is not there.
@@ -77,6 +83,7 @@ def scan(
         sandbox=sandbox,
         note=note,
         course=course,
+        crew=crew,
     )
     try:
         verdict = _verdict(run)
@@ -132,7 +139,7 @@ def _verdict(run: Run) -> Verdict:
     subject = subject_of(prepared, clean, store)
     own: Unfinished | None = None
     try:
-        chosen, results = search_all(subject, config, store, note, run.course)
+        chosen, results = search_all(subject, config, store, note, run.course, run.crew)
         own = Unfinished(chosen, results)
         profile = profile_of(request.uri, subject, chosen, results)
         references = Vetted(kept=(), remarks=())

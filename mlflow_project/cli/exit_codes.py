@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from mlflow_project.errors import Ended, RegistryError, TrackingError
+from mlflow_project.errors import ClusterError, Ended, RegistryError, TrackingError
 from mlflow_project.foreign_errors import foreign
 from pipeline.printable import printable
 from pipeline.redaction import redacted
@@ -23,6 +23,7 @@ EXIT_CODES: dict[str | type[BaseException], int] = {
     CannotJudge: 3,
     TrackingError: 4,
     RegistryError: 4,
+    ClusterError: 4,
     Exception: 70,
     KeyboardInterrupt: 130,
 }

@@ -138,6 +138,18 @@ TrackingUri = Annotated[
         help="MLflow server or store.  [default: $MLFLOW_TRACKING_URI, else ./mlflow.db]",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    option(
+        "--ray",
+        is_flag=False,
+        flag_value="auto",
+        default=None,
+        metavar="[ADDRESS]",
+        help="Run on the Ray cluster at ADDRESS, such as ray://head:10001; without an address"
+        " on that of $RAY_ADDRESS, else on one started here. Needs `ban-gate[ray]`.",
+    ),
+]
 AsJson = Annotated[bool, flag("--json", help="Print JSON instead of a line.")]
 Fresh = Annotated[
     bool, flag("--fresh", help="Compute everything; neither use nor keep earlier results.")
@@ -288,6 +300,7 @@ class JudgingOptions:
     pictures: PictureOptions
     settings: SettingsOptions
     tracking: TrackingOptions
+    ray: Ray
 
     def call(self, model: str, samples: str, config: ScanConfig, *, fresh: bool) -> ScanCall:
         """The scan of this model, with these settings."""
@@ -308,4 +321,5 @@ class JudgingOptions:
             environment=os.environ,
             quick=self.extent.quick,
             budget=self.extent.budget,
+            ray=self.ray,
         )

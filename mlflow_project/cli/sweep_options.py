@@ -13,6 +13,7 @@ from mlflow_project.cli.gate import PolicyFile, SigningKey
 from mlflow_project.cli.options import (
     AsJson,
     NativeOptions,
+    Ray,
     SettingsOptions,
     TrackingOptions,
     TrackingUri,
@@ -138,18 +139,7 @@ class PlanOptions:
 class RayOptions:
     """Where a sweep runs if not here, and what each scan asks for."""
 
-    ray: Annotated[
-        str | None,
-        option(
-            "--ray",
-            is_flag=False,
-            flag_value="auto",
-            default=None,
-            metavar="[ADDRESS]",
-            help="Run on the Ray cluster at ADDRESS, such as ray://head:10001; without an address"
-            " on that of $RAY_ADDRESS, else on one started here. Needs `ban-gate[ray]`.",
-        ),
-    ]
+    ray: Ray
     cpus: Annotated[
         float,
         option(

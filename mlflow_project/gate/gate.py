@@ -179,7 +179,7 @@ def _judged(
         registered=True,
         accepted_files=call.policy.accepted_files,
     )
-    result = judge(request, call.scan.fresh, place)
+    result = judge(request, place, fresh=call.scan.fresh, ray=call.scan.ray)
     logger.info("judged: %s", summary(result))
     if call.scan.output:
         write_verdict(result, call.scan.output)

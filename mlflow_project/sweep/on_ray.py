@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import signal
-import socket
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from mlflow_project.errors import Ended as Signalled
+from mlflow_project.ray_cluster import first_line, join, ray_itself, signals_unwrapped
 from mlflow_project.sweep.child_process import run_child
 from mlflow_project.sweep.job import Ended, Job
 from stages.errors import ConfigError
 
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 AHEAD = 2
 """Tasks under way for each that can run at once, so that none waits for its files."""
-ANSWERS_WITHIN = 10.0  # seconds
 ENDS_WITHIN = 20.0  # seconds that tasks get to end their processes
 
 logger = logging.getLogger(__name__)
@@ -55,10 +48,9 @@ class OnRay:
         Raises:
             ConfigError: Ray is not installed, or there is no such cluster, or it has no room.
         """
-        self._ray = _ray()
+        self._ray = ray_itself()
         self._resources = resources
-        with _own_signals():
-            _join(self._ray, address)
+        join(self._ray, address)
         options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
         if resources.memory:
             options["memory"] = resources.memory
@@ -88,7 +80,7 @@ class OnRay:
         """The tasks that ended."""
         if not self._running:
             return ()
-        with _signals_unwrapped():
+        with signals_unwrapped():
             ready, _ = self._ray.wait(
                 list(self._running), num_returns=1, timeout=seconds, fetch_local=False
             )
@@ -112,13 +104,13 @@ class OnRay:
         try:
             ended: Ended = self._ray.get(task)
         except errors.OutOfMemoryError as error:  # whoever took it: Ray kills the youngest task
-            return Ended(key=job.key, kind="lost", reason=_first_line(error))
+            return Ended(key=job.key, kind="lost", reason=first_line(error))
         except errors.WorkerCrashedError as error:
-            return Ended(key=job.key, kind="died", reason=_first_line(error))
+            return Ended(key=job.key, kind="died", reason=first_line(error))
         except errors.RayTaskError as error:  # as of our own code there: no fault of the model
-            return Ended(key=job.key, kind="lost", reason=_first_line(error))
+            return Ended(key=job.key, kind="lost", reason=first_line(error))
         except errors.RayError as error:  # the machine or what lay there is gone
-            return Ended(key=job.key, kind="lost", reason=_first_line(error))
+            return Ended(key=job.key, kind="lost", reason=first_line(error))
         return ended
 
     def _put(self, path: Path, *, keep: bool = True) -> Any:
@@ -150,76 +142,6 @@ class OnRay:
                 f" {self._resources.gpus:g}; ask for less, or add machines"
             )
         return room
-
-
-def _ray() -> Any:
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray  # noqa: PLC0415 (an extra)
-    except ImportError as error:
-        raise ConfigError(
-            "Ray is not installed; `pip install 'ban-gate[ray]'`, or run without `--ray`"
-        ) from error
-    return ray
-
-
-def _join(ray: Any, address: str | None) -> None:
-    """Joins or starts a cluster.
-
-    Raises:
-        ConfigError: there is none at the address.
-    """
-    try:
-        _require_answer(address)
-        ray.init(
-            address=address,
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            namespace="ban-gate",
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"no Ray cluster can be reached at `{address or 'this machine'}` ({error}); start one"
-            " with `ray start --head`, or give its address"
-        ) from error
-
-
-def _require_answer(address: str | None) -> None:
-    """Raises unless somebody listens at an address with a port; Ray itself would try for minutes.
-
-    Raises:
-        OSError: nobody does.
-    """
-    place = urlsplit(address if address and "://" in address else f"//{address or ''}")
-    if place.hostname and place.port:
-        socket.create_connection((place.hostname, place.port), ANSWERS_WITHIN).close()
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keeps the handlers of this process, which Ray replaces by some that end it at once."""
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
-        handlers = {number: signal.getsignal(number) for number in numbers if number}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _signals_unwrapped() -> Iterator[None]:
-    """Lets the end that a signal asks for pass as it is: Ray makes an error of its own of it."""
-    try:
-        yield
-    except SystemError as error:
-        if isinstance(error.__cause__, Signalled):
-            raise error.__cause__ from None
-        raise
 
 
 def _judge(
@@ -263,7 +185,3 @@ def _unpacked(content: bytes, folder: Path) -> Path:
         archive.extractall(folder, filter="data")
     (inside,) = folder.iterdir()
     return inside
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,11 +12,22 @@ from pipeline.config import ScanConfig
 from pipeline.note import Note, unnoted
 from pipeline.pace.begun import begun_blocks, forget_blocks, keep_blocks
 from pipeline.pace.course import Course
+from pipeline.pace.crew import Crew, Looks, Parts, awaited, looks_of, parts_of
 from pipeline.pace.estimate import LOOKS, Estimate, Work, works_of
 from stages import progress
 from stages.searches import SEARCHES
 from stages.searches.pace import images_per_second
-from stages.searches.screen import Chosen, Looked, Paused, choice_of, look_stage, planned, stage_of
+from stages.searches.screen import (
+    Chosen,
+    Look,
+    Looked,
+    Paused,
+    choice_of,
+    look_stage,
+    planned,
+    stage_of,
+)
+from stages.searches.screen import look as brief_look
 from stages.searches.search import Search, SearchResult, Subject
 from stages.types import Integers
 
@@ -43,10 +54,11 @@ def search_all(
     store: Store,
     note: Note = unnoted,
     course: Course | None = None,
+    crew: Crew | None = None,
 ) -> tuple[Chosen, dict[str, SearchResult]]:
     """Which classes were searched, and what every search says of them, by the search's name.
 
-    What a search says depends neither on the course nor on what had begun before.
+    What a search says depends neither on the course, nor on what had begun before, nor on the crew.
 
     Raises:
         Unfinished: the time of the course is over, or it is that of a first look.
@@ -59,13 +71,16 @@ def search_all(
     results: dict[str, SearchResult] = {}
     try:
         with _pausing(course):
-            chosen = _chosen(subject, config, store, course)
+            chosen = _chosen(subject, config, store, course, crew)
             exact = works_of(subject, config, store, chosen)
             wanted = _wanted(exact, course)
             course.expect(_left(exact, wanted) - _left(works) + _looked(works))
+            parts = _handed_out(crew, wanted, subject, config, chosen.classes, store)
             for search in wanted:
                 with course.showing(_work_of(search, exact).left):
-                    found = _searched(search, subject, config, chosen.classes, store)
+                    found = _searched(
+                        *(search, subject, config, chosen.classes, store, parts.get(search.name))
+                    )
                 results[search.name] = found
                 note(searches=in_order(results))
     except Paused:
@@ -125,28 +140,63 @@ def _estimate(subject: Subject, config: ScanConfig, works: Sequence[Work], cours
     logger.info("%s", estimate)
 
 
-def _chosen(subject: Subject, config: ScanConfig, store: Store, course: Course) -> Chosen:
+def _chosen(
+    subject: Subject, config: ScanConfig, store: Store, course: Course, crew: Crew | None
+) -> Chosen:
     """The classes that are searched to the end; what was looked at before is kept."""
     quiet = store.quiet()
+    arguments = (subject, config.searches, config.screen, config.seed)
+    looks: Looks = {}
+    screened = config.screen.screens(subject.twin.classes)
+    if crew and screened and store.kept(choice_of(SEARCHES), *arguments) is None:
+        looks = looks_of(crew, subject, config)
 
     def look(
         search: Search, subject: Subject, settings: Any, classes: Integers, seed: int
     ) -> Looked:
+        ahead = looks.get((search.name, int(classes[0])))
+        taking: Look = (lambda *_: awaited(ahead)) if ahead else brief_look
         images = planned(search, subject, settings, len(classes), seed).images
         with course.showing(images):
-            return quiet.run(look_stage(search), subject, settings, classes, seed)
+            return quiet.run(look_stage(search, taking), subject, settings, classes, seed)
 
-    arguments = (subject, config.searches, config.screen, config.seed)
     return store.run(choice_of(SEARCHES, look), *arguments)
 
 
+def _handed_out(
+    crew: Crew | None,
+    searches: Sequence[Search],
+    subject: Subject,
+    config: ScanConfig,
+    classes: Integers,
+    store: Store,
+) -> dict[str, Parts]:
+    """The parts of each search that a crew has taken on, by its name; none of what is kept."""
+    if crew is None:
+        return {}
+    parts = {}
+    for search in searches:
+        settings = config.searches[search.name]
+        if store.kept(stage_of(search), subject, settings, classes, config.seed) is None:
+            begun = begun_blocks(search, store, subject, settings, classes, config.seed)
+            parts[search.name] = parts_of(crew, search, subject, config, classes, begun)
+    return parts
+
+
 def _searched(
-    search: Search, subject: Subject, config: ScanConfig, classes: Integers, store: Store
+    search: Search,
+    subject: Subject,
+    config: ScanConfig,
+    classes: Integers,
+    store: Store,
+    parts: Parts | None,
 ) -> SearchResult:
-    """What a search says, gone on with from where it was stopped before."""
+    """What a search says, gone on with from where it was stopped before, or from what its parts
+    have come to.
+    """
     arguments = (search, store, subject, config.searches[search.name], classes, config.seed)
-    begun = begun_blocks(*arguments)
     try:
+        begun = parts.joined() if parts else begun_blocks(*arguments)
         found = store.run(stage_of(search, begun), *arguments[2:])
     except Paused as paused:
         if paused.blocks:

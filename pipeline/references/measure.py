@@ -11,6 +11,7 @@ from pipeline.cache.store import Store
 from pipeline.evidence import ReferenceSummary
 from pipeline.intake.sandbox import Sandbox
 from pipeline.pace.course import Course
+from pipeline.pace.crew import Crew
 from pipeline.pace.searching import search_all
 from pipeline.prepare import checked, prepare, subject_of
 from pipeline.references.profile_file import SUFFIX, read_profiles
@@ -37,6 +38,7 @@ def measure(
     device: torch.device,
     folder: Path,
     course: Course | None = None,
+    crew: Crew | None = None,
 ) -> Measured:
     """The class profiles of `models`, each a model or a profile file, on the request's samples.
 
@@ -55,7 +57,7 @@ def measure(
         name = request.names.get(model, model)
         try:
             each = replace(request, model=model, uri=name, references=(), registered=False)
-            profiles.append(profile(each, store, device, place, course))
+            profiles.append(profile(each, store, device, place, course, crew))
         except CannotJudge as refusal:
             remarks.append(f"reference `{name}` is left out: {refusal}")
     return Measured(profiles=tuple(profiles), remarks=tuple(remarks))
@@ -67,6 +69,7 @@ def profile(
     device: torch.device,
     folder: Path,
     course: Course | None = None,
+    crew: Crew | None = None,
 ) -> ClassProfile:
     """The class profile of the request's model; earlier results of `store` are used.
 
@@ -82,7 +85,8 @@ def profile(
     if any(each.severity == "blocking" for each in prepared.artifact.findings):
         raise CannotJudge("its graph holds logic that looks like a trigger")
     subject = subject_of(prepared, clean, quiet)
-    return profile_of(request.uri, subject, *search_all(subject, config, quiet, course=course))
+    found = search_all(subject, config, quiet, course=course, crew=crew)
+    return profile_of(request.uri, subject, *found)
 
 
 def select_references(
@@ -95,7 +99,9 @@ def select_references(
     """
     request, config = run.request, run.config
     measured = measure(
-        *(request, request.references, run.store, run.device, run.workspace, run.course)
+        *(request, request.references, run.store, run.device, run.workspace),
+        course=run.course,
+        crew=run.crew,
     )
     vetted = vet(subject, measured.profiles, config.vetting, config.calibration)
     used = {each.digest for each in vetted.kept}

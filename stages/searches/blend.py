@@ -104,17 +104,21 @@ class Blend:
         ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
+    def at_once(self, state: BlendState) -> int:
+        """How many classes fit into the memory at once."""
+        probe = state.ground.probe
+        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+
     def advance(self, state: BlendState, classes: torch.Tensor, steps: int) -> BlendState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
         probe = state.ground.probe
         start = _start(probe, state.seed)
-        rows = rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
 
         def begin(group: torch.Tensor) -> Block:
             shares = start.expand(len(group), 1, *start.shape).clone()
             return Block(classes=group, step=0, tensors={"shares": shares})
 
-        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+        return advanced(state, classes, steps, self.at_once(state), begin, partial(_climb, state))
 
     def reached(self, state: BlendState) -> Floats:
         """The mean margin (K,) in logits under the patterns as they are."""

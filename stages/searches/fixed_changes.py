@@ -97,6 +97,10 @@ class FixedChanges:
         ground = ground_of(subject, config.samples, config.samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
+    def at_once(self, state: FixedState) -> int:
+        """All classes."""
+        return state.classes
+
     def advance(self, state: FixedState, classes: torch.Tensor, steps: int) -> FixedState:
         """The state after every change, for all classes, whichever are asked for: of each what is
         read under the change that suits it best, and the number of that change.

@@ -72,6 +72,10 @@ class HeadProbe:
         """Nothing is drawn yet."""
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=subject)
 
+    def at_once(self, state: HeadState) -> int:
+        """All classes."""
+        return state.classes
+
     def advance(self, state: HeadState, classes: torch.Tensor, steps: int) -> HeadState:
         """The answers to the draws, for all classes, whichever are asked for."""
         del classes

@@ -150,12 +150,15 @@ class NeuronNoise:
         )
         return State(config=config, seed=seed, classes=twin.classes, ground=ground)
 
+    def at_once(self, state: NoiseState) -> int:
+        """How many classes fit into the memory at once."""
+        ground = state.ground
+        return rows_that_fit(ground.subject.twin, ground.images, state.config.memory_mb)
+
     def advance(self, state: NoiseState, classes: torch.Tensor, steps: int) -> NoiseState:
         """The state after up to `steps` more bounds of the sweep for the classes (n,)."""
-        ground = state.ground
-        rows = rows_that_fit(ground.subject.twin, ground.images, state.config.memory_mb)
-        begin, climb = partial(_begin, ground), partial(_climb, state)
-        return advanced(state, classes, steps, rows, begin, climb)
+        begin, climb = partial(_begin, state.ground), partial(_climb, state)
+        return advanced(state, classes, steps, self.at_once(state), begin, climb)
 
     def reached(self, state: NoiseState) -> Floats:
         """The mean margin (K,) in logits at the last bound of each class."""

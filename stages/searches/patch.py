@@ -153,10 +153,14 @@ class PatchSearch:
         )
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
+    def at_once(self, state: PatchState) -> int:
+        """How many classes fit into the memory at once."""
+        probe = state.ground.patterns
+        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+
     def advance(self, state: PatchState, classes: torch.Tensor, steps: int) -> PatchState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
-        config, probe = state.config, state.ground.patterns
-        rows = rows_that_fit(probe.twin, probe.images, config.memory_mb)
+        config = state.config
 
         def begin(group: torch.Tensor) -> Block:
             places = state.ground.places
@@ -164,7 +168,7 @@ class PatchSearch:
             squares = everywhere(places, group, side, config.regions, state.seed)
             return _narrowed(state, _block(group, 0, squares))
 
-        return advanced(state, classes, steps, rows, begin, partial(_climb, state))
+        return advanced(state, classes, steps, self.at_once(state), begin, partial(_climb, state))
 
     def reached(self, state: PatchState) -> Floats:
         """The mean margin (K,) in logits of the best square of each class, at its place."""

@@ -125,6 +125,10 @@ class Permutation:
         )
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
+    def at_once(self, state: PermutationState) -> int:
+        """All classes."""
+        return state.classes
+
     def advance(
         self, state: PermutationState, classes: torch.Tensor, steps: int
     ) -> PermutationState:

@@ -152,6 +152,31 @@ def run(
     return search.result(_advanced(search, subject, config, classes, seed, begun))
 
 
+def blocks_of(
+    search: Search, subject: Subject, config: Any, classes: Integers, seed: int
+) -> tuple[Block, ...]:
+    """How far a search is at its end for the classes (n,): what `run` goes on from."""
+    return _advanced(search, subject, config, classes, seed).blocks
+
+
+def groups_of(
+    search: Search, subject: Subject, config: Any, classes: Integers, seed: int
+) -> list[Integers]:
+    """The classes (n,) in groups that may be searched apart from each other, to the same end."""
+    at_once = len(classes)
+    if not search.joint:
+        at_once = search.at_once(search.start(subject, config, seed))
+    return [classes[first : first + at_once] for first in range(0, len(classes), at_once)]
+
+
+def look_portions(search: Search, config: Any, classes: int) -> list[Integers]:
+    """The classes of each brief look at all of so many; none where the search takes no looks."""
+    if not _takes_looks(search, config):
+        return []
+    size = classes if search.joint else LOOKED_AT_ONCE
+    return [np.arange(first, min(first + size, classes)) for first in range(0, classes, size)]
+
+
 def planned(search: Search, subject: Subject, config: Any, classes: int, seed: int) -> Effort:
     """What a search of so many classes will cost, to the end of these settings."""
     started = search.start(subject, config, seed)
@@ -210,8 +235,8 @@ def stage_of(
     return Stage(find, search.version)
 
 
-def look_stage(search: Search) -> Stage[[Subject, Any, Integers, int], Looked]:
-    """The brief look of a search at some classes as a stage."""
+def look_stage(search: Search, look: Look = look) -> Stage[[Subject, Any, Integers, int], Looked]:
+    """The brief look of a search at some classes as a stage, whoever takes it."""
 
     def find(subject: Subject, config: Any, classes: Integers, seed: int) -> Looked:
         return look(search, subject, config, classes, seed)
@@ -241,14 +266,13 @@ def _looked(
     looks later, but for one whose whole search is brief.
     """
     count = subject.twin.classes
-    if not _takes_looks(search, config):
+    portions = look_portions(search, config, count)
+    if not portions:
         return np.zeros(count, np.float32), Effort(steps=0, images=0)
-    size = count if search.joint else LOOKED_AT_ONCE
     found = []
-    for first in range(0, count, size):
+    for portion in portions:
         if progress.is_pause_wanted():
             raise Paused
-        portion = np.arange(first, min(first + size, count))
         found.append(look(search, subject, config.brief, portion, seed))
     cost = sum((each.effort for each in found), Effort(steps=0, images=0))
     return np.concatenate([each.reached for each in found]), cost

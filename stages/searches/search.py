@@ -180,6 +180,9 @@ class Search(Protocol):
     def advance(self, state: State[Any, Any], classes: torch.Tensor, steps: int) -> State[Any, Any]:
         """The state after up to `steps` more steps of some classes (n,); the twin is left alone."""
 
+    def at_once(self, state: State[Any, Any]) -> int:
+        """How many classes it advances together; groups of so many know nothing of each other."""
+
     def reached(self, state: State[Any, Any]) -> Floats:
         """The mean margin (K,) in logits on the samples searched on; NaN where nothing began."""
 

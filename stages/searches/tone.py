@@ -87,6 +87,11 @@ class Tone:
         ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
+    def at_once(self, state: ToneState) -> int:
+        """How many classes fit into the memory at once."""
+        probe = state.ground.probe
+        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+
     def advance(self, state: ToneState, classes: torch.Tensor, steps: int) -> ToneState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
         probe = state.ground.probe
@@ -94,13 +99,17 @@ class Tone:
         generator = torch.Generator().manual_seed(state.seed)
         start = 0.1 * torch.randn(colours * colours + colours + 2, generator=generator)
         start = start.to(probe.images.device)
-        rows = rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
 
         def begin(group: torch.Tensor) -> Block:
             return Block(classes=group, step=0, tensors={"raw": start.repeat(len(group), 1)})
 
         return advanced(
-            state, classes, steps, rows, begin, partial(one_tensor.climb, _shown, state)
+            state,
+            classes,
+            steps,
+            self.at_once(state),
+            begin,
+            partial(one_tensor.climb, _shown, state),
         )
 
     def reached(self, state: ToneState) -> Floats:

@@ -88,6 +88,11 @@ class Warp:
         ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
+    def at_once(self, state: WarpState) -> int:
+        """How many classes fit into the memory at once."""
+        probe = state.ground.probe
+        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+
     def advance(self, state: WarpState, classes: torch.Tensor, steps: int) -> WarpState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
         config, probe = state.config, state.ground.probe
@@ -96,14 +101,18 @@ class Warp:
         generator = torch.Generator().manual_seed(state.seed)
         start = 0.1 * torch.randn(2, config.grid, config.grid, generator=generator)
         start = start.to(probe.images.device)
-        rows = rows_that_fit(probe.twin, probe.images, config.memory_mb)
 
         def begin(group: torch.Tensor) -> Block:
             raw = start.expand(len(group), *start.shape).clone()
             return Block(classes=group, step=0, tensors={"raw": raw})
 
         return advanced(
-            state, classes, steps, rows, begin, partial(one_tensor.climb, _shown, state)
+            state,
+            classes,
+            steps,
+            self.at_once(state),
+            begin,
+            partial(one_tensor.climb, _shown, state),
         )
 
     def reached(self, state: WarpState) -> Floats:

@@ -16,10 +16,9 @@ import psutil
 import pytest
 from click.testing import Result as Called
 
-from mlflow_project.sweep.on_ray import SETTINGS
 from pipeline.sweep.plan import read_plan
 from pipeline.sweep.results import RESULTS, Result, results_of
-from tests.support.places import ROOT
+from tests.support.ray_nodes import three_nodes
 from tests.support.sweeps import call
 
 pytestmark = pytest.mark.nightly
@@ -31,27 +30,8 @@ Planned = Callable[..., Path]
 def cluster(place: Path) -> Iterator[Any]:
     """Three nodes with a core each; the tasks find this checkout."""
     assert place
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        started = _three_nodes()
+    with three_nodes() as started:
         yield started
-        started.shutdown()
-
-
-def _three_nodes(tries: int = 4) -> Any:
-    """A cluster; on a busy machine a node may not start within the 30 s that Ray gives it."""
-    from ray.cluster_utils import Cluster  # noqa: PLC0415 (reads the environment)
-
-    made = Cluster()
-    while len(made.list_all_nodes()) < 3:
-        try:
-            made.add_node(num_cpus=1, **({} if made.head_node else {"include_dashboard": False}))
-        except Exception:  # noqa: BLE001 (Ray's own kind)
-            tries -= 1
-            assert tries, "no node starts"
-    return made
 
 
 def command(folder: Path, cluster: Any, *options: str) -> list[str]:
