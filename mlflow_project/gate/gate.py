@@ -21,7 +21,6 @@ from mlflow_project.commands import (
     localise,
     origin_of,
     outcome_of,
-    prepare_output,
     workspace,
     write_evidence,
 )
@@ -34,6 +33,7 @@ from mlflow_project.gate.statement import (
     provenance_of,
     tags_of,
 )
+from mlflow_project.output_files import prepare_output
 from mlflow_project.registry import alias, beforehand, versions
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import Downloaded, ModelVersion
