@@ -60,8 +60,8 @@ def open_run(name: str, target: Target, *, nested: bool = False) -> Iterator[Non
     """An MLflow run around a scan: FAILED if the block raises, KILLED if it is ended from outside,
     else FINISHED.
 
-    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one; a `nested` one is
-    a child of the run that is open.
+    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one, a child of the
+    run that is open if there is one, as there must be for a `nested` one.
 
     Raises:
         TrackingError: the server does not answer or refuses the run; within seconds, before the
@@ -178,7 +178,7 @@ def _start_run(name: str, target: Target, *, nested: bool) -> None:
     run = mlflow.start_run(
         run_name=None if joined else printable(name),
         experiment_id=experiment_id(target.experiment or _usual_experiment()),
-        nested=nested,
+        nested=nested or mlflow.active_run() is not None,
     )
     mlflow.set_tag(PROCESS_TAG, process_name())
     end_unfinished(mlflow.MlflowClient(), run.info.experiment_id)

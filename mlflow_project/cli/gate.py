@@ -165,10 +165,9 @@ class TrustOptions:
             ConfigError: its file cannot be read or holds none.
             TrackingError, RegistryError: its rules need tags, and the server does not answer.
         """
-        from mlflow_project.registry.model_policy import policy_for  # noqa: PLC0415 (see `main`)
-        from pipeline.gate.rules import read_rules  # noqa: PLC0415 (same)
+        from mlflow_project.gate import trust  # noqa: PLC0415 (heavy: see `main`)
 
-        return policy_for(read_rules(self.policy), name_or_uri, target)
+        return trust.rules_of(self.policy, name_or_uri, target)
 
     def keys(self, rules: Policy) -> tuple[PublicKey, ...]:
         """The keys whose attestations count under this policy.
@@ -176,10 +175,9 @@ class TrustOptions:
         Raises:
             ConfigError: a key cannot be read, or there is none.
         """
-        from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
-        from pipeline.gate.verification import trusted_keys  # noqa: PLC0415 (same)
+        from mlflow_project.gate import trust  # noqa: PLC0415 (heavy: see `main`)
 
-        return trusted_keys(rules, *default_key.known_keys(rules, self.public_keys))
+        return trust.keys_of(rules, self.public_keys)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def gate_document(outcome: GateOutcome) -> dict[str, object]:
         "reasons": [*outcome.objections, *claim.reasons],
         "waiver": claim.waiver,
         "content_digest": claim.content_digest,
-        "references": claim.provenance.references,
+        "references": list(claim.provenance.references),
         "run_id": claim.run_id,
         "alias": promotion.alias if promotion else None,
         "moved": bool(promotion and promotion.moved and not outcome.dry_run),

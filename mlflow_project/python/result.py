@@ -113,7 +113,7 @@ class Result:
     def __repr__(self) -> str:
         return f"<ban_gate.Result {self._summary()}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Markup:
         """The summary, the trigger on a few samples, and the report to unfold."""
         return Markup(
             '<div style="font-family: sans-serif"><p><strong style="color: {colour}">{verdict}'
