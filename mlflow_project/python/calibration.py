@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow_project import calibrating
 from mlflow_project.calibrating import CalibrateCall, Calibrated
-from mlflow_project.python import given_samples
+from mlflow_project.python import given_models, given_samples
 from mlflow_project.python.given import models_in
 from mlflow_project.python.given_models import Model
 from mlflow_project.python.given_samples import Labels, Samples
@@ -69,6 +69,7 @@ def _calibrated(
 ) -> Calibrated:
     if not isinstance(models, list | tuple) or not models:
         raise ConfigError("the models are no list, or an empty one; expected such as `[v1, v2]`")
+    given_models.require_models(models)
     with (
         TemporaryDirectory(prefix="ban-gate-") as name,
         connected(call.target) if call.target else nullcontext(),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import ModelProto
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from stages.errors import BanGateError, ModelRefused
 from stages.export.registry import MODULES, exporter_of, framework_of
@@ -23,6 +26,7 @@ FILE = "model.onnx"
 Model = str | os.PathLike[str] | ModelProto | object
 """A path or URI, an ONNX model, or a live model of torch, Keras, scikit-learn or Flax."""
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+_NO_MODELS = (torch.Tensor, DataLoader, Dataset)
 Probes = Callable[[tuple[int, ...] | None], Floats]
 """A few images for a model, whose own input shape is given if it states one."""
 
@@ -34,6 +38,17 @@ def name_of(model: Model) -> str:
     if isinstance(model, ModelProto):
         return model.graph.name or FILE
     return type(model).__name__
+
+
+def require_models(models: Sequence[Model]) -> None:
+    """Raises unless each is a model, before anything else is looked at.
+
+    Raises:
+        ModelRefused: one is none, and why.
+    """
+    for each in models:
+        if not isinstance(each, str | os.PathLike | ModelProto):
+            _framework(each)
 
 
 def written(model: Model, probes: Probes, tolerance: float, folder: Path) -> str:
@@ -84,13 +99,13 @@ def _framework(model: object) -> str:
             f"a `{kind}` holds weights at most, no network; load them into the module with"
             " `load_state_dict` and give that"
         )
-    try:
-        return framework_of(model)
-    except ModelRefused as error:
-        raise ModelRefused(
-            f"a `{kind}` is no model; expected a path, a URI, an ONNX model or a model of"
-            f" {', '.join(MODULES)}, and the images and labels after it"
-        ) from error
+    if not isinstance(model, _NO_MODELS):
+        with suppress(ModelRefused):
+            return framework_of(model)
+    raise ModelRefused(
+        f"a `{kind}` is no model; expected a path, a URI, an ONNX model or a model of"
+        f" {', '.join(MODULES)}, and the images and labels after it"
+    )
 
 
 def _ready(model: object) -> object:

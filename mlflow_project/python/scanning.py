@@ -8,6 +8,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from mlflow_project.local_files import local
 from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
@@ -85,9 +87,13 @@ def scan(  # noqa: PLR0913 (all but three by keyword)
 def _scanned(
     call: Call, models: Sequence[Model], images: Samples, labels: Labels, extent: Extent
 ) -> Result:
-    """The scan of the first of the models, with the others as references."""
+    """The scan of the first of the models, with the others as references.
+
+    The caller's random numbers on the CPU go on as if there were no scan.
+    """
     choose_device(call.config.device)
-    with TemporaryDirectory(prefix="ban-gate-") as name:
+    given_models.require_models(models)
+    with TemporaryDirectory(prefix="ban-gate-") as name, torch.random.fork_rng(devices=[]):
         folder = Path(name)
         samples = given_samples.written(images, labels, call.preparation, folder)
         with in_run(given_models.name_of(models[0]), call.target):
