@@ -12,13 +12,13 @@ from mlflow_project.local_files import local
 from mlflow_project.python import given_models
 from mlflow_project.python.given_models import Model
 from mlflow_project.python.options import Call
-from pipeline.intake.samples import first_images
+from pipeline.intake.samples import arranged, first_images
 from pipeline.samples.native_shape import native_shape
 from pipeline.samples.preparation import Preparation
 from pipeline.samples.source import exact_file
 from stages.errors import ConfigError
 from stages.export.child import PROBES
-from stages.types import Floats
+from stages.types import Floats, TensorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,8 @@ def models_in(models: Sequence[Model], samples: str, call: Call, folder: Path) -
 
 
 def _probes(samples: Path, shape: tuple[int, ...] | None, asked: Preparation) -> Floats:
-    """The first samples; with pictures, noise of the model's own shape or that which is asked for.
+    """The first samples, with their channels where the model has them; with pictures, noise of the
+    model's own shape or that which is asked for.
 
     Raises:
         SamplesError: the samples are none.
@@ -61,7 +62,10 @@ def _probes(samples: Path, shape: tuple[int, ...] | None, asked: Preparation) ->
     """
     exact = exact_file(samples)
     if exact is not None:
-        return first_images(exact, PROBES)
+        images = first_images(exact, PROBES)
+        if shape is None:
+            return images
+        return arranged(images, TensorSpec(name="", shape=(None, *shape), dtype="float32"))
     shape = shape or native_shape(asked, given_models.FILE, "pytorch")
     if shape is None:
         raise ConfigError(
