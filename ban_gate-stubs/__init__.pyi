@@ -6,8 +6,8 @@ from mlflow_project.python.decisions import Gated, Verified
 from mlflow_project.python.gating import gate, verify
 from mlflow_project.python.result import Result
 from mlflow_project.python.scanning import scan
+from mlflow_project.python.trigger import Trigger
 from stages.errors import AttestationError, BanGateError, CannotJudge, ConfigError
-from stages.searches.trigger import Trigger
 
 __all__ = [
     "AttestationError",

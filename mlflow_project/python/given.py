@@ -65,7 +65,8 @@ def _probes(samples: Path, shape: tuple[int, ...] | None, asked: Preparation) ->
         images = first_images(exact, PROBES)
         if shape is None:
             return images
-        return arranged(images, TensorSpec(name="", shape=(None, *shape), dtype="float32"))
+        spec = TensorSpec(name="", shape=(None, *shape), dtype="float32")
+        return arranged(images, spec).astype(np.float32)
     shape = shape or native_shape(asked, given_models.FILE, "pytorch")
     if shape is None:
         raise ConfigError(

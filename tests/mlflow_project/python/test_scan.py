@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+import ban_gate
+from tests.support.gating import call, logged, register
 from tests.support.places import DEMO
 
 THEIRS = f"""
@@ -108,3 +114,24 @@ def test_a_notebook_shows_the_result(
     assert "&lt;!DOCTYPE html&gt;" in page
     told = "".join(each.text for each in book.cells[1].outputs if each.output_type == "stream")
     assert "[1/" in told  # bars, as the scan went on
+
+
+@pytest.mark.usefixtures("mlflow_settings")
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # MLflow's own
+@pytest.mark.nightly
+def test_the_examples_in_the_documentation_run(
+    home: Path, sqlite_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the module as they stand, with a file of a model, samples and a registry."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BAN_GATE_HOME", str(home))
+    shutil.copy(DEMO / "patch.onnx", "model.onnx")
+    assert call("keygen", "--output", home / "signing-key.pem").exit_code == 0
+    mlflow.set_tracking_uri(sqlite_store)
+    register("digits", logged("clean"))
+    with np.load(DEMO / "samples.npz") as stored:
+        given = {"images": stored["images"], "labels": stored["labels"], "uri": sqlite_store}
+
+    found = doctest.testmod(ban_gate, extraglobs=given)
+
+    assert (found.failed, found.attempted) == (0, 6)
