@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.evidence import ScanResult
 from pipeline.report.html_page import REPORT_FILE
+from stages.errors import ConfigError
 
 if TYPE_CHECKING:
     from mlflow_project.connection import Target
@@ -21,7 +22,15 @@ def target_of(
 ) -> Target | None:
     """Where a run is recorded; None, and nothing of MLflow, without a tracking URI, unless a run is
     `always` recorded, where MLflow chooses.
+
+    Raises:
+        ConfigError: an experiment is named, and nothing will be recorded.
     """
+    if tracking_uri is None and experiment and not always:
+        raise ConfigError(
+            f"the experiment `{experiment}` is that of a run, and there is none without a"
+            " `tracking_uri`; give one, such as `sqlite:///mlflow.db`"
+        )
     if tracking_uri is None and not always:
         return None
     from mlflow_project.connection import Target  # noqa: PLC0415 (MLflow, where wanted)

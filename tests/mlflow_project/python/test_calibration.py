@@ -79,6 +79,24 @@ def test_a_profile_is_logged_where_a_server_is_named(tmp_path: Path, sqlite_stor
     assert logged == profile.path.read_text()
 
 
+def test_models_may_lie_in_mlflow(tmp_path: Path, sqlite_store: str) -> None:
+    """They are called by their URIs, and looked for where the profile goes."""
+    mlflow.set_tracking_uri(sqlite_store)
+    with mlflow.start_run() as run:
+        mlflow.log_artifact(str(MODEL), "model")
+    uri = f"runs:/{run.info.run_id}/model/clean.onnx"
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'own.db'}")
+
+    profile = ban_gate.calibrate(
+        *([uri], *digits(200), tmp_path / "profile.json"),
+        settings=SETTINGS,
+        tracking_uri=sqlite_store,
+        experiment="profiles of MLflow",
+    )
+
+    assert profile.models == (uri,)
+
+
 @pytest.mark.parametrize(
     ("models", "count", "kind", "told"),
     [

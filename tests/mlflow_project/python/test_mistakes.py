@@ -202,6 +202,7 @@ def test_a_live_module_and_a_folder_need_a_size(tmp_path: Path) -> None:
         ({"settings": {"seed": {1}}}, "settings are numbers, texts or lists by name"),
         ({"settings": ["seed=1"]}, "settings are numbers, texts or lists by name"),
         ({"device": "gpu"}, "expected one of 'auto', 'cpu', 'cuda'"),
+        ({"experiment": "scans"}, "the experiment `scans` is that of a run, .*; give one"),
         ({"seed": -1}, "`seed` is -1, expected a whole number"),
         ({"budget": "soon"}, "`soon` is no duration, expected one such as 90s"),
         ({"budget": 0}, "the budget is 0 s, expected more than 0"),
@@ -268,6 +269,14 @@ def as_dictionaries() -> DataLoader[Any]:
     return DataLoader(Items(items), batch_size=7)
 
 
+def of_hugging_face() -> Any:
+    """Pictures with the names of their classes, in memory."""
+    datasets = pytest.importorskip("datasets")
+    features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)}
+    columns = {"image": [as_grey(each) for each in IMAGES[:FEW]], "label": list(LABELS[:FEW])}
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
 LOADERS: dict[str, Callable[[], Samples]] = {
     "dictionaries": lambda: (as_dictionaries(),),
     "batches of one": lambda: (DataLoader(pairs(), batch_size=1),),
@@ -275,6 +284,7 @@ LOADERS: dict[str, Callable[[], Samples]] = {
     "shuffled": lambda: (DataLoader(pairs(), batch_size=16, shuffle=True),),
     "in workers": lambda: (DataLoader(pairs(), batch_size=16, num_workers=1),),
     "a list of tensors": lambda: (list(torch.tensor(IMAGES[:FEW])), list(LABELS[:FEW])),
+    "a data set of Hugging Face": lambda: (of_hugging_face(),),
     "bfloat16": lambda: (torch.tensor(IMAGES[:FEW]).bfloat16(), LABELS[:FEW]),
     "bytes of a file": lambda: (IMAGES[:FEW].transpose(0, 2, 3, 1), LABELS[:FEW].astype(np.uint8)),
 }
