@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow_project import connection, github, tracking
+from mlflow_project.output_files import prepare_output, put
 from mlflow_project.own_store import own_store
 from mlflow_project.progress_bars import progress_bars
 from mlflow_project.progress_lines import telling
@@ -31,8 +31,6 @@ from pipeline.intake.samples import first_images
 from pipeline.intake.sandbox import Sandbox
 from pipeline.intake.untrusted import Description, describe
 from pipeline.pace.crew import Crew
-from pipeline.references.measure import measure
-from pipeline.references.profile_file import profile_text
 from pipeline.report.figures import write_figures
 from pipeline.report.html_page import REPORT_FILE, Origin, render
 from pipeline.report.verdict_json import write_verdict
@@ -41,7 +39,7 @@ from pipeline.samples.preparation import Preparation
 from pipeline.scan import choose_device, course_of
 from pipeline.scan import scan as run_scan
 from pipeline.steps import steps_of
-from stages.errors import CannotJudge, ConfigError
+from stages.errors import ConfigError
 from stages.export.child import PROBES
 from stages.export.detect import find_source, place_of
 
@@ -93,33 +91,6 @@ class ExportCall:
     shape: tuple[int, ...] | None = None
     trusted: bool = False
     python: str = sys.executable
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrateCall:
-    """One call of `calibrate`: models known to be clean, their samples, and where the profile goes.
-
-    Without a target the profile is not logged to MLflow.
-    """
-
-    models: tuple[str, ...]
-    samples: str
-    output: Path
-    config: ScanConfig
-    trusted: bool = False
-    python: str = sys.executable
-    target: connection.Target | None = None
-    fresh: bool = False
-    preparation: Preparation = field(default_factory=Preparation)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibrated:
-    """The profile that was written: the models in it, and a sentence on each that is not."""
-
-    path: Path
-    models: tuple[str, ...]
-    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,39 +210,6 @@ def export(call: ExportCall) -> ExportResult:
     return replace(fetched.export, path=call.output)
 
 
-def calibrate(call: CalibrateCall) -> Calibrated:
-    """Measures models known to be clean and writes their class profiles, which scans compare with.
-
-    Raises:
-        CannotJudge: none of the models can be measured on the samples.
-        ConfigError: the output cannot be written, or there is no such device.
-        TrackingError: the profile could not be logged.
-    """
-    device = choose_device(call.config.device)
-    store = own_store(call.fresh)
-    recorded = tracking.open_run("calibrate", call.target) if call.target else nullcontext()
-    with recorded, workspace() as folder, redirect_stdout(sys.stderr):
-        request = ScanRequest(
-            model=call.models[0],
-            samples=versions.local(call.samples, folder / "samples"),
-            uri=call.models[0],
-            config=call.config,
-            preparation=call.preparation,
-            trusted=call.trusted,
-            python=call.python,
-        )
-        measured = measure(request, call.models, store, device, folder)
-        if not measured.profiles:
-            raise CannotJudge("; ".join(measured.remarks))
-        draft = folder / "profile.json"
-        draft.write_text(profile_text(measured.profiles, call.config), encoding="utf-8")
-        put(draft, call.output)
-        if call.target:
-            tracking.log_profile(call.output)
-    names = tuple(each.name for each in measured.profiles)
-    return Calibrated(path=call.output, models=names, remarks=measured.remarks)
-
-
 def demo(config: ScanConfig, output: Path | None, fresh: bool) -> Iterator[DemoLine]:
     """Scans the models shipped for demonstration, one after another."""
     try:
@@ -350,38 +288,6 @@ def workspace() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ban-gate-") as name:
         yield Path(name)
-
-
-def put(file: Path, target: Path) -> None:
-    """Moves the file to its place in one step, also across file systems.
-
-    Raises:
-        ConfigError: nothing can be written there.
-    """
-    draft = target.with_name(f".{target.name}.draft")
-    try:
-        shutil.copyfile(file, draft)
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(
-            f"output `{target}` cannot be written ({error.strerror}); choose a writable folder"
-        ) from error
-
-
-def prepare_output(folder: Path) -> None:
-    """Makes the folder and tries to write there, so that no scan ends without a place to go.
-
-    Raises:
-        ConfigError: nothing can be written there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise ConfigError(
-            f"output `{folder}` cannot be written ({error}); choose a writable folder"
-        ) from error
 
 
 def _compared(result: ScanResult, attack: str, target: int | None) -> DemoLine:

@@ -1,4 +1,4 @@
-"""Bars on stderr that show how far the running step is, and how much time it still needs."""
+"""Bars on a terminal or in a notebook: how far the running step is, and how long it still takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT = "{desc:<34} {percentage:3.0f} % |{bar}| {elapsed}<{remaining}"
 
 
 def progress_bars(steps: Sequence[Step], course: Course | None = None) -> Watch:
-    """A watch that draws one bar for each step, numbered, and none where stderr is no terminal.
+    """A watch that draws one bar for each step, numbered, on stderr, and none where nobody sees it.
 
     The course of the scan is told which step runs.
     """
@@ -32,13 +32,24 @@ def progress_bars(steps: Sequence[Step], course: Course | None = None) -> Watch:
         label = f"[{next(numbers)}/{len(steps)}] {name.replace('_', ' ')}"
         with (
             tqdm(
-                desc=label, total=1, bar_format=FORMAT, file=sys.stderr, leave=False, disable=None
+                desc=label,
+                total=1,
+                bar_format=FORMAT,
+                file=sys.stderr,
+                leave=False,
+                disable=not _is_seen(),
             ) as bar,
             progress.listening(lambda done, total: _move(bar, done, total)),
         ):
             yield
 
     return watch
+
+
+def _is_seen() -> bool:
+    """Whether stderr is a terminal, or the output of a notebook's cell."""
+    stream = sys.stderr
+    return stream.isatty() or type(stream).__module__.startswith("ipykernel.")
 
 
 def _move(bar: tqdm[Any], done: int, total: int) -> None:

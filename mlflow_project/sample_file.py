@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow_project.commands import put, workspace
+from mlflow_project.commands import workspace
+from mlflow_project.output_files import put
 from mlflow_project.registry import versions
 from pipeline.config import ScanConfig
 from pipeline.intake.fetch import fetch

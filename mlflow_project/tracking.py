@@ -17,8 +17,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
+from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
 from mlflow_project.connection import Target, connect, experiment_id, explained
 from mlflow_project.errors import Ended, TrackingError
@@ -60,8 +63,8 @@ def open_run(name: str, target: Target, *, nested: bool = False) -> Iterator[Non
     """An MLflow run around a scan: FAILED if the block raises, KILLED if it is ended from outside,
     else FINISHED.
 
-    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one; a `nested` one is
-    a child of the run that is open.
+    Joins the run named by `MLFLOW_RUN_ID`, as under `mlflow run`, or starts one, a child of the
+    run that is open if there is one, as there must be for a `nested` one.
 
     Raises:
         TrackingError: the server does not answer or refuses the run; within seconds, before the
@@ -178,7 +181,7 @@ def _start_run(name: str, target: Target, *, nested: bool) -> None:
     run = mlflow.start_run(
         run_name=None if joined else printable(name),
         experiment_id=experiment_id(target.experiment or _usual_experiment()),
-        nested=nested,
+        nested=nested or mlflow.active_run() is not None,
     )
     mlflow.set_tag(PROCESS_TAG, process_name())
     end_unfinished(mlflow.MlflowClient(), run.info.experiment_id)
@@ -233,11 +236,23 @@ def _log_samples(samples: CleanSamples | None, named: str) -> None:
         dataset = from_numpy(
             samples.images,
             targets=samples.labels,
-            source=printable(named),
+            source=_source_of(printable(named)),  # type: ignore[arg-type] # None is its default
             name=printable(Path(named).name),
             digest=samples.digest[:LONGEST_DIGEST],
         )
     mlflow.log_input(dataset, context="scan")
+
+
+def _source_of(named: str) -> str | None:
+    """Where samples lie, in a form that MLflow takes for the source of a data set; None, and the
+    name alone is kept, if it takes none for it.
+    """
+    with suppress(MlflowException):
+        if RunsArtifactRepository.is_runs_uri(named):
+            named = RunsArtifactRepository.get_underlying_uri(named)
+        resolve_dataset_source(named)
+        return named
+    return None
 
 
 def _log_artifacts(result: ScanResult) -> None:

@@ -122,6 +122,7 @@ def gate(options: GateOptions) -> None:
     key = default_key.signing_key(options.signing_key)
     sandbox.warm_up()
     from mlflow_project.gate import gate as gating  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project.gate import told  # noqa: PLC0415 (same)
     from mlflow_project.registry.model_policy import policy_for  # noqa: PLC0415 (same)
 
     target = options.judging.tracking.target()
@@ -133,7 +134,10 @@ def gate(options: GateOptions) -> None:
         dry_run=options.dry_run,
     )
     outcome = gating.gate(call)
-    click.echo(json.dumps(_document(outcome), indent=2) if options.as_json else _line(outcome))
+    as_json = options.as_json
+    click.echo(
+        json.dumps(told.gate_document(outcome), indent=2) if as_json else told.gate_line(outcome)
+    )
     sys.exit(_code(outcome))
 
 
@@ -161,10 +165,9 @@ class TrustOptions:
             ConfigError: its file cannot be read or holds none.
             TrackingError, RegistryError: its rules need tags, and the server does not answer.
         """
-        from mlflow_project.registry.model_policy import policy_for  # noqa: PLC0415 (see `main`)
-        from pipeline.gate.rules import read_rules  # noqa: PLC0415 (same)
+        from mlflow_project.gate import trust  # noqa: PLC0415 (heavy: see `main`)
 
-        return policy_for(read_rules(self.policy), name_or_uri, target)
+        return trust.rules_of(self.policy, name_or_uri, target)
 
     def keys(self, rules: Policy) -> tuple[PublicKey, ...]:
         """The keys whose attestations count under this policy.
@@ -172,10 +175,9 @@ class TrustOptions:
         Raises:
             ConfigError: a key cannot be read, or there is none.
         """
-        from mlflow_project.gate import default_key  # noqa: PLC0415 (heavy: see `main`)
-        from pipeline.gate.verification import trusted_keys  # noqa: PLC0415 (same)
+        from mlflow_project.gate import trust  # noqa: PLC0415 (heavy: see `main`)
 
-        return trusted_keys(rules, *default_key.known_keys(rules, self.public_keys))
+        return trust.keys_of(rules, self.public_keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,17 +201,18 @@ def verify(options: VerifyOptions) -> None:
     log_to_stderr(options.verbose)
     from mlflow_project import connection  # noqa: PLC0415 (heavy: see `main`)
     from mlflow_project.gate import gate as gating  # noqa: PLC0415 (same)
+    from mlflow_project.gate import told  # noqa: PLC0415 (same)
 
     model, target = options.model, connection.Target(uri=options.tracking_uri)
     rules = options.trust.rules(model, target)
     keys = options.trust.keys(rules)
     connection.connect(target)
-    verification = gating.verify(model, rules, keys)
-    valid, reasons = verification.valid, verification.reasons
-    document = {"schema": 1, "valid": valid, "model": model, "reasons": reasons}
-    line = f"{'valid' if valid else 'invalid':<8}  {model}  {'; '.join(reasons)}"
-    click.echo(json.dumps(document, indent=2) if options.as_json else printable(line))
-    sys.exit(_verification_code(verification))
+    found = gating.verify(model, rules, keys)
+    document = told.verification_document(model, found)
+    click.echo(
+        json.dumps(document, indent=2) if options.as_json else told.verification_line(model, found)
+    )
+    sys.exit(_verification_code(found))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,45 +317,3 @@ def _verification_code(verification: Verification) -> int:
     if verification.valid:
         return PASSED
     return BLOCKED if verification.gated else UNKNOWN
-
-
-def _line(outcome: GateOutcome) -> str:
-    from pipeline.report.verdict_json import summary  # noqa: PLC0415 (heavy: see `main`)
-
-    waiver = [str(outcome.decision.waiver)] if outcome.decision.waiver else []
-    parts = [f"{outcome.decision.action:<5}", summary(outcome.result), *waiver]
-    if outcome.promotion and outcome.promotion.moved:
-        parts.append(_move(outcome))
-    if outcome.dry_run:
-        parts.append("(dry run)")
-    return printable("  ".join((*parts, *outcome.objections)))
-
-
-def _move(outcome: GateOutcome) -> str:
-    promotion = outcome.promotion
-    assert promotion is not None, "the caller has one"  # noqa: S101 (our own logic)
-    before = "none" if promotion.previous is None else promotion.previous
-    return f"{promotion.alias}: {before} → {outcome.version.version}"
-
-
-def _document(outcome: GateOutcome) -> dict[str, object]:
-    promotion, claim = outcome.promotion, outcome.claim
-    return {
-        "schema": 1,
-        "gate": claim.action,
-        "passed": outcome.passed,
-        "model": claim.model,
-        "version": claim.version,
-        "verdict": claim.verdict,
-        "p_value": claim.p_value,
-        "suspected_class": claim.suspected_class,
-        "reasons": [*outcome.objections, *claim.reasons],
-        "waiver": claim.waiver,
-        "content_digest": claim.content_digest,
-        "references": claim.provenance.references,
-        "run_id": claim.run_id,
-        "alias": promotion.alias if promotion else None,
-        "moved": bool(promotion and promotion.moved and not outcome.dry_run),
-        "previous": promotion.previous if promotion else None,
-        "dry_run": outcome.dry_run,
-    }

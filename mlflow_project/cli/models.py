@@ -221,11 +221,11 @@ def calibrate(options: CalibrateOptions) -> None:
     log_to_stderr(options.verbose)
     config = options.settings.scan_config()
     sandbox.warm_up()
-    from mlflow_project import commands  # noqa: PLC0415 (heavy: see `main`)
+    from mlflow_project import calibrating  # noqa: PLC0415 (heavy: see `main`)
 
-    tracking, config = options.tracking, options.settings.scan_config()
+    tracking = options.tracking
     logged = bool(tracking.tracking_uri or tracking.experiment)
-    call = commands.CalibrateCall(
+    call = calibrating.CalibrateCall(
         models=options.models,
         samples=options.samples,
         output=options.output,
@@ -236,7 +236,7 @@ def calibrate(options: CalibrateOptions) -> None:
         target=tracking.target() if logged else None,
         fresh=options.fresh,
     )
-    written = commands.calibrate(call)
+    written = calibrating.calibrate(call)
     for remark in written.remarks:
         click.echo(printable(remark), err=True)
     click.echo(printable(f"calibrated  {written.path}  {len(written.models)} model(s)"))

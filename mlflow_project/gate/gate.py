@@ -21,7 +21,6 @@ from mlflow_project.commands import (
     localise,
     origin_of,
     outcome_of,
-    prepare_output,
     workspace,
     write_evidence,
 )
@@ -34,6 +33,7 @@ from mlflow_project.gate.statement import (
     provenance_of,
     tags_of,
 )
+from mlflow_project.output_files import prepare_output
 from mlflow_project.registry import alias, beforehand, versions
 from mlflow_project.registry.recorded import ATTESTATION_FILE, VERSION_TAG, version_mark
 from mlflow_project.registry.versions import Downloaded, ModelVersion
@@ -75,7 +75,7 @@ class GateCall:
 class GateOutcome:
     """The verdict, the decision and what became of the alias.
 
-    `objections` are why a version that passed was not promoted.
+    `objections` are why a version that passed was not promoted; `page` is the report as HTML.
     """
 
     version: ModelVersion
@@ -85,6 +85,7 @@ class GateOutcome:
     dry_run: bool
     promotion: alias.Promotion | None = None
     objections: tuple[str, ...] = ()
+    page: str = ""
 
     @property
     def passed(self) -> bool:
@@ -211,7 +212,12 @@ def _published(
     tracking.log_texts(ci_texts)
     tracking.record(result, call.scan.samples, texts=texts, tags=run_tags)
     outcome = GateOutcome(
-        version=version, result=result, decision=decision, claim=claim, dry_run=call.dry_run
+        version=version,
+        result=result,
+        decision=decision,
+        claim=claim,
+        dry_run=call.dry_run,
+        page=texts[REPORT_FILE],
     )
     if call.dry_run:
         return _foreseen(call, outcome)

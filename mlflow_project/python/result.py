@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from mlflow_project.python.trigger import Trigger
 from pipeline.atomic_files import write_texts
 from pipeline.evidence import ScanResult
 from pipeline.printable import printable
@@ -16,7 +17,6 @@ from pipeline.report.verdict_json import verdict_document
 from pipeline.report.wording import p_text, score_text
 from stages.class_names import class_text, name_of
 from stages.searches.search import SearchResult
-from stages.searches.trigger import Trigger
 from stages.verdict_label import Label
 
 COLOURS = {"clean": "#1a7f37", "backdoored": "#cf222e", "inconclusive": "#9a6700"}
@@ -86,8 +86,10 @@ class Result:
         `trigger.apply(images)` puts it on images (N, *input shape) in the model's input space. Of
         several, it is the one that works most often.
         """
-        best = self._best()
-        return best.trigger if best else None
+        best, samples = self._best(), self.scan.evidence.samples
+        if best is None or best.trigger is None or samples is None:
+            return None
+        return Trigger(shape=best.trigger, image_shape=samples.images.shape[1:])
 
     @property
     def attack_success_rate(self) -> float | None:
@@ -113,7 +115,7 @@ class Result:
     def __repr__(self) -> str:
         return f"<ban_gate.Result {self._summary()}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Markup:
         """The summary, the trigger on a few samples, and the report to unfold."""
         return Markup(
             '<div style="font-family: sans-serif"><p><strong style="color: {colour}">{verdict}'

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow_project import connection
-from mlflow_project.commands import prepare_output
 from mlflow_project.gate import default_key
+from mlflow_project.output_files import prepare_output
 from mlflow_project.sweep.requests import limited
 from mlflow_project.sweep.sources import (
     Found,

@@ -57,7 +57,7 @@ def fitting(images: Array, labels: Array, artifact: OnnxArtifact) -> CleanSample
     Raises:
         SamplesError: they break the contract, or do not fit the model.
     """
-    images = _arranged(images, artifact.input)
+    images = arranged(images, artifact.input)
     _check_images(images, artifact.input)
     check_labels(labels, len(images), artifact.output)
     return CleanSamples(images=images.astype(np.float32), labels=labels.astype(np.int64))
@@ -73,6 +73,20 @@ def first_images(path: Path, count: int) -> Floats:
     _check_dtype(images)
     _check_values(images)
     return images[:count].astype(np.float32)
+
+
+def arranged(images: Array, expected: TensorSpec) -> Array:
+    """The images (N, *image shape) with their channels where the model wants them, if only the
+    other place fits.
+    """
+    sizes = expected.shape[1:]
+    if images.ndim != 4 or len(sizes) != 3 or None in sizes or images.shape[1:] == sizes:
+        return images
+    for axes, what in (((0, 3, 1, 2), "first"), ((0, 2, 3, 1), "last")):
+        if tuple(images.shape[axis] for axis in axes[1:]) == sizes:
+            logger.info("the samples' channels were put %s, as the model reads them", what)
+            return images.transpose(axes)
+    return images
 
 
 def _arrays(path: Path) -> tuple[Array, Array]:
@@ -105,18 +119,6 @@ def _check_keys(path: Path, names: list[str]) -> None:
             f"samples `{path}` lack {' and '.join(missing)}, found"
             f" {', '.join(f'`{name}`' for name in sorted(names)) or 'no arrays'}; {HOW_TO_SAVE}"
         )
-
-
-def _arranged(images: Array, expected: TensorSpec) -> Array:
-    """The images with their channels where the model wants them, if only the other place fits."""
-    sizes = expected.shape[1:]
-    if images.ndim != 4 or len(sizes) != 3 or None in sizes or images.shape[1:] == sizes:
-        return images
-    for axes, what in (((0, 3, 1, 2), "first"), ((0, 2, 3, 1), "last")):
-        if tuple(images.shape[axis] for axis in axes[1:]) == sizes:
-            logger.info("the samples' channels were put %s, as the model reads them", what)
-            return images.transpose(axes)
-    return images
 
 
 def _check_images(images: Array, expected: TensorSpec) -> None:

@@ -13,13 +13,20 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from mlflow_project.python import given_models, given_samples
+from mlflow_project.python import batches, given_models, given_samples
+from pipeline.samples.preparation import Preparation
 from stages.errors import CannotJudge, ModelRefused, SamplesError
 from tests.support import zoo
 
 IMAGES = np.random.default_rng(0).random((40, 3, 32, 32), dtype=np.float32)
 LABELS = np.arange(40) % zoo.CLASSES
 TOLERANCE = 1e-4
+ASKED = Preparation()
+
+
+def probes(_shape: tuple[int, ...] | None) -> np.ndarray:
+    """What a live model is exported with."""
+    return IMAGES[:8]
 
 
 def pairs() -> TensorDataset:
@@ -40,7 +47,7 @@ GIVEN: dict[str, Callable[[], tuple[given_samples.Samples, given_samples.Labels]
 @pytest.mark.parametrize("kind", GIVEN)
 def test_samples_of_any_kind_are_one_file(kind: str, tmp_path: Path) -> None:
     """The same images and labels, in the types of the contract."""
-    with np.load(given_samples.written(*GIVEN[kind](), 0, tmp_path)) as stored:
+    with np.load(given_samples.written(*GIVEN[kind](), ASKED, tmp_path)) as stored:
         images, labels = stored["images"], stored["labels"]
 
     assert images.dtype == np.float32
@@ -55,7 +62,9 @@ def test_a_dataset_is_drawn_by_the_seed(tmp_path: Path) -> None:
     for number, seed in enumerate((0, 0, 1)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        with np.load(given_samples.written(pairs(), None, seed, folder)) as stored:
+        with np.load(
+            given_samples.written(pairs(), None, Preparation(seed=seed), folder)
+        ) as stored:
             drawn.append(stored["labels"])
 
     np.testing.assert_array_equal(drawn[0], drawn[1])
@@ -81,10 +90,10 @@ def test_no_more_is_read_than_a_scan_needs(tmp_path: Path) -> None:
     """A million pictures are not decoded."""
     source = Endless()
 
-    with np.load(given_samples.written(source, None, 0, tmp_path)) as stored:
-        assert len(stored["images"]) == given_samples.MOST
+    with np.load(given_samples.written(source, None, ASKED, tmp_path)) as stored:
+        assert len(stored["images"]) == batches.MOST
 
-    assert len(source.asked) < given_samples.MOST + given_samples.BATCH
+    assert len(source.asked) < batches.MOST + batches.BATCH
 
 
 @pytest.mark.parametrize(
@@ -92,7 +101,7 @@ def test_no_more_is_read_than_a_scan_needs(tmp_path: Path) -> None:
     [
         (IMAGES, None, "no labels"),
         (pairs(), LABELS, "gives its own labels"),
-        ("samples.npz", LABELS, "labels of its own"),
+        ("samples.npz", LABELS, "labels of their own"),
         (TensorDataset(torch.tensor(IMAGES)), None, "expected pairs"),
     ],
 )
@@ -101,7 +110,7 @@ def test_missing_and_double_labels_are_refused(
 ) -> None:
     """One sentence says which."""
     with pytest.raises(SamplesError, match=told):
-        given_samples.written(images, labels, 0, tmp_path)
+        given_samples.written(images, labels, ASKED, tmp_path)
 
 
 def test_a_live_module_becomes_its_file_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -109,7 +118,7 @@ def test_a_live_module_becomes_its_file_and_stays_as_it_is(tmp_path: Path) -> No
     module = zoo.net("small_cnn").train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
 
-    path = given_models.written(module, IMAGES[:8], TOLERANCE, tmp_path)
+    path = given_models.written(module, probes, TOLERANCE, tmp_path)
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (scores,) = session.run(None, {session.get_inputs()[0].name: IMAGES[:8]})
@@ -124,7 +133,7 @@ def test_a_proto_becomes_its_file(tmp_path: Path) -> None:
     """Byte for byte what onnx writes."""
     model = onnx.load_model_from_string(zoo.exported("small_cnn", "legacy"))
 
-    path = given_models.written(model, IMAGES[:8], TOLERANCE, tmp_path)
+    path = given_models.written(model, probes, TOLERANCE, tmp_path)
 
     assert onnx.load(path) == model
 
@@ -145,10 +154,10 @@ def test_a_module_whose_file_says_otherwise_is_refused(tmp_path: Path) -> None:
             return scores
 
     with pytest.raises(CannotJudge):
-        given_models.written(Drifting(), IMAGES[:8], TOLERANCE, tmp_path)
+        given_models.written(Drifting(), probes, TOLERANCE, tmp_path)
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     """An object of no framework."""
     with pytest.raises(ModelRefused, match="`dict`"):
-        given_models.written({}, IMAGES[:8], TOLERANCE, tmp_path)
+        given_models.written({}, probes, TOLERANCE, tmp_path)

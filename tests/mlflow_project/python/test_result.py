@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mlflow_project.python.result import Result
 from pipeline.evidence import ScanResult
 from pipeline.report.html_page import render
 from pipeline.report.verdict_json import verdict_document
+from stages.errors import SamplesError
 from tests.support.report_pages import with_names
 
 NAMES = ("ant", "bee", "cat", "<b>dog</b>", "eel")
@@ -54,6 +56,24 @@ def test_the_trigger_is_that_which_works_most_often(result: Result) -> None:
     assert result.attack_success_rate == max(rates)
     assert result.trigger.apply(samples.images).shape == samples.images.shape
     assert not np.array_equal(result.trigger.apply(samples.images), samples.images)
+
+
+def test_the_trigger_goes_on_tensors_and_arrays_alike(result: Result) -> None:
+    """In float32, on their device; the images themselves are left as they are."""
+    samples, trigger = result.scan.evidence.samples, result.trigger
+    assert samples is not None
+    assert trigger is not None
+    images = samples.images.astype(np.float64)
+    tensor = torch.tensor(images, requires_grad=True)
+
+    laid = trigger.apply(tensor)
+
+    assert isinstance(laid, torch.Tensor)
+    assert (laid.dtype, trigger.kind) == (torch.float32, trigger.shape.kind)
+    np.testing.assert_array_equal(laid.numpy(), trigger.apply(images))
+    np.testing.assert_array_equal(tensor.detach().numpy(), samples.images)
+    with pytest.raises(SamplesError, match=r"expected \(N, .*; give several at once"):
+        trigger.apply(images[0])
 
 
 def test_a_model_that_was_not_judged_has_no_numbers(refused: ScanResult) -> None:

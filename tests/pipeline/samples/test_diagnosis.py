@@ -23,6 +23,9 @@ Change = Callable[[Floats], Floats]
 RANDOM = np.random.default_rng(0)
 CLASSES = 12
 PROTOTYPES = RANDOM.random((CLASSES, 3, 8, 8), np.float32)
+COLOURS = np.broadcast_to(
+    np.random.default_rng(1).random((CLASSES, 3, 1, 1), np.float32), PROTOTYPES.shape
+)
 LABELS = np.tile(np.arange(CLASSES), 20)
 PICTURES = np.clip(PROTOTYPES[LABELS] + RANDOM.normal(0, 0.1, (len(LABELS), 3, 8, 8)), 0, 1)
 MEAN = np.float32([0.485, 0.456, 0.406])[:, None, None]
@@ -131,9 +134,31 @@ MISTAKES = {
 }
 
 
-def _classifier(wanted: Change) -> Change:
+OF_COLOURS = {
+    "0-255 for 0-1": Mistake(
+        given=_bytes, words=("values from 0 to 1", "`images / 255` as `images`")
+    ),
+    "0-1 for ImageNet's": Mistake(
+        wanted=_imagenet, words=("ImageNet's mean and standard deviation", "0.229, 0.224, 0.225")
+    ),
+    "ImageNet's for 0-1": Mistake(
+        given=_imagenet, words=("hold images with ImageNet's mean", "as `images`")
+    ),
+    "blue first": Mistake(
+        given=lambda x: x[:, ::-1], words=("channels in the other order", "[:, ::-1]` as `images`")
+    ),
+    "blue first for ImageNet's": Mistake(
+        wanted=_imagenet,
+        given=lambda x: _imagenet(x[:, ::-1]),
+        words=("channels in the other order", "[:, ::-1]"),
+    ),
+}
+"""Mistakes that leave the patterns of a picture as they are, and change its colours alone."""
+
+
+def _classifier(wanted: Change, prototypes: Floats = PROTOTYPES) -> Change:
     """Logits by the distance to each prototype, seen with the preprocessing that is wanted."""
-    centres = wanted(PROTOTYPES).reshape(CLASSES, -1).astype(np.float64)
+    centres = wanted(prototypes).reshape(CLASSES, -1).astype(np.float64)
 
     def classify(images: Floats) -> Floats:
         flat = images.reshape(len(images), -1).astype(np.float64)
@@ -157,6 +182,18 @@ def test_each_mistake_is_named_with_what_mends_it(mistake: Mistake) -> None:
 
     assert found is not None
     assert found.startswith("clean accuracy is 0.")
+    for words in mistake.words:
+        assert words in found
+
+
+@pytest.mark.parametrize("mistake", OF_COLOURS.values(), ids=OF_COLOURS)
+def test_each_mistake_of_colours_is_named_too(mistake: Mistake) -> None:
+    """By a model that tells its classes by their colours."""
+    pictures = np.clip(COLOURS[LABELS] + RANDOM.normal(0, 0.01, PICTURES.shape), 0, 1)
+
+    found = _said(_classifier(mistake.wanted, COLOURS), mistake.given(pictures), LABELS)
+
+    assert found is not None
     for words in mistake.words:
         assert words in found
 
