@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from mlflow_project.cli.main import COMMANDS
@@ -50,12 +51,16 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
 
 
 def test_the_references_are_those_of_the_code(site: Path) -> None:
-    """Every command, and every public name of `ban_gate`."""
+    """Every command with its options, and every public name of `ban_gate` with what it is."""
     import ban_gate  # noqa: PLC0415 (loads torch)
 
     commands, python = (site / "cli.html").read_text(), (site / "python.html").read_text()
 
+    assert "Sentinel" not in commands, "an option without a default has none"
     for command in COMMANDS:
         assert f'id="ban-gate-{command.name}"' in commands
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        assert all(name in commands for each in options for name in each.opts)
     for name in ban_gate.__all__:
         assert f'id="ban_gate.{name}"' in python
+        assert getattr(ban_gate, name).__doc__.splitlines()[0].split("`")[0] in python, name
