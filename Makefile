@@ -9,7 +9,7 @@ FRAMEWORKS := tensorflow flax paddle
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: demo test nightly lint check frameworks lock clean
+.PHONY: demo test nightly lint site check frameworks lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
@@ -28,7 +28,11 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-check: lint test
+# The documentation as web pages, in site/; a warning is an error.
+site: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: lint site test
 
 # Environments for the frameworks that need one of their own, and the tests that need them.
 frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
@@ -54,4 +58,4 @@ lock:
 	$(LOCK) --constraint requirements-dev.txt --output-file requirements.txt
 
 clean:
-	rm -rf $(VENV) .venv-* build dist *.egg-info
+	rm -rf $(VENV) .venv-* build dist site *.egg-info

@@ -14,6 +14,7 @@ import pytest
 import yaml  # type: ignore[import-untyped] # stubs are not worth a dependency
 
 from pipeline.file_digest import file_digest
+from tests.support.ci_jobs import bash
 from tests.support.demo_samples import TOO_FEW, save_samples
 from tests.support.places import DEMO, ROOT
 
@@ -53,20 +54,6 @@ def _job() -> Any:
     return yaml.safe_load(GITLAB.read_text())["backdoor scan"]
 
 
-def _bash(
-    script: str, folder: Path, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Runs a script as the runners do: it ends at the first command that fails."""
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("schema", "path"), [("vendor.github-workflows", GITHUB), ("vendor.gitlab-ci", GITLAB)]
 )
@@ -102,7 +89,7 @@ def test_the_github_example_scans_and_tells(
     job = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     job |= {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(folder), "MLFLOW_TRACKING_URI": ""}
 
-    done = _bash(_steps()["Scan"]["run"], folder, child | job)
+    done = bash(_steps()["Scan"]["run"], folder, child | job)
 
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (folder / "report").iterdir()} >= FILES
@@ -126,7 +113,7 @@ def test_the_github_example_fails_closed(
     tmp_path: Path, child: dict[str, str], verdict: str, code: int, told: str
 ) -> None:
     """Only `clean` lets the job go on; no verdict at all is none."""
-    done = _bash(_steps()["Say why"]["run"], tmp_path, child | {"VERDICT": verdict})
+    done = bash(_steps()["Say why"]["run"], tmp_path, child | {"VERDICT": verdict})
 
     assert (done.returncode, done.stdout) == (code, f"{told}\n")
 
@@ -138,8 +125,8 @@ def test_the_gitlab_example_stops_and_keeps_the_report(
     folder, job = workspace(TOO_FEW), _job()
     known = {"BAN_GATE_SAMPLES_SHA256": file_digest(folder / "models" / "clean.npz")}
 
-    done = _bash("\n".join(job["script"]), folder, child | known | {"CI_PROJECT_DIR": str(folder)})
-    after = _bash("\n".join(job["after_script"]), folder, child)
+    done = bash("\n".join(job["script"]), folder, child | known | {"CI_PROJECT_DIR": str(folder)})
+    after = bash("\n".join(job["after_script"]), folder, child)
 
     assert done.returncode == 1
     assert json.loads((folder / "report" / "verdict.json").read_text())["verdict"] == "inconclusive"
@@ -163,7 +150,7 @@ def test_other_samples_end_the_job(
     command = _steps()["Check the samples"]["run"] if service == "GitHub" else _job()["script"][0]
     known = digest.replace("right", right)
 
-    done = _bash(
+    done = bash(
         f"{command}\ntouch scanned",
         folder,
         child | {"SAMPLES_SHA256": known, "BAN_GATE_SAMPLES_SHA256": known},
