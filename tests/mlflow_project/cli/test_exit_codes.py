@@ -14,7 +14,7 @@ from mlflow_project import errors as tracking_errors
 from mlflow_project.cli import main as cli
 from mlflow_project.cli.exit_codes import EXIT_CODES, failures_as_exits
 from mlflow_project.cli.logs import log_to_stderr
-from mlflow_project.errors import Ended, RegistryError, TrackingError
+from mlflow_project.errors import ClusterError, Ended, RegistryError, TrackingError
 from pipeline.printable import printable
 from stages import errors
 from stages.errors import (
@@ -68,7 +68,8 @@ def test_the_codes_are_those_of_the_contract() -> None:
     """0 and 1 are verdicts, the rest says why there is none."""
     promised = {
         "clean": 0, "backdoored": 1, "inconclusive": 3, ConfigError: 2, CannotJudge: 3,
-        TrackingError: 4, RegistryError: 4, Exception: 70, KeyboardInterrupt: 130,
+        TrackingError: 4, RegistryError: 4, ClusterError: 4, Exception: 70,
+        KeyboardInterrupt: 130,
     }  # fmt: skip
 
     assert promised == EXIT_CODES
