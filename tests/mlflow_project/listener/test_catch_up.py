@@ -17,6 +17,7 @@ from mlflow_project.listener.config import Gates, GateSettings, ListenConfig, Li
 from mlflow_project.listener.job_queue import JobQueue
 from mlflow_project.listener.registered import never_gated, note_given_up
 from mlflow_project.listener.webhook import Delivery, ModelVersionName
+from tests.support.mlflow_servers import serving
 
 pytestmark = pytest.mark.usefixtures("mlflow_settings")
 GATE = GateSettings(samples="runs:/1/clean.npz")
@@ -55,6 +56,38 @@ def test_what_carries_no_verdict_is_found(sqlite_store: str, names: list[str]) -
     assert found(names) == {(names[1], 2)}
     tags = MlflowClient().get_model_version(names[0], "2").tags
     assert tags["ban.given_up"].startswith("the storage is away")
+
+
+@pytest.mark.nightly
+def test_the_same_name_in_two_workspaces_is_two_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a real server: each is found in its own, keeps its workspace, and is queued once."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(catch_up.__file__).parents[2]))
+    teams = ("team-a", "team-b")
+    with serving(tmp_path / "server", ("--enable-workspaces",)) as (url, _):
+        mlflow.set_tracking_uri(url)
+        for team in teams:
+            MlflowClient().create_workspace(team)
+        for team in teams:
+            monkeypatch.setenv("MLFLOW_WORKSPACE", team)
+            MlflowClient().create_registered_model("shared")
+            MlflowClient().create_model_version("shared", "s3://b/x", await_creation_for=0)
+        monkeypatch.delenv("MLFLOW_WORKSPACE")
+        gates = Gates(models={"shared": GateSettings(samples="x", tracking_uri=url)})
+        config = ListenConfig(
+            settings=ListenSettings(), gates=Gates(), workspaces=dict.fromkeys(teams, gates)
+        )
+        with closing(JobQueue(tmp_path / "listen.db")) as queue:
+            asking = CatchUp(queue, config)
+            assert asking.once()
+            assert asking.once()
+            jobs = queue.jobs("queued")
+
+    assert sorted((each.workspace, each.name, each.version) for each in jobs) == [
+        ("team-a", "shared", 1),
+        ("team-b", "shared", 1),
+    ]
 
 
 def test_each_registry_is_asked_for_what_is_gated() -> None:
