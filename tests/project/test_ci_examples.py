@@ -81,6 +81,7 @@ def test_only_installing_is_left_out() -> None:
     }
 
 
+@pytest.mark.nightly
 def test_the_github_example_scans_and_tells(
     workspace: Workspace, child: dict[str, str], tmp_path: Path
 ) -> None:

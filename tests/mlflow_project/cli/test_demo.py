@@ -25,6 +25,7 @@ def test_the_shipped_files_are_complete() -> None:
     assert truths["patch"]["target"] is not None
 
 
+@pytest.mark.nightly
 def test_the_demo_tells_each_verdict_beside_the_truth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

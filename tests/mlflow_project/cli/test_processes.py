@@ -38,6 +38,7 @@ def test_a_child_process_keeps_its_streams_apart(
 QUICK = "neuron_noise.sweep=3; neuron_noise.samples=20"
 
 
+@pytest.mark.nightly
 def test_a_server_killed_during_the_scan_costs_only_the_record(
     mortal_server: tuple[str, Callable[[], None]], child: dict[str, str], tmp_path: Path
 ) -> None:
