@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,10 +15,19 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
-    """Writes bytes into an existing folder, in one step, and returns their path."""
+    """Writes bytes into an existing folder, in one step, and returns their path.
+
+    Raises:
+        OSError: nothing can be written there; it names the place, as the system does not for all.
+    """
     draft = path.with_suffix(".draft")
-    draft.write_bytes(content)
-    return draft.replace(path)
+    try:
+        draft.write_bytes(content)
+        return draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> None:

@@ -9,11 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from pipeline.cache.entry import COMPLETE
 
 DRAFTS = ".draft-*"
 """How entries are called while they are written."""
-ABANDONED = 3600.0  # seconds after which nobody writes at a draft any more
+LOCK = "alive.lock"
+"""Locked as long as somebody writes at a draft: a lock ends with its process."""
+ABANDONED = 3600.0  # seconds after which nobody begins to write at a draft without a lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +63,11 @@ def shrink(root: Path, largest: int) -> list[Kept]:
 def drop_drafts(root: Path) -> None:
     """Removes what killed processes had begun to write."""
     for draft in root.glob(f"*/{DRAFTS}"):
-        with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > ABANDONED:
+        with suppress(OSError, Timeout):
+            if (draft / LOCK).exists():
+                with FileLock(draft / LOCK, timeout=0):
+                    shutil.rmtree(draft, ignore_errors=True)
+            elif time.time() - draft.stat().st_mtime > ABANDONED:
                 shutil.rmtree(draft, ignore_errors=True)
 
 

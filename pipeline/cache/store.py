@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from filelock import FileLock
+
 from pipeline.cache import entry, keys, seal
+from pipeline.cache.size import LOCK
 from pipeline.versions import versions_of
 from stages.stage import Stage
 
@@ -164,7 +167,8 @@ def _remembered(
     """The result, kept in `place`, or the one another process kept there first."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".draft-", dir=place.parent) as folder:
+        drafts = tempfile.TemporaryDirectory(prefix=".draft-", dir=place.parent)
+        with drafts as folder, FileLock(Path(folder) / LOCK):
             draft = Path(folder) / "entry"
             draft.mkdir()
             entry.write(draft, result, kind, {**facts, **_circumstances()})

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from pipeline.cache.size import ABANDONED, drop_drafts, kept_in, shrink, sizes
+from pipeline.cache.size import ABANDONED, LOCK, drop_drafts, kept_in, shrink, sizes
 from pipeline.cache.store import Store
 from stages.types import CleanSamples
 from tests.support.counted_stages import Settings, calls, double
@@ -85,3 +86,16 @@ def test_a_missing_store_is_empty(tmp_path: Path) -> None:
     """Nothing was ever kept."""
     assert kept_in(tmp_path / "none") == []
     assert shrink(tmp_path / "none", 0) == []
+
+
+def test_a_draft_goes_as_soon_as_its_writer_is_dead(three: Path) -> None:
+    """However young it is; one that somebody writes at stays."""
+    draft = three / "double" / ".draft-mine"
+    draft.mkdir()
+    with FileLock(draft / LOCK):
+        drop_drafts(three)
+        assert draft.is_dir()
+
+    drop_drafts(three)
+
+    assert not draft.exists()
