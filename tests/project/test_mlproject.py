@@ -138,17 +138,29 @@ def test_mlflow_run_sweeps_a_folder(
     assert "report.html" in {each.path for each in client.list_artifacts(parent.info.run_id)}
 
 
-@pytest.mark.parametrize(("said", "trusted"), [("yes", True), ("", False), ("no; true", False)])
-def test_the_gate_trusts_code_only_where_told(said: str, trusted: bool) -> None:
+SWITCHES = [
+    ("gate", "trust_model_code", "--trust-model-code"),
+    *((entry, "quick", "--quick") for entry in ("scan", "scan-native", "gate")),
+]
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids="-".join)
+@pytest.mark.parametrize(("said", "given"), [("yes", True), ("", False), ("no; true", False)])
+def test_a_switch_is_given_only_where_told(
+    switch: tuple[str, str, str], said: str, given: bool
+) -> None:
     """`yes` adds the option, anything else does not, whatever the shell could make of it."""
-    given = {"model": "models:/net/1", "samples": "clean.npz", "trust_model_code": said}
-    command = _project(ROOT)["gate"].compute_command(given, None)
+    entry, name, option = switch
+    parameters = {"model": "models:/net/1", "samples": "clean.npz", name: said}
+    command = _project(ROOT)[entry].compute_command(parameters, None)
     echoed = command.replace("python -m mlflow_project", "printf '%s\\n'", 1)
 
     told = subprocess.run(["bash", "-c", echoed], capture_output=True, text=True, check=True)
 
-    assert ("--trust-model-code" in told.stdout.splitlines()) == trusted
-    assert "--experiment" in told.stdout.splitlines()
+    words = told.stdout.splitlines()
+    assert (option in words) == given
+    assert "--ray=" in words
+    assert words[words.index("--budget") + 1] == ""
 
 
 FIGURES = {"anomaly_score_per_class", "success_sweep", "noise_by_layer", "recovered_triggers"}
