@@ -31,6 +31,7 @@ from stages.errors import CannotJudge, ConfigError
 if TYPE_CHECKING:
     from pipeline.config import ScanConfig
     from pipeline.evidence import ScanResult
+    from pipeline.samples.preparation import Preparation
 
 
 def main(job_file: Path, target: Path) -> None:
@@ -82,6 +83,13 @@ def _config(job: Job) -> ScanConfig:
         )
 
 
+def _preparation(job: Job, seed: int) -> Preparation:
+    from pipeline.samples.preparation import Preparation  # noqa: PLC0415 (see above)
+
+    names = Path(job.class_names) if job.class_names else None
+    return Preparation(preprocess=job.preprocess or None, class_names=names, seed=seed)
+
+
 def _scanned(job: Job, folder: Path) -> dict[str, object]:
     """Scans the files of a model; nothing is recorded anywhere else."""
     from pipeline.intake import sandbox  # noqa: PLC0415 (see above)
@@ -91,7 +99,6 @@ def _scanned(job: Job, folder: Path) -> dict[str, object]:
     from pipeline.report.html_page import REPORT_FILE, render  # noqa: PLC0415 (same)
     from pipeline.report.verdict_json import write_verdict  # noqa: PLC0415 (same)
     from pipeline.request import ScanRequest  # noqa: PLC0415 (same)
-    from pipeline.samples.preparation import Preparation  # noqa: PLC0415 (same)
     from pipeline.scan import scan  # noqa: PLC0415 (same)
 
     _use_threads(job.threads)
@@ -101,11 +108,7 @@ def _scanned(job: Job, folder: Path) -> dict[str, object]:
         samples=Path(job.samples),
         uri=job.uri,
         config=config,
-        preparation=Preparation(
-            preprocess=job.preprocess or None,
-            class_names=Path(job.class_names) if job.class_names else None,
-            seed=config.seed,
-        ),
+        preparation=_preparation(job, config.seed),
         trusted=job.trusted,
         python=job.python or sys.executable,
         references=job.references,
@@ -139,7 +142,6 @@ def _gated(job: Job, folder: Path) -> dict[str, object]:
     from mlflow_project.gate.gate import GateCall, gate  # noqa: PLC0415 (same)
     from mlflow_project.sweep.requests import limit_requests  # noqa: PLC0415 (same)
     from pipeline.gate.policy import read_policy  # noqa: PLC0415 (same)
-    from pipeline.samples.preparation import Preparation  # noqa: PLC0415 (same)
 
     options, config = job.gate, _config(job)
     assert options is not None, "the caller looked"  # noqa: S101 (our own logic)
@@ -150,11 +152,7 @@ def _gated(job: Job, folder: Path) -> dict[str, object]:
         uri=job.uri,
         samples=job.samples,
         config=config,
-        preparation=Preparation(
-            preprocess=job.preprocess or None,
-            class_names=Path(job.class_names) if job.class_names else None,
-            seed=config.seed,
-        ),
+        preparation=_preparation(job, config.seed),
         trusted=job.trusted,
         python=job.python or sys.executable,
         references=job.references,

@@ -25,6 +25,11 @@ def junit_text(outcome: Outcome) -> str:
     for name, value in _properties(outcome).items():
         suite.add_property(name, value)
     suite.add_testcases([_case(check) for check in checks(outcome)])
+    return document_text(suite)
+
+
+def document_text(suite: TestSuite) -> str:
+    """The XML of a document with one suite, whose numbers it repeats."""
     suite.time = round(suite.time, 3)
     document = JUnitXml("ban-gate")
     document.append(suite)  # type: ignore[no-untyped-call] # the library lacks types here

@@ -8,10 +8,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from pipeline.ci_formats import sarif
 from pipeline.ci_formats.checks import one_line, relative_location
+from pipeline.ci_formats.junit import document_text
 from pipeline.report.wording import p_text, score_text
 from pipeline.sweep.results import BLOCKED, PASSED, Result
 from pipeline.sweep.rows import Row, Sweep
@@ -28,13 +29,7 @@ def junit_text(sweep: Sweep) -> str:
     for name, value in facts.items():
         suite.add_property(name, str(value))
     suite.add_testcases([*map(_case, sweep.rows), *_waiting(sweep)])
-    suite.time = round(suite.time, 3)
-    document = JUnitXml("ban-gate")
-    document.append(suite)  # type: ignore[no-untyped-call] # the library lacks types here
-    for name in ("tests", "failures", "errors", "time"):
-        setattr(document, name, getattr(suite, name))
-    text: bytes = document.tostring()  # type: ignore[no-untyped-call] # same
-    return text.decode() + "\n"
+    return document_text(suite)
 
 
 def sarif_text(sweep: Sweep) -> str:
