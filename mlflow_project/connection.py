@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import mlflow
 import requests
-from mlflow.environment_variables import MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
@@ -21,7 +20,7 @@ from mlflow_project.foreign_errors import foreign
 from mlflow_project.new_database import make_tables
 from mlflow_project.patience import patiently
 from pipeline.printable import printable
-from stages.errors import BanGateError, ConfigError
+from stages.errors import BanGateError
 
 ALIVE_SECONDS = 5
 CLIENT_SETTINGS = {
@@ -92,14 +91,12 @@ def connect(target: Target) -> None:
 
 
 def experiment_id(name: str | None) -> str | None:
-    """The experiment of that name, made if it is not there; None where MLflow shall choose.
+    """The experiment of that name, made if it is not there; None where MLflow's variables choose.
 
     Raises:
-        ConfigError: MLflow has none to choose, as in a workspace that was made without one.
         MlflowException: the server does not answer or refuses.
     """
     if not name:
-        _require_default()
         return None
     if found := mlflow.get_experiment_by_name(name):
         return str(found.experiment_id)
@@ -109,23 +106,6 @@ def experiment_id(name: str | None) -> str | None:
         if found := mlflow.get_experiment_by_name(name):  # another process was faster
             return str(found.experiment_id)
         raise
-
-
-def _require_default() -> None:
-    """Without a choice MLflow takes its experiment 0, which only the first workspace has."""
-    named = os.environ.get("MLFLOW_RUN_ID") or MLFLOW_EXPERIMENT_ID.get()
-    if named or MLFLOW_EXPERIMENT_NAME.get():
-        return
-    try:
-        mlflow.get_experiment("0")
-    except MlflowException as error:
-        if error.get_http_status_code() != requests.codes.not_found:
-            raise
-        where = os.environ.get("MLFLOW_WORKSPACE", "")
-        raise ConfigError(
-            f"{f'the workspace `{where}`' if where else 'this MLflow'} has no experiment of its"
-            " own to record into; name one with `--experiment`, which is made if it is not there"
-        ) from error
 
 
 def _check_alive(uri: str) -> None:

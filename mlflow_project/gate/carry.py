@@ -37,6 +37,7 @@ from pipeline.printable import printable
 
 VARIABLES = "BAN_GATE_TO_"
 """Variables that begin so are those of the destination: `BAN_GATE_TO_MLFLOW_TRACKING_TOKEN`."""
+NUMBERS = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
 FOLDER = "model"
 OUR_TAGS = "ban."
 
@@ -159,7 +160,10 @@ def _make_model(client: MlflowClient, name: str) -> None:
 
 @contextmanager
 def at(to: Destination) -> Iterator[None]:
-    """Lets MLflow's clients use the destination, with the variables that are meant for it."""
+    """Lets MLflow's clients use the destination, with the variables that are meant for it.
+
+    Variables that number a run or an experiment are about the server they come from.
+    """
     uris = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     changed = {
         name.removeprefix(VARIABLES): value
@@ -168,7 +172,10 @@ def at(to: Destination) -> Iterator[None]:
     }
     if to.workspace:
         changed["MLFLOW_WORKSPACE"] = to.workspace
-    before = {name: os.environ.get(name) for name in (*changed, "MLFLOW_REGISTRY_URI")}
+    before = {name: os.environ.get(name) for name in (*changed, "MLFLOW_REGISTRY_URI", *NUMBERS)}
+    if to.target.uri:
+        for name in NUMBERS:
+            os.environ.pop(name, None)
     os.environ.update(changed)
     if to.target.uri:
         mlflow.set_tracking_uri(to.target.uri)

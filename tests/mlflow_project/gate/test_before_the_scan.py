@@ -61,10 +61,12 @@ def test_a_reader_is_told_before_the_scan_and_no_password_is(
 
 
 @pytest.mark.nightly
-def test_a_workspace_without_an_experiment_asks_for_one(
+def test_a_workspace_gets_an_experiment_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MLflow's own experiment 0 is in the first workspace alone."""
+    """MLflow's own experiment 0 is in the first workspace alone; `ban-gate`, or what is named, is
+    made where it is missing.
+    """
     monkeypatch.setenv("BAN_GATE_HOME", str(tmp_path / "home"))
     with serving(tmp_path / "server", ("--enable-workspaces",)) as (url, _):
         mlflow.set_tracking_uri(url)
@@ -74,18 +76,18 @@ def test_a_workspace_without_an_experiment_asks_for_one(
         MlflowClient().log_artifact(run.run_id, str(DEMO / "clean.onnx"), "model")
         MlflowClient().create_registered_model("digits")
         MlflowClient().create_model_version("digits", f"{run.artifact_uri}/model", run.run_id)
-        asked = gate("models:/digits/1", "--tracking-uri", url)
-        done = gate(
+        plain = gate("models:/digits/1", "--tracking-uri", url)
+        named = gate(
             *("models:/digits/1", "--tracking-uri", url, "--experiment", "gates"),
             *("--promote", "champion"),
         )
         held = MlflowClient().get_registered_model("digits").aliases
+        made = {each.name for each in MlflowClient().search_experiments()}
 
-    assert asked.exit_code == 2, asked.output
-    assert "the workspace `team-a` has no experiment of its own" in asked.stderr
-    assert "name one with `--experiment`" in asked.stderr
-    assert done.exit_code == 0, done.output
+    assert plain.exit_code == 0, plain.output
+    assert named.exit_code == 0, named.output
     assert held == {"champion": "1"}
+    assert made == {"first", "ban-gate", "gates"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="homes are found otherwise there")
