@@ -28,6 +28,8 @@ from tests.support import twins, zoo
 from tests.support.graph_logic_models import branch_on_pixel, checksum_where
 from tests.support.places import DEMO
 
+ONE_SEED = "judge.near=1"
+"""Near the limit, too: three scans would show nothing more."""
 QUICK = [
     "blend.faint_steps=2", "blend.strong_steps=1", "patch.place_steps=4", "patch.pattern_steps=2",
     "small_patch.first_steps=1", "small_patch.place_steps=2", "small_patch.pattern_steps=2",
@@ -51,7 +53,7 @@ def asked(
         model=str(model),
         samples=samples,
         uri=model.name,
-        config=load_config(None, [*QUICK, *settings]),
+        config=load_config(None, [*QUICK, ONE_SEED, *settings]),
         references=references,
     )
 
@@ -69,7 +71,12 @@ def scanned(
     return answered(replace(request, config=config or request.config), store)
 
 
-@pytest.fixture(params=["resnet", "mobilenet", "densenet", "vgg_bn", "vit", "mlp"])
+OTHER_NETS = ("mobilenet", "densenet", "vgg_bn", "vit", "mlp")
+
+
+@pytest.fixture(
+    params=["resnet", *(pytest.param(each, marks=pytest.mark.nightly) for each in OTHER_NETS)]
+)
 def net_files(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     """A net as the default exporter writes it, and samples it classifies."""
     samples = twins.samples(request.param)

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.bad_calls import EVIDENCE, MALFORMED_TOML, PICTURE, sentences
 
 
+@pytest.mark.nightly
 def test_child_processes_fail_like_the_command_line_in_this_one(
     world: Path, tmp_path: Path, experiment: tuple[str, ...], child: dict[str, str]
 ) -> None:

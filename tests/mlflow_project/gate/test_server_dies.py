@@ -45,6 +45,7 @@ def _killed_in_the_scan(server: subprocess.Popen[bytes]) -> Iterator[None]:
         logging.getLogger("pipeline").removeHandler(killer)
 
 
+@pytest.mark.nightly
 def test_a_gate_goes_on_where_a_dead_server_stopped_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
