@@ -72,8 +72,7 @@ def promote(client: MlflowClient, name: str, version: int, alias: str) -> Promot
         return promotion
     with explained(f"cannot move the alias `{alias}` of `{name}`"):
         if promotion.previous not in (None, version):
-            note = (PREVIOUS_TAG + alias, str(promotion.previous))
-            patiently(client.set_registered_model_tag, name, *note)
+            _note(client, name, PREVIOUS_TAG + alias, str(promotion.previous))
         for tries_left in reversed(range(TRIES)):
             try:
                 patiently(client.set_registered_model_alias, name, alias, str(version))
@@ -89,6 +88,18 @@ def promote(client: MlflowClient, name: str, version: int, alias: str) -> Promot
         f"the alias `{alias}` of `{name}` was set to version {version} {TRIES} times and is not"
         " there; somebody else keeps moving it, so find out who and gate again"
     )
+
+
+def _note(client: MlflowClient, name: str, tag: str, value: str) -> None:
+    """Sets a tag of the model; two gates that make one tag collide in the database."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            patiently(client.set_registered_model_tag, name, tag, value)
+        except MlflowException:
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 def previous(client: MlflowClient, name: str, alias: str) -> int | None:

@@ -44,6 +44,9 @@ def mlflow_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
+    mlflow.set_registry_uri("")
+    for name in ("MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):  # MLflow sets them for children
+        os.environ.pop(name, None)
 
 
 @pytest.fixture
