@@ -25,6 +25,8 @@ from pipeline.scan import choose_device
 from stages.errors import CannotJudge
 
 if TYPE_CHECKING:
+    import torch
+
     from mlflow_project.connection import Target
 
 
@@ -73,10 +75,10 @@ def calibrate(call: CalibrateCall) -> Calibrated:
         TrackingError: the profile could not be logged.
         RegistryError: something in MLflow cannot be fetched.
     """
-    choose_device(call.config.device)
+    device = choose_device(call.config.device)
     with _recorded(call.target), TemporaryDirectory(prefix="ban-gate-") as name:
         folder = Path(name)
-        measured = _measured(call, folder)
+        measured = _measured(call, device, folder)
         if not measured.profiles:
             raise CannotJudge("; ".join(measured.remarks))
         draft = folder / "profile.json"
@@ -90,7 +92,7 @@ def calibrate(call: CalibrateCall) -> Calibrated:
     return Calibrated(path=call.output, models=names, remarks=measured.remarks)
 
 
-def _measured(call: CalibrateCall, folder: Path) -> Measured:
+def _measured(call: CalibrateCall, device: torch.device, folder: Path) -> Measured:
     """The profiles of the call's models, which are downloaded if need be."""
     models = {
         str(local(each, folder / f"model-{number}")): call.names.get(each, each)
@@ -107,10 +109,7 @@ def _measured(call: CalibrateCall, folder: Path) -> Measured:
         names=models,
     )
     with redirect_stdout(sys.stderr):  # what a library prints is no result
-        return measure(
-            *(request, tuple(models), own_store(call.fresh), choose_device(call.config.device)),
-            folder,
-        )
+        return measure(request, tuple(models), own_store(call.fresh), device, folder)
 
 
 def _recorded(target: Target | None) -> AbstractContextManager[None]:

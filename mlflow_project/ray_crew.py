@@ -27,13 +27,14 @@ class RayCrew:
     def __init__(self, ray: Any) -> None:
         """`ray` is the module, whose cluster is joined."""
         self._ray = ray
+        self._task = ray.remote(num_cpus=1)(_work)
         self._shared: dict[Subject, Any] = {}
 
     def submit(self, work: Callable[..., T], *arguments: object) -> Future[T]:
         """Makes a task of it; a subject is put into the object store once."""
         subject = next(each for each in arguments if isinstance(each, Subject))
         given = [self._put(each) if isinstance(each, Subject) else each for each in arguments]
-        task = self._ray.remote(num_cpus=1, num_gpus=int(subject.twin.device.type == "cuda"))(_work)
+        task = self._task.options(num_gpus=int(subject.twin.device.type == "cuda"))
         future: Future[T] = task.remote(torch.get_num_threads(), work, *given).future()
         return future
 

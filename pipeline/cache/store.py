@@ -66,14 +66,12 @@ class Store:
         with self.timed(stage.name):
             if self.root is None:
                 return stage(*args, **kwargs)
-            inputs = keys.describe_inputs(stage, *args, **kwargs)
-            place = self.root / stage.name / keys.key_of(stage, inputs)
+            place, facts = _place(self.root, stage, *args, **kwargs)
             kept = _kept(place, stage.result_type, self.secret)
             if kept is not None:
                 self.reused.append(stage.name)
                 return kept
             result = stage(*args, **kwargs)
-            facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
             return _remembered(place, result, stage.result_type, facts, self.secret)
 
     def kept(
@@ -82,8 +80,7 @@ class Store:
         """The stage's earlier result for these arguments; None if there is none to use."""
         if self.root is None:
             return None
-        inputs = keys.describe_inputs(stage, *args, **kwargs)
-        place = self.root / stage.name / keys.key_of(stage, inputs)
+        place, _ = _place(self.root, stage, *args, **kwargs)
         return _kept(place, stage.result_type, self.secret)
 
     def remember(
@@ -96,10 +93,8 @@ class Store:
         """Keeps a result that was come by otherwise, in place of the one that was kept before."""
         if self.root is None:
             return
-        inputs = keys.describe_inputs(stage, *args, **kwargs)
-        place = self.root / stage.name / keys.key_of(stage, inputs)
+        place, facts = _place(self.root, stage, *args, **kwargs)
         shutil.rmtree(place, ignore_errors=True)
-        facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
         _remembered(place, result, stage.result_type, facts, self.secret)
 
     def forget(
@@ -108,8 +103,8 @@ class Store:
         """Removes what is kept for these arguments, if there is something."""
         if self.root is None:
             return
-        inputs = keys.describe_inputs(stage, *args, **kwargs)
-        shutil.rmtree(self.root / stage.name / keys.key_of(stage, inputs), ignore_errors=True)
+        place, _ = _place(self.root, stage, *args, **kwargs)
+        shutil.rmtree(place, ignore_errors=True)
 
     def compute(
         self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
@@ -135,6 +130,18 @@ class Store:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         note = "  (kept from an earlier scan)" if len(self.reused) > reused else ""
         logger.info("%-24s %7.1f s%s", name, seconds, note)
+
+
+def _place(
+    root: Path,
+    stage: Stage[Parameters, Result],
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> tuple[Path, Mapping[str, object]]:
+    """Where the stage's result for these arguments lies, and what it is made from."""
+    inputs = keys.describe_inputs(stage, *args, **kwargs)
+    facts = {"stage": stage.name, "version": stage.version, "inputs": inputs}
+    return root / stage.name / keys.key_of(stage, inputs), facts
 
 
 def _kept(place: Path, kind: type[Result], secret: bytes | None) -> Result | None:
