@@ -60,8 +60,11 @@ def main(job_file: Path, target: Path) -> None:
 
 
 def end_with_parent(note: str) -> None:
-    """Waits until the parent is gone; then so is this process, and its attempt does not count."""
-    sys.stdin.buffer.read()
+    """Waits until the parent is gone; then so is this process, and its attempt does not count.
+
+    It reads past Python's own stdin, whose lock would abort this process at its own end.
+    """
+    os.read(sys.stdin.fileno(), 1)
     if note:
         excuse(Path(note))
     os._exit(1)
