@@ -1,14 +1,15 @@
-"""The process that judges one version: `python -m mlflow_project.cli.sweep_child JOB FOLDER NOTE`.
+"""A process that judges versions one after another: `python -m mlflow_project.cli.sweep_child`.
 
-JOB is a file, FOLDER appears when all is in it. The process ends with its parent, however that
-dies: its stdin is a pipe that the parent holds. The attempt in the file NOTE does not count then.
-Heavy imports wait until this is seen to.
+On stdin comes a line for each: a job, and the folder that appears when all is in it; `null` ends
+the process. It ends with its parent as well, however that dies, as stdin is a pipe that the parent
+holds; the attempt that it was at does not count then. Heavy imports wait until this is seen to.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import socket
 import sys
 import threading
@@ -34,40 +35,68 @@ if TYPE_CHECKING:
     from pipeline.samples.preparation import Preparation
 
 
-def main(job_file: Path, target: Path) -> None:
-    """Does one job, and renames what it made to `target`."""
-    from pipeline.structure import structured  # noqa: PLC0415 (see above)
-
-    job = structured(json.loads(job_file.read_text(encoding="utf-8")), Job)
+def main() -> None:
+    """Does jobs until there are no more."""
+    parent = _Parent()
     log_to_stderr(verbose=False)
+    with failures_as_exits(), signals_as_exceptions(), own_folder(), redirect_stdout(sys.stderr):
+        while asked := parent.asks():
+            _do(*asked)
+            parent.attempt = ""
+
+
+class _Parent:
+    """What the parent asks for; the process ends where it is gone.
+
+    `attempt` is the note on what is being done, empty if nothing is.
+    """
+
+    def __init__(self) -> None:
+        self.attempt = ""
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def asks(self) -> tuple[Job, Path] | None:
+        """The next job and its folder; None if there is none."""
+        asked = json.loads(self._lines.get())
+        if asked is None:
+            return None
+        from pipeline.structure import structured  # noqa: PLC0415 (see above)
+
+        job = structured(asked["job"], Job)
+        self.attempt = job.attempts
+        return job, Path(asked["target"])
+
+    def _listen(self) -> None:
+        # Not by Python's own stdin, whose lock would abort this process at its end.
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
+            for line in lines:
+                self._lines.put(line.decode())
+                if line.strip() == b"null":
+                    return
+        if self.attempt:
+            excuse(Path(self.attempt))
+        os._exit(1)
+
+
+def _do(job: Job, target: Path) -> None:
+    """Does one job, and renames what it made to `target`."""
     started = time.monotonic()
     draft = target.with_name(f".{target.name}-{os.getpid()}")
     draft.mkdir()
-    with failures_as_exits(), signals_as_exceptions(), own_folder(), redirect_stdout(sys.stderr):
-        try:
-            outcome = _gated(job, draft) if job.gate else _scanned(job, draft)
-        except (CannotJudge, ConfigError) as error:
-            outcome = {"refused": str(error)}
-        facts = {
-            "schema": 1,
-            "seconds": round(time.monotonic() - started, 3),
-            "worker": f"{socket.gethostname()}/{os.getpid()}",
-            **outcome,
-        }
-        (draft / OUTCOME_FILE).write_text(json.dumps(facts), encoding="utf-8")
-        if not target.exists():
-            draft.rename(target)
-
-
-def end_with_parent(note: str) -> None:
-    """Waits until the parent is gone; then so is this process, and its attempt does not count.
-
-    It reads past Python's own stdin, whose lock would abort this process at its own end.
-    """
-    os.read(sys.stdin.fileno(), 1)
-    if note:
-        excuse(Path(note))
-    os._exit(1)
+    try:
+        outcome = _gated(job, draft) if job.gate else _scanned(job, draft)
+    except (CannotJudge, ConfigError) as error:
+        outcome = {"refused": str(error)}
+    facts = {
+        "schema": 1,
+        "seconds": round(time.monotonic() - started, 3),
+        "worker": f"{socket.gethostname()}/{os.getpid()}",
+        **outcome,
+    }
+    (draft / OUTCOME_FILE).write_text(json.dumps(facts), encoding="utf-8")
+    if not target.exists():
+        draft.rename(target)
 
 
 def _config(job: Job) -> ScanConfig:
@@ -186,5 +215,4 @@ def _use_threads(number: int) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with_parent, args=(sys.argv[3],), daemon=True).start()
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

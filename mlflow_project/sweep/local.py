@@ -12,7 +12,7 @@ from typing import Protocol
 
 import psutil
 
-from mlflow_project.sweep.child_process import run_child
+from mlflow_project.sweep.child_process import Children
 from mlflow_project.sweep.job import Ended, Job
 from pipeline.sweep.attempts import excuse
 
@@ -55,6 +55,7 @@ class Local:
         self._threads = max(1, default_workers() // workers)
         self._place = place
         self._stop = threading.Event()
+        self._children = Children()
         self._gpus = [str(each % gpus) if gpus else "" for each in range(workers)]
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sweep")
         self._running: set[Future[Ended]] = set()
@@ -72,13 +73,15 @@ class Local:
         """Ends the child processes."""
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
+        self._children.close()
 
     def _run(self, job: Job) -> Ended:
         if self._stop.is_set():
             return Ended(key=job.key, kind="stopped")
         gpu = self._gpus.pop()
         try:
-            ended = run_child(replace(job, gpu=gpu), self._place(job.key), self._stop)
+            place = self._place(job.key)
+            ended = self._children.run(replace(job, gpu=gpu), place, self._stop)
         finally:
             self._gpus.append(gpu)
         if ended.kind != "died" and job.attempts:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_project.ray_cluster import first_line, join, ray_itself, signals_unwrapped
-from mlflow_project.sweep.child_process import run_child
+from mlflow_project.sweep.child_process import Children
 from mlflow_project.sweep.job import Ended, Job
 from stages.errors import ConfigError
 
@@ -26,6 +26,9 @@ AHEAD = 2
 ENDS_WITHIN = 20.0  # seconds that tasks get to end their processes
 
 logger = logging.getLogger(__name__)
+
+_children = Children()
+"""Those of a worker of the cluster, and gone with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +166,8 @@ def _judge(
         )
         target = folder / job.key
         try:
-            ended = run_child(local, target, stop)
-        except KeyboardInterrupt:  # so Ray cancels a task; `run_child` has ended its process
+            ended = _children.run(local, target, stop)
+        except KeyboardInterrupt:  # so Ray cancels a task, whose process is ended by now
             return Ended(key=job.key, kind="stopped")
         files = {each.name: each.read_bytes() for each in target.glob("*") if each.is_file()}
         return replace(ended, files=files)

@@ -1,40 +1,90 @@
-"""The process of one scan ends by itself, and with nothing on its conscience."""
+"""The processes of scans: used again, ended in order, and gone with their parent."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+import threading
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
+
+from mlflow_project.sweep.child_process import Children
 from mlflow_project.sweep.job import OUTCOME_FILE, Job
+from pipeline.sweep.attempts import Attempts, attempts_at, begin
 from pipeline.sweep.plan import Settings
 from tests.support.places import DEMO
 
+WORKER = [sys.executable, "-m", "mlflow_project.cli.sweep_child"]
 
-def test_a_child_whose_parent_lives_ends_well(tmp_path: Path) -> None:
-    """It waits for its parent's end with a thread, which must not abort it at its own."""
-    (tmp_path / "broken.onnx").write_text("this is no model")
-    job = Job(
-        key="0",
-        model=str(tmp_path / "broken.onnx"),
-        uri="broken",
+
+def job_in(folder: Path, name: str) -> Job:
+    """A scan of a file that is no model."""
+    (folder / name).write_text(f"{name} is no model")
+    return Job(
+        key=name,
+        model=str(folder / name),
+        uri=name,
         samples=str(DEMO / "samples.npz"),
         settings=Settings(),
+        attempts=str(folder / f"{name}.attempts"),
     )
-    (tmp_path / "job.json").write_text(json.dumps(asdict(job)))
-    arguments = [str(tmp_path / "job.json"), str(tmp_path / "done"), ""]
 
-    with subprocess.Popen(
-        [sys.executable, "-m", "mlflow_project.cli.sweep_child", *arguments],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said, code = process.stderr.read(), process.wait(60)
 
-    assert (code, "Fatal" in said) == (0, False), said
+def worker_of(folder: Path) -> str:
+    """The process that made a folder."""
+    worker: str = json.loads((folder / OUTCOME_FILE).read_text())["worker"]
+    return worker
+
+
+def test_a_process_does_one_job_after_another(tmp_path: Path) -> None:
+    """One that takes long is ended alone, and the next job has a new one; none is left."""
+    children, stop = Children(), threading.Event()
+    jobs = {name: job_in(tmp_path, f"{name}.onnx") for name in ("one", "two", "long", "three")}
+    jobs["long"] = replace(jobs["long"], seconds=0.0)
+
+    ended = {name: children.run(job, tmp_path / name, stop) for name, job in jobs.items()}
+    children.close()
+
+    assert [each.kind for each in ended.values()] == ["done", "done", "died", "done"]
+    assert "took more than 0 s" in ended["long"].reason
+    assert worker_of(tmp_path / "one") == worker_of(tmp_path / "two")
+    assert worker_of(tmp_path / "two") != worker_of(tmp_path / "three")
+    assert "not an ONNX file" in (tmp_path / "two" / "verdict.json").read_text()
+    assert not [
+        each for each in psutil.Process().children(recursive=True) if WORKER[2] in each.cmdline()
+    ]
+
+
+def test_a_child_ends_well_where_it_is_told_to(tmp_path: Path) -> None:
+    """It listens with a thread, which must not abort it at its end."""
+    job = job_in(tmp_path, "broken.onnx")
+    asked = json.dumps({"job": asdict(job), "target": str(tmp_path / "done")})
+
+    ended = subprocess.run(
+        WORKER, input=f"{asked}\nnull\n", capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
     assert (tmp_path / "done" / OUTCOME_FILE).is_file()
-    assert "not an ONNX file" in (tmp_path / "done" / "verdict.json").read_text()
+
+
+def test_a_child_goes_with_its_parent(tmp_path: Path) -> None:
+    """Whatever it is at; the attempt does not count as its death."""
+    job = job_in(tmp_path, "broken.onnx")
+    begin(Path(job.attempts))
+    asked = json.dumps({"job": asdict(job), "target": str(tmp_path / "done")})
+
+    with subprocess.Popen(WORKER, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(f"{asked}\n")
+        process.stdin.flush()
+        while not list(tmp_path.glob("*done*")):
+            assert process.poll() is None
+        process.stdin.close()
+        code = process.wait(60)
+
+    assert code == 1
+    assert attempts_at(Path(job.attempts)) == Attempts(started=1, deaths=0)
