@@ -31,7 +31,7 @@ from stages.published.settings import BanConfig, FeatureMaskConfig, UntargetedNo
 from stages.searches import SEARCHES
 from stages.searches.screen import ScreenConfig
 from stages.settings import STRICT, bounded, settings
-from stages.twin.settings import ParityConfig, PreconditionConfig
+from stages.twin.settings import ArithmeticConfig, ParityConfig, PreconditionConfig
 from stages.unfit import names_in, sentences
 from stages.verdict.calibration import Calibration, from_model, shipped, tables_model
 from stages.verdict.settings import JudgeConfig, VettingConfig
@@ -64,6 +64,7 @@ class ScanConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
+    arithmetic: ArithmeticConfig = field(default_factory=ArithmeticConfig)
     precondition: PreconditionConfig = field(default_factory=PreconditionConfig)
     screen: ScreenConfig = field(default_factory=ScreenConfig)
     searches: SkipValidation[Mapping[str, Any]] = field(default_factory=_search_settings)

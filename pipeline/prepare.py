@@ -28,6 +28,7 @@ from stages.export.source import ModelSource
 from stages.onnx_file.inspection import inspect_onnx
 from stages.searches.search import Subject
 from stages.twin.alike import alike_classes, with_labels_of, with_one_of_each
+from stages.twin.arithmetic import choose_arithmetic, computing
 from stages.twin.build import make_twin
 from stages.twin.convert import build_module
 from stages.twin.gradient import require_gradient
@@ -90,6 +91,8 @@ def prepare(
         confirm_parity(artifact, module, samples, proven.parity)
         twin = make_twin(artifact, module, samples, device)
         require_gradient(twin.module, samples.images)
+    arithmetic = store.run(choose_arithmetic, twin, samples, config.arithmetic)
+    twin = computing(twin, arithmetic)
     note(twin=summarise(twin))
     return Prepared(twin=twin, samples=samples, artifact=artifact, parity=proven.parity)
 

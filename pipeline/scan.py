@@ -6,7 +6,7 @@ import logging
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from stages.published.feature_mask import find_mask
 from stages.published.statistics import ban_statistic, masked_statistics
 from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches.search import SearchResult, Subject
+from stages.twin.summary import TwinSummary
 from stages.types import PreconditionResult, Statistic, Verdict
 from stages.verdict.decide import apply_findings, with_published
 from stages.verdict.profile import profile_of
@@ -120,7 +121,7 @@ def _result(
         seconds=dict(store.seconds),
         reused=tuple(store.reused),
         peak_rss_mb=peak_rss_mb(),
-        environment=_environment(device),
+        environment=_environment(device, evidence.twin),
         ended=datetime.now(UTC),
     )
 
@@ -214,7 +215,9 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def _environment(device: torch.device) -> dict[str, str]:
+def _environment(device: torch.device, twin: TwinSummary | None) -> dict[str, str]:
+    """What the scan ran on and with, and how the twin computed, as far as it came."""
     versions = {"python": sys.version.split()[0], "platform": platform.platform()}
     versions |= {"device": str(device), "threads": str(torch.get_num_threads())}
-    return versions | versions_of(PACKAGES)
+    computed = asdict(twin.arithmetic) if twin else {}
+    return versions | computed | versions_of(PACKAGES)

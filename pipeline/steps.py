@@ -51,6 +51,7 @@ STEPS: tuple[Step, ...] = (
         asks="Does the torch copy that is tested compute the same logits as the file?",
         claim="the twin computes what the model computes",
     ),
+    Step(name="choose_arithmetic"),
     Step(
         name="check_preconditions",
         title="Clean behaviour",

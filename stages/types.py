@@ -133,6 +133,18 @@ class NoiseSite:
     axis: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """How a twin computes while it is searched.
+
+    `precision` is that of passes whose gradients lead a search; whatever is evaluated is in
+    float32. `layout` is how images and filters lie in memory.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    layout: Literal["contiguous", "channels_last"] = "contiguous"
+
+
 TWIN_VERSION = 2
 """Raised when a file becomes another twin than before, whose remembered results do not count."""
 
@@ -143,7 +155,7 @@ class TorchTwin:
 
     `features` and `classifier` are fx node names: the last feature map before pooling, and the
     final layer that turns features into K logits; None where several layers do. `sites` are ordered
-    from input to output.
+    from input to output. `arithmetic` is how searches compute (`stages.twin.arithmetic`).
     """
 
     module: fx.GraphModule
@@ -154,6 +166,7 @@ class TorchTwin:
     sites: tuple[NoiseSite, ...]
     features: str | None
     classifier: str | None
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     @property
     def feature_map(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import astuple, fields, is_dataclass
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
@@ -55,7 +55,7 @@ def _described(value: object) -> object:
         case OnnxArtifact() | CleanSamples():
             described = value.digest
         case TorchTwin():
-            described = [value.digest, TWIN_VERSION]
+            described = [value.digest, TWIN_VERSION, *astuple(value.arithmetic)]
         case torch.device():
             described = None
         case np.ndarray():

@@ -10,6 +10,7 @@ import numpy as np
 
 from stages import image_layout
 from stages.later import torch
+from stages.twin import arithmetic
 from stages.types import CleanSamples, Floats, Integers, PreconditionResult, TorchTwin
 
 
@@ -32,7 +33,7 @@ class Probe:
 
     def logits(self, shown: torch.Tensor) -> torch.Tensor:
         """Logits (g, B, K) of what is shown to the twin (g, B, *input shape)."""
-        flat: torch.Tensor = self.twin.module(shown.flatten(0, 1))
+        flat = arithmetic.logits(self.twin, shown.flatten(0, 1))
         return flat.reshape(*shown.shape[:2], -1)
 
 

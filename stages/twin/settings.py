@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,19 @@ class ParityConfig:
     """Largest median difference for such a file: few numbers are so close to a tie."""
     batches: Annotated[tuple[Batch, ...], Field(min_length=1, max_length=16)] = (1, 7)
     """The batch sizes that are tried."""
+
+
+@settings
+class ArithmeticConfig:
+    """How the twin computes while it is searched; `auto` takes what a timed pass shows to be fast.
+
+    What was taken stands in `verdict.json`; given here, it repeats a scan bit for bit.
+    """
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the passes whose gradients lead a search; all is evaluated in float32."""
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    """How images and filters lie in memory."""
 
 
 @settings

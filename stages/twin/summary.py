@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stages.types import NoiseSite, TorchTwin
+from stages.types import Arithmetic, NoiseSite, TorchTwin
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwinSummary:
-    """Classes, noise sites, the split into features and classifier, and the device of a twin."""
+    """Classes, noise sites, the split into features and classifier, and how a twin computes."""
 
     classes: int
     trainable_share: float
@@ -17,6 +17,7 @@ class TwinSummary:
     features: str | None
     classifier: str | None
     device: str
+    arithmetic: Arithmetic
 
 
 def summarise(twin: TorchTwin) -> TwinSummary:
@@ -28,4 +29,5 @@ def summarise(twin: TorchTwin) -> TwinSummary:
         features=twin.features,
         classifier=twin.classifier,
         device=str(twin.device),
+        arithmetic=twin.arithmetic,
     )

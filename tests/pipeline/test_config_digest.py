@@ -49,6 +49,8 @@ def another(name: str) -> str:
             other = "['TCP']"
         case None:
             other = "0.5"
+        case _ if name.startswith("arithmetic."):
+            other = {"precision": "bfloat16", "layout": "contiguous"}[name.split(".")[1]]
         case _:
             other = "cpu"
     return f"{name}={other}"

@@ -24,6 +24,7 @@ from stages.published.statistics import masked_statistics
 from stages.searches import SEARCHES
 from stages.twin.summary import TwinSummary
 from stages.types import (
+    Arithmetic,
     CleanSamples,
     NoiseSite,
     OnnxArtifact,
@@ -100,6 +101,7 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
             ),
             features="two",
             classifier="fc",
+            arithmetic=Arithmetic(layout="channels_last"),
             device="cpu",
         ),
         precondition=PreconditionResult(

@@ -30,14 +30,21 @@ from stages.searches import SEARCHES
 from stages.searches.screen import Chosen, choice_of, stage_of
 from stages.searches.search import Effort, Search, SearchResult
 from stages.stage import Stage
+from stages.twin.arithmetic import choose_arithmetic
 from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
-from stages.types import CleanSamples, SiteStatistics, Statistic, Verdict
+from stages.types import Arithmetic, CleanSamples, SiteStatistics, Statistic, Verdict
 from stages.verdict.decide import judge
 from tests.support.counted_stages import Settings, double, entry_in, same
 
 STAGES: tuple[Stage[..., object], ...] = (
-    *(check_preconditions, measure_sites, choice_of(SEARCHES), *map(stage_of, SEARCHES)),
+    *(
+        choose_arithmetic,
+        check_preconditions,
+        measure_sites,
+        choice_of(SEARCHES),
+        *map(stage_of, SEARCHES),
+    ),
     *(judge, find_untargeted_noise, find_mask, run_ban),
 )
 
@@ -168,6 +175,7 @@ def test_the_result_of_every_stage_can_be_kept(
     """What a scan keeps, by the type its stage promises; a new stage must come with an example."""
     site = SiteStatistics(mean=np.zeros(3, np.float32), deviation=np.ones(3, np.float32))
     examples = {
+        "choose_arithmetic": Arithmetic(layout="channels_last"),
         "check_preconditions": evidence.precondition,
         "measure_sites": (site, site),
         "choose_classes": Chosen(

@@ -24,7 +24,14 @@ from stages.searches.search import Search, Subject
 from stages.stage import stage
 from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
-from stages.types import AFFECTS_RESULT, CleanSamples, OnnxArtifact, SiteStatistics, TorchTwin
+from stages.types import (
+    AFFECTS_RESULT,
+    Arithmetic,
+    CleanSamples,
+    OnnxArtifact,
+    SiteStatistics,
+    TorchTwin,
+)
 from stages.verdict.calibration import Calibration
 from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile
@@ -136,6 +143,8 @@ def _changes(value: Any) -> Iterator[Any]:
     match value:
         case TorchTwin():
             yield _twin(digest="cd" * 32)
+            yield replace(value, arithmetic=Arithmetic(precision="bfloat16"))
+            yield replace(value, arithmetic=Arithmetic(layout="channels_last"))
         case CleanSamples():
             brighter = value.images.copy()
             brighter[0, 0, 0, 0] += 1
