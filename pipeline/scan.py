@@ -159,14 +159,20 @@ def _verdict(run: Run) -> Verdict:
 
 
 def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:
-    """A sentence on each class that was not searched because another has the same scores, and one
-    on labels that seem to be the model's own.
+    """A sentence on each class that was not searched because another has the same scores, on
+    classes without samples, and on labels that seem to be the model's own.
     """
     names = prepared.samples.class_names
     for later, earlier in clean.alike:
         yield (
             f"{class_text(later, names)} always has the logits of {class_text(earlier, names)};"
             " they are judged as one"
+        )
+    classes = prepared.twin.classes - len(clean.alike)
+    if prepared.samples.classes < classes:
+        yield (
+            f"the samples are of {prepared.samples.classes} of {classes} classes; a trigger that"
+            " only works on images of the others is not seen"
         )
     remark = own_predictions(clean.logits, prepared.samples.labels)
     if remark:

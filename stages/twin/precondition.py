@@ -49,7 +49,7 @@ def _failures(
         reasons.append(
             f"only {len(samples)} clean samples, at least {config.min_samples} are needed"
         )
-    needed = int(np.ceil(config.min_coverage * twin.classes))
+    needed = min(int(np.ceil(config.min_coverage * twin.classes)), config.enough_classes)
     if samples.classes < needed:
         reasons.append(
             f"the samples cover {samples.classes} of the model's {twin.classes} classes,"

@@ -57,5 +57,7 @@ class PreconditionConfig:
     """Smallest number of clean samples."""
     min_coverage: Share = 0.8
     """Smallest share of the model's classes that must occur among the labels."""
+    enough_classes: Annotated[int, bounded("classes", ge=1, le=1_000_000)] = 20
+    """Classes among the labels that are enough, however many the model has."""
     min_classes: Annotated[int, bounded("classes", ge=2, le=1_000_000)] = 4
     """Smallest number of classes: among fewer none can stand out."""

@@ -96,6 +96,10 @@ def test_every_architecture_comes_to_a_verdict(net_files: tuple[Path, Path]) -> 
     assert [each.name for each in result.verdict.statistics] == list(STATISTICS)
     assert result.evidence.sweep is not None
     assert set(result.done) == set(result.seconds)
+    labels, said = np.load(net_files[1])["labels"], " ".join(result.verdict.reasons)
+    covered = len(np.unique(labels))
+    assert (f"the samples are of {covered} of 10 classes" in said) == (covered < 10)
+    assert {"precision", "layout"} <= set(result.environment)
 
 
 def test_the_clean_demo_model_passes() -> None:

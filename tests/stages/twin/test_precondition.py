@@ -37,6 +37,19 @@ def test_logits_and_accuracy_are_the_twins() -> None:
     assert found.clean_accuracy == 1.0
 
 
+def test_some_classes_are_enough_of_many() -> None:
+    """Though they are a small share; a trigger's target needs no samples of its own."""
+    samples = twins.samples()
+    covered = samples.classes
+
+    assert reasons(samples, min_coverage=1.0, enough_classes=covered) == ""
+    assert "at least 10 are needed" in reasons(
+        CleanSamples(images=samples.images.copy(), labels=samples.labels % 5),
+        min_coverage=1.0,
+        enough_classes=10,
+    )
+
+
 def test_low_accuracy_blames_preprocessing() -> None:
     """Wrong labels or ranges make the accuracy fall, and the reason says what to check."""
     samples = twins.samples()
