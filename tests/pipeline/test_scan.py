@@ -271,12 +271,15 @@ def test_the_folder_of_the_model_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_describe_tells_sites_and_split() -> None:
-    """Without samples, sites and split are those a scan finds."""
+    """Without samples, sites and split are those a scan finds, which also chose how to compute."""
     result = scanned(DEMO / "clean.onnx", DEMO / "samples.npz")
 
     told = describe(DEMO / "clean.onnx")
 
-    assert told.twin == result.evidence.twin
+    assert told.twin is not None
+    assert result.evidence.twin is not None
+    chosen = result.evidence.twin.arithmetic
+    assert replace(told.twin, arithmetic=chosen) == result.evidence.twin
 
 
 def test_describe_refuses_what_a_scan_refuses(tmp_path: Path) -> None:

@@ -165,7 +165,8 @@ def test_a_switch_is_given_only_where_told(
 
 FIGURES = {"anomaly_score_per_class", "success_sweep", "noise_by_layer", "recovered_triggers"}
 STEPS = {
-    "fetch", "inspect_onnx", "read_samples", "prove_conversion", "build_twin", "measure_sites",
+    "fetch", "inspect_onnx", "read_samples", "prove_conversion", "build_twin",
+    "choose_arithmetic", "measure_sites",
     "check_preconditions", "choose_classes", *(f"find_{search.name}" for search in SEARCHES),
     "compare_decisions", "compare_found",
     "find_untargeted_noise", "find_mask", "judge",

@@ -75,6 +75,9 @@ def make_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Onn
     return make
 
 
+SITES = tuple(NoiseSite(node=name, kind="conv", channels=8, axis=-3) for name in ("one", "two"))
+
+
 @pytest.fixture
 def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
     """Everything a full scan of 5 classes and 2 sites finds; class 3 stands out."""
@@ -96,9 +99,7 @@ def evidence(make_artifact: Callable[..., OnnxArtifact]) -> Evidence:
         twin=TwinSummary(
             classes=5,
             trainable_share=1.0,
-            sites=tuple(
-                NoiseSite(node=name, kind="conv", channels=8, axis=-3) for name in ("one", "two")
-            ),
+            sites=SITES,
             features="two",
             classifier="fc",
             arithmetic=Arithmetic(layout="channels_last"),

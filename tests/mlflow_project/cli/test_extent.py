@@ -54,7 +54,7 @@ def test_a_first_look_never_passes_and_is_not_lost(call: Call) -> None:
 def test_a_budget_that_is_too_small_says_what_is_needed(call: Call) -> None:
     """Exit 3, with how much longer, in words and as a number, and where it went."""
     result = call(
-        *("scan", commands.DEMO / "blended.onnx", "--samples", SAMPLES, "--json", "--budget", "1s")
+        *("scan", commands.DEMO / "clean.onnx", "--samples", SAMPLES, "--json", "--budget", "1s")
     )
 
     document = json.loads(result.stdout)

@@ -46,7 +46,8 @@ def others(name: str) -> list[str]:
             return [str(given[:1]), str([*given, 9])]
         case None:
             return ["0.5"]
-    return ["cpu"]
+    given = {"arithmetic.precision": ["float32", "bfloat16"], "arithmetic.layout": ["contiguous"]}
+    return given.get(name, ["cpu"])
 
 
 def changed(name: str) -> Iterator[ScanConfig]:
