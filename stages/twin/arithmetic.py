@@ -11,26 +11,25 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 from stages.later import torch
 from stages.stage import stage
 from stages.twin.settings import ArithmeticConfig
 from stages.types import Arithmetic, CleanSamples, TorchTwin
 
-PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
-LAYOUTS: tuple[Literal["contiguous", "channels_last"], ...] = ("contiguous", "channels_last")
 BATCH_OF_IMAGES = 4
 """Axes of a batch that has a layout to choose."""
 SHOWN = 32
 """Images of a timed pass, fewer where they hold more than `NUMBERS` together."""
 NUMBERS = SHOWN * 3 * 64 * 64
-PASSES = 2
-"""Timed passes, after one that is not; the faster one counts."""
-GAIN = 0.9
-"""A change must bring the time down to this share, so that chance seldom decides."""
-GIVEN_UP = 3.0
-"""A first pass that takes so many times the shortest so far is the last of its kind."""
+SMALL = 10e6
+"""Floating point operations of a pass forward, for one image, below which nothing is tried."""
+PASSES = 4
+"""Timed passes, after one that is not; the fastest counts."""
+GAIN = 0.8
+"""Another way must bring the time down to this share; the gap lets no chance decide."""
+GIVEN_UP = 4.0
+"""A way whose first pass takes so many times that is tried no more."""
 CLOSE = 0.05
 """How far bfloat16 may move a logit, as a share of the largest one."""
 
@@ -39,27 +38,41 @@ CLOSE = 0.05
 def choose_arithmetic(
     twin: TorchTwin, samples: CleanSamples, config: ArithmeticConfig
 ) -> Arithmetic:
-    """What is given, and in place of `auto` what is fastest for a pass forward and backward.
+    """What is given, and in place of `auto` what makes a pass forward and backward clearly faster.
 
     bfloat16 is only taken where the logits stay close to those in float32. The twin is left as it
     was.
     """
     images = _shown(twin, samples)
-    layouts = LAYOUTS if images.dim() == BATCH_OF_IMAGES else LAYOUTS[:1]
-    first, *others = (
-        Arithmetic(precision=precision, layout=layout)
-        for precision in (PRECISIONS if config.precision == "auto" else (config.precision,))
-        for layout in (layouts if config.layout == "auto" else (config.layout,))
-    )
-    if not others:
-        return first
-    chosen, least = first, _seconds(twin, first, images)
+    usual, *others = _allowed(config, has_layout=images.dim() == BATCH_OF_IMAGES)
+    if not others or (config.precision == "auto" and _is_small(twin, images)):
+        return usual
+    least = GAIN * _seconds(twin, usual, images)
     for each in others:
-        if each.precision == "float32" or _is_close(twin, images, each):
-            taken = _seconds(twin, each, images, most=GIVEN_UP * least)
-            if taken < GAIN * least:
-                chosen, least = each, taken
-    return chosen
+        fits = each.precision == usual.precision or _is_close(twin, images, each)
+        if fits and _seconds(twin, each, images, most=GIVEN_UP * least) < least:
+            return each
+    return usual
+
+
+def _allowed(config: ArithmeticConfig, *, has_layout: bool) -> list[Arithmetic]:
+    """What the settings allow: the usual first, then what is tried, the most hopeful first."""
+    ways = [
+        Arithmetic(),
+        Arithmetic(precision="bfloat16", layout="channels_last"),
+        Arithmetic(precision="bfloat16"),
+        Arithmetic(layout="channels_last"),
+    ]
+    layout = config.layout if has_layout or config.layout != "auto" else "contiguous"
+    allowed = {
+        replace(
+            each,
+            precision=each.precision if config.precision == "auto" else config.precision,
+            layout=each.layout if layout == "auto" else layout,
+        ): None
+        for each in ways
+    }
+    return list(allowed)
 
 
 def computing(twin: TorchTwin, arithmetic: Arithmetic) -> TorchTwin:
@@ -85,13 +98,14 @@ def logits(twin: TorchTwin, images: torch.Tensor) -> torch.Tensor:
 def _seconds(
     twin: TorchTwin, arithmetic: Arithmetic, images: torch.Tensor, most: float = math.inf
 ) -> float:
-    """What a pass forward and backward takes: of the processor, however busy it is, or the GPU.
+    """What a pass forward and backward takes: of this thread, however busy the processor, or the
+    GPU.
 
     If the first, which is not counted, takes longer than `most` seconds, there is no other.
     """
     clock: Callable[[], float] = time.perf_counter
     if images.device.type == "cpu":
-        clock = time.process_time
+        clock = time.thread_time
     taken: list[float] = []
     try:
         computed = computing(twin, arithmetic)
@@ -104,6 +118,16 @@ def _seconds(
     finally:
         computing(twin, twin.arithmetic)
     return min(taken[1:], default=math.inf)
+
+
+def _is_small(twin: TorchTwin, images: torch.Tensor) -> bool:
+    """Whether the net is searched in no time, so that every scan of it may compute the same."""
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415 (slow, as torch is)
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        twin.module(images[:1])
+    operations: int = counter.get_total_flops()
+    return operations < SMALL
 
 
 def _is_close(twin: TorchTwin, images: torch.Tensor, short: Arithmetic) -> bool:

@@ -56,6 +56,15 @@ def test_what_is_given_is_taken(layout: str, precision: str) -> None:
     assert (chosen.layout, chosen.precision) == (layout, precision)
 
 
+def test_a_small_net_always_computes_the_same() -> None:
+    """However fast it may be otherwise, so that scans of it can be compared to the last bit."""
+    small = _twin(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    assert choose_arithmetic(small, _samples(), ArithmeticConfig()) == Arithmetic()
+    forced = ArithmeticConfig(precision="bfloat16")
+    assert choose_arithmetic(small, _samples(), forced).precision == "bfloat16"
+
+
 def test_the_choice_leaves_the_twin_as_it_was() -> None:
     """In values and in memory."""
     twin = _net()
