@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from stages.later import torch
 from stages.searches.blocks import rows_that_fit
 from stages.searches.probe import probe
 from stages.searches.search import Subject
+from stages.twin.arithmetic import both_ways
 
 SHOWN = 16
 """Images that a row of a pass shows: as many as most searches take."""
@@ -31,15 +31,8 @@ def images_per_second(
     shown = probe(subject.twin, subject.samples, subject.clean, SHOWN, seed=0)
     rows = min(subject.twin.classes, rows_that_fit(subject.twin, shown.images, memory_mb))
     images = shown.images.expand(rows, *shown.images.shape)
-    _pass(shown.logits, images)
+    both_ways(shown.logits, images)
     started = clock()
     for _ in range(PASSES):
-        _pass(shown.logits, images)
+        both_ways(shown.logits, images)
     return PASSES * rows * len(shown.images) / max(clock() - started, 1e-9)
-
-
-def _pass(logits: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> None:
-    """One pass forward and backward, which is over when this returns."""
-    moving = images.clone().requires_grad_()
-    (slopes,) = torch.autograd.grad(logits(moving).sum(), moving)
-    float(slopes.sum())  # waits for the device

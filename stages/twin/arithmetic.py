@@ -11,12 +11,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from stages.later import torch
 from stages.stage import stage
 from stages.twin.settings import ArithmeticConfig
 from stages.types import Arithmetic, CleanSamples, TorchTwin
 
+OTHERS = (
+    Arithmetic(precision="bfloat16", layout="channels_last"),
+    Arithmetic(precision="bfloat16"),
+    Arithmetic(layout="channels_last"),
+)
+"""What is tried beside the usual, the most hopeful first."""
 BATCH_OF_IMAGES = 4
 """Axes of a batch that has a layout to choose."""
 SHOWN = 32
@@ -44,7 +51,7 @@ def choose_arithmetic(
     was.
     """
     images = _shown(twin, samples)
-    usual, *others = _allowed(config, has_layout=images.dim() == BATCH_OF_IMAGES)
+    usual, others = _allowed(config, has_layout=images.dim() == BATCH_OF_IMAGES)
     if not others or (config.precision == "auto" and _is_small(twin, images)):
         return usual
     least = GAIN * _seconds(twin, usual, images)
@@ -55,24 +62,20 @@ def choose_arithmetic(
     return usual
 
 
-def _allowed(config: ArithmeticConfig, *, has_layout: bool) -> list[Arithmetic]:
-    """What the settings allow: the usual first, then what is tried, the most hopeful first."""
-    ways = [
-        Arithmetic(),
-        Arithmetic(precision="bfloat16", layout="channels_last"),
-        Arithmetic(precision="bfloat16"),
-        Arithmetic(layout="channels_last"),
+def _allowed(config: ArithmeticConfig, *, has_layout: bool) -> tuple[Arithmetic, list[Arithmetic]]:
+    """What is usual under the settings, and the other ways that they leave."""
+    usual = Arithmetic(
+        precision="float32" if config.precision == "auto" else config.precision,
+        layout="contiguous" if config.layout == "auto" else config.layout,
+    )
+    others = [
+        each
+        for each in OTHERS
+        if each != usual
+        and (each.precision == usual.precision or config.precision == "auto")
+        and (each.layout == usual.layout or (config.layout == "auto" and has_layout))
     ]
-    layout = config.layout if has_layout or config.layout != "auto" else "contiguous"
-    allowed = {
-        replace(
-            each,
-            precision=each.precision if config.precision == "auto" else config.precision,
-            layout=each.layout if layout == "auto" else layout,
-        ): None
-        for each in ways
-    }
-    return list(allowed)
+    return usual, others
 
 
 def computing(twin: TorchTwin, arithmetic: Arithmetic) -> TorchTwin:
@@ -95,6 +98,13 @@ def logits(twin: TorchTwin, images: torch.Tensor) -> torch.Tensor:
     return found.float()
 
 
+def both_ways(logits: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> None:
+    """A pass forward and backward to the images, which is over when this returns."""
+    moving = images.clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(logits(moving).sum(), moving)
+    float(slopes.sum())  # waits for the device
+
+
 def _seconds(
     twin: TorchTwin, arithmetic: Arithmetic, images: torch.Tensor, most: float = math.inf
 ) -> float:
@@ -111,9 +121,7 @@ def _seconds(
         computed = computing(twin, arithmetic)
         while len(taken) <= PASSES and (not taken or taken[0] < most):
             started = clock()
-            moving = images.clone().requires_grad_()
-            (slopes,) = torch.autograd.grad(logits(computed, moving).sum(), moving)
-            float(slopes.sum())  # waits for the device
+            both_ways(partial(logits, computed), images)
             taken.append(clock() - started)
     finally:
         computing(twin, twin.arithmetic)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import nn
 
 from stages.twin.alike import alike_classes, folded, with_labels_of, with_one_of_each
-from stages.types import CleanSamples, TorchTwin
+from stages.types import CleanSamples
+from tests.support.planted import by_hand
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(200, 6)).astype(np.float32)
@@ -41,17 +42,8 @@ def test_the_twin_of_merged_classes_never_answers_with_the_later_one() -> None:
     torch.manual_seed(0)
     layer = nn.Linear(4, 3)
     layer.weight.data[2], layer.bias.data[2] = layer.weight[0].detach(), layer.bias[0].detach()
-    module = fx.symbolic_trace(nn.Sequential(layer))
-    twin = TorchTwin(
-        module=module,
-        digest="ab",
-        device=torch.device("cpu"),
-        classes=3,
-        trainable_share=1.0,
-        sites=(),
-        features=None,
-        classifier=None,
-    )
+    twin = by_hand(nn.Sequential(layer), classes=3)
+    module = twin.module
     images = torch.randn(50, 4)
 
     merged = with_one_of_each(twin, ((2, 0),))

@@ -7,28 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import fx, nn
+from torch import nn
 
 from stages.twin.arithmetic import choose_arithmetic, computing, logits
 from stages.twin.settings import ArithmeticConfig
 from stages.types import Arithmetic, CleanSamples, TorchTwin
+from tests.support.planted import by_hand
 
 WIDE, SIDE = 64, 32
 
 
 def _twin(*layers: nn.Module) -> TorchTwin:
     torch.manual_seed(5)
-    module = fx.symbolic_trace(nn.Sequential(*layers)).eval().requires_grad_(requires_grad=False)
-    return TorchTwin(
-        module=module,
-        digest="ab" * 32,
-        device=torch.device("cpu"),
-        classes=5,
-        trainable_share=1.0,
-        sites=(),
-        features=None,
-        classifier=None,
-    )
+    return by_hand(nn.Sequential(*layers))
 
 
 def _net() -> TorchTwin:
