@@ -111,7 +111,8 @@ def _seconds(
     """What a pass forward and backward takes: of this thread, however busy the processor, or the
     GPU.
 
-    If the first, which is not counted, takes longer than `most` seconds, there is no other.
+    If the first, which is not counted, takes longer than `most` seconds, there is no other. It is
+    infinite for a way in which not all layers can compute.
     """
     clock: Callable[[], float] = time.perf_counter
     if images.device.type == "cpu":
@@ -123,6 +124,10 @@ def _seconds(
             started = clock()
             both_ways(partial(logits, computed), images)
             taken.append(clock() - started)
+    except RuntimeError:  # a layer that does not compute so
+        if arithmetic == twin.arithmetic:
+            raise
+        return math.inf
     finally:
         computing(twin, twin.arithmetic)
     return min(taken[1:], default=math.inf)

@@ -125,6 +125,22 @@ def test_where_a_layer_does_not_compute_shortly_it_is_not_taken() -> None:
     assert chosen.precision == "float32"
 
 
+class _Viewing(nn.Module):
+    """Takes images as they lie in memory by default."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values.view(-1, WIDE * (SIDE - 2) ** 2)[:, :5]
+
+
+def test_where_a_layer_needs_the_usual_layout_it_keeps_it() -> None:
+    """And the choice is no error."""
+    twin = _twin(nn.Conv2d(3, WIDE, 3), nn.Conv2d(WIDE, WIDE, 1), _Viewing())
+
+    chosen = choose_arithmetic(twin, _samples(), ArithmeticConfig(precision="float32"))
+
+    assert chosen.layout == "contiguous"
+
+
 def test_inputs_that_are_no_images_have_no_layout() -> None:
     """They keep theirs."""
     twin = _twin(nn.Flatten(), nn.Linear(12, 5))
