@@ -71,7 +71,7 @@ def fit_mask(
     start = torch.rand(features.shape[1:], generator=generator)
     mask = start.to(features.device).requires_grad_()
     optimiser = torch.optim.Adam([mask], lr=config.rate)
-    losses = torch.zeros(config.epochs, 2)
+    losses = torch.zeros(config.epochs, 2, device=features.device)
     for step in progress.ticks(config.epochs * config.batches):
         rows = torch.randint(len(labels), (config.batch,), generator=generator).to(labels.device)
         chosen, truth = features[rows], labels[rows]
@@ -81,8 +81,8 @@ def fit_mask(
         (mask.grad,) = torch.autograd.grad(loss, mask)
         optimiser.step()
         mask.data.clamp_(0, 1)
-        losses[step // config.batches] += torch.tensor([benign.item(), other.item()])
-    benign_loss, other_loss = (losses / config.batches).numpy().T.copy()
+        losses[step // config.batches] += torch.stack([benign.detach(), other.detach()])
+    benign_loss, other_loss = (losses / config.batches).cpu().numpy().T.copy()
     return mask.detach(), benign_loss, other_loss
 
 

@@ -42,7 +42,7 @@ def find_untargeted_noise(
     for _ in progress.ticks(config.steps):
         noise = [each.requires_grad_() for each in noise]
         loss = functional.cross_entropy(tail.logits(noise)[0], labels)
-        losses.append(loss.item())
+        losses.append(loss.detach())
         slopes = list(torch.autograd.grad(loss, noise))
         noise = sign_gradient_step(noise, slopes, 2 * epsilon / config.steps, epsilon)
     with torch.no_grad():
@@ -52,7 +52,7 @@ def find_untargeted_noise(
         epsilon=epsilon,
         scale=tuple(each[0, 0].cpu().numpy() for each in noise),
         shift=tuple(each[0, 1].cpu().numpy() for each in noise),
-        loss=np.array(losses, dtype=np.float32),
+        loss=torch.stack(losses).cpu().numpy(),
         predictions=counts.astype(np.int64),
         accuracy=float((predicted == labels).float().mean()),
     )

@@ -174,18 +174,23 @@ class Permutation:
 
 
 def assigned(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """π (K,) with the largest sum of mean logits: a class other than itself for every source.
+    """π (places, K) with the largest sum of mean logits: a class other than itself for every
+    source.
 
-    Logits (B, K) and labels (B,) of the samples; sources without samples are assigned last.
+    Logits (places, B, K) and labels (B,) of the samples; sources without samples are assigned last.
     """
-    classes = logits.shape[1]
-    member = torch.nn.functional.one_hot(labels, classes).to(logits.dtype)
+    numbers = torch.arange(logits.shape[2], device=logits.device)
+    member = (labels[:, None] == numbers).to(logits.dtype)
     means = (member.T @ logits) / member.sum(0).clamp(min=1)[:, None]
-    gains = means.detach().cpu().double().numpy()
+    found = [_assigned(gains) for gains in means.detach().cpu().double().numpy()]
+    return torch.as_tensor(np.stack(found), device=logits.device)
+
+
+def _assigned(gains: Floats) -> Integers:
+    """The assignment (K,) of gains (K, K), on the processor."""
     np.fill_diagonal(gains, gains.min() - 1e6)
-    return torch.as_tensor(
-        optimize.linear_sum_assignment(gains, maximize=True)[1], device=logits.device
-    )
+    found: Integers = optimize.linear_sum_assignment(gains, maximize=True)[1]
+    return found
 
 
 def _begin(state: PermutationState) -> Block:
@@ -244,10 +249,9 @@ def _assignments(
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The mapping (K,) at every place, and the mean margin of its classes, in logits."""
     logits = shown.logits(_laid(state, colours[0], kind, block, shown.images))
-    mappings = [assigned(each, shown.labels) for each in logits]
     return [
         (mapping, margins.margins(each[:, None], mapping[shown.labels]).mean())
-        for each, mapping in zip(logits, mappings, strict=True)
+        for each, mapping in zip(logits, assigned(logits, shown.labels), strict=True)
     ]
 
 

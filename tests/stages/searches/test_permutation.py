@@ -56,7 +56,7 @@ def test_the_assignment_is_the_best_of_all(classes: int, seed: int) -> None:
     logits = torch.randn(len(labels), classes, generator=generator)
     means = torch.stack([logits[labels == each].mean(0) for each in range(classes)])
 
-    found = assigned(logits, labels)
+    found = assigned(logits[None], labels)[0]
 
     assert sorted(found.tolist()) == list(range(classes))
     assert (found != torch.arange(classes)).all()
@@ -73,7 +73,7 @@ def test_a_class_without_samples_is_assigned_what_is_left() -> None:
     """Every class still has another one, and those with samples get what they want."""
     logits = torch.tensor([[0.0, 5.0, 1.0, 0.0], [9.0, 0.0, 1.0, 0.0]])
 
-    found = assigned(logits, torch.tensor([0, 1])).tolist()
+    found = assigned(logits[None], torch.tensor([0, 1]))[0].tolist()
 
     assert found == [1, 0, 3, 2]
 
