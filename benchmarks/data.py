@@ -11,6 +11,8 @@ import torch
 from sklearn.datasets import load_digits, load_sample_images
 from torch.nn import functional
 
+DEMO = Path(__file__).parent.parent / "mlflow_project" / "demo"
+"""Where the demo models lie, with samples and what is true of each."""
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 SPLIT_SEED = 0
 

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 import torch
 
+from benchmarks.data import DEMO
 from benchmarks.zoo import exporters, training
 from benchmarks.zoo.recipe import CLEAN, Recipe
 
-FOLDER = Path(__file__).parent.parent / "mlflow_project" / "demo"
 SAMPLES = 500
 RECIPES = {
     "clean": Recipe(task="digits", architecture="vgg", attack="clean", seed=900),
@@ -27,7 +27,7 @@ RECIPES = {
 
 
 @click.command()
-@click.option("--output", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=DEMO, show_default=True)
 def main(output: Path) -> None:
     """Train and export the demo models into OUTPUT."""
     output.mkdir(parents=True, exist_ok=True)

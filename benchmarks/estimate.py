@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
-from benchmarks import demo_models
+from benchmarks.data import DEMO
 from benchmarks.speed import random_resnet, timed
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
@@ -78,7 +78,7 @@ def lines(subject: Subject, classes: int) -> Iterator[Line]:
 def subject_for(case: str, folder: Path) -> Subject:
     """What is searched in a case."""
     if case == "demo":
-        model, samples = demo_models.FOLDER / "clean.onnx", demo_models.FOLDER / "samples.npz"
+        model, samples = DEMO / "clean.onnx", DEMO / "samples.npz"
     else:
         model, samples = random_resnet(SIDES[case], 10, folder)
     workspace = folder / "workspace"

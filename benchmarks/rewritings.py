@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, numpy_helper
 
-from benchmarks import demo_models
+from benchmarks.data import DEMO
 from pipeline.cache.store import Store
 from pipeline.evidence import ScanResult
 from pipeline.request import ScanRequest
@@ -109,8 +109,8 @@ def judged(model: ModelProto, images: np.ndarray, labels: np.ndarray) -> ScanRes
 def main(name: str, only: str) -> None:
     """Print the verdict behind every rewriting of a backdoored demo model."""
     target = TARGETS[name]
-    model = at_opset_17(onnx.load(demo_models.FOLDER / f"{name}.onnx"))
-    with np.load(demo_models.FOLDER / "samples.npz") as stored:
+    model = at_opset_17(onnx.load(DEMO / f"{name}.onnx"))
+    with np.load(DEMO / "samples.npz") as stored:
         images = np.rint(stored["images"] * 255).astype(np.float32) / 255
         labels = stored["labels"]
     own = judged(model, images, labels).verdict.anomaly_score

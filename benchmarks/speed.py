@@ -1,16 +1,15 @@
 """What a scan costs beside BAN and BTI-DBF as published, on the same model in one run.
 
 `python -m benchmarks.speed` times whole runs on the demo's clean model. `--case small` takes a
-ResNet-18 for 32×32 images of 10 classes, `--case large` one for 224×224 images of 200, both with
-random weights, as only cost is compared; BatchNorm is kept in the file, which is the published
-methods' best case. What makes equal steps is timed for a few of them and multiplied; so is the
-scan's search of a class in the large case. Seconds are the processor's, of this process; only
-their ratios are worth quoting.
+ResNet-18 for 32×32 images of 10 classes, trained on digits (`--backdoored` takes one with a patch),
+`--case large` one for 224×224 images of 200 with random weights; BatchNorm is kept in the file,
+which is the published methods' best case. What makes equal steps is timed for a few of them and
+multiplied; so is the scan's search of a class in the large case. Seconds are the processor's, of
+this process; only their ratios are worth quoting.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +18,11 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 import torch
-import torchvision
-from torch import nn
 from torch.nn import functional
 
-from benchmarks import demo_models
+from benchmarks import resnets
+from benchmarks.clock import seconds as clock
+from benchmarks.data import DEMO
 from benchmarks.peers import bti_dbf
 from benchmarks.zoo import exporters
 from pipeline.cache.store import Store
@@ -42,6 +41,7 @@ from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
 from stages.types import PreconditionResult
 
+CPU = torch.device("cpu")
 PROBED = 4
 """Classes that the large case is timed on."""
 PUBLISHED_GENERATOR = {"width": 32, "levels": 4}
@@ -57,6 +57,11 @@ class Timed:
     clean: PreconditionResult
     seconds: float
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.prepared.twin.device
+
 
 def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
     """A ResNet-18 with random weights and samples that it tells apart, as files.
@@ -65,9 +70,7 @@ def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
     are what the net says.
     """
     torch.manual_seed(0)
-    net = torchvision.models.resnet18(num_classes=classes)
-    if side < 64:
-        net.conv1, net.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    net = resnets.resnet18(side, classes)
     coarse = torch.rand(max(200, 3 * classes), 3, 8, 8)
     images = functional.interpolate(coarse, size=side, mode="bilinear")
     net.eval().requires_grad_(requires_grad=False)
@@ -81,22 +84,23 @@ def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
     return folder / "resnet18.onnx", folder / "samples.npz"
 
 
-def timed(model: Path, samples: Path, folder: Path) -> Timed:
-    """The twin of a file, as a scan makes it."""
+def timed(model: Path, samples: Path, folder: Path, device: torch.device = CPU) -> Timed:
+    """The twin of a file, as a scan makes it in an empty folder."""
     sandbox.warm_up()
-    started = time.process_time()
+    started = clock(device)
     request = ScanRequest(model=str(model), samples=samples, uri=model.name)
-    made = prepare(request, Store(None), torch.device("cpu"), folder)
+    cage = sandbox.Sandbox(limits=request.config.isolation)
+    made = prepare(request, Store(None), device, folder, cage)
     clean = check_preconditions(made.twin, made.samples, request.config.precondition)
-    return Timed(prepared=made, clean=clean, seconds=time.process_time() - started)
+    return Timed(prepared=made, clean=clean, seconds=clock(device) - started)
 
 
 def searches(subject: Timed, config: ScanConfig) -> float:
     """Seconds of all searches of a scan."""
-    started = time.process_time()
-    store = Store(None)
+    device, store = subject.device, Store(None)
+    started = clock(device)
     search_all(subject_of(subject.prepared, subject.clean, store), config, store)
-    return time.process_time() - started
+    return clock(device) - started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +133,13 @@ def costs_of(subject: Timed) -> Costs:
     ground = subject_of(subject.prepared, subject.clean, Store(None))
     seconds = {True: 0.0, False: 0.0}
     for search in SEARCHES:
-        started = time.process_time()
+        started = clock(twin.device)
         screen.run(search, ground, config.searches[search.name], np.arange(twin.classes), 0)
-        seconds[search.joint] += time.process_time() - started
-    started = time.process_time()
+        seconds[search.joint] += clock(twin.device) - started
+    started = clock(twin.device)
     looks = unchecked(ScreenConfig(), all_up_to=0, leading=0, ordinary=1)
     choose_classes(SEARCHES, ground, config.searches, looks, 0)
-    looked = time.process_time() - started
+    looked = clock(twin.device) - started
     return Costs(
         joint=seconds[True], whole=seconds[False] / twin.classes, brief=looked / twin.classes
     )
@@ -146,9 +150,9 @@ def published_ban(subject: Timed, steps: int, part: int) -> float:
     config = replace(BanConfig(), batch=BanConfig().batch // part)
     twin, samples = subject.prepared.twin, subject.prepared.samples
     run = Ban(twin, samples, measure_sites(twin, samples), config, 0)
-    mask = _per_step(run.mask_step, steps)
+    mask = _per_step(run.mask_step, steps, subject.device)
     run.restart_noise()
-    noise = _per_step(run.noise_step, steps)
+    noise = _per_step(run.noise_step, steps, subject.device)
     masks, noises = config.epochs * config.batches, config.noise_batches * config.steps
     return part * (masks * mask + noises * noise)
 
@@ -160,24 +164,24 @@ def published_bti_dbf(subject: Timed, steps: int, part: int) -> float:
     config = replace(published, batch=published.batch // part)
     open_config = replace(config, image_bound=np.inf, feature_bound=np.inf)
     few = replace(open_config, pretraining_rounds=1, batches=steps)
-    started = time.process_time()
+    started = clock(subject.device)
     net = bti_dbf.pretrained(bti_dbf.Pretraining.of(twin, samples, few, 0))
-    pretraining = (time.process_time() - started) / steps
+    pretraining = (clock(subject.device) - started) / steps
     run = bti_dbf.Inversion(twin, samples, open_config, 0, net)
-    mask = _per_step(run.mask_step, steps)
+    mask = _per_step(run.mask_step, steps, subject.device)
     run.fix_features()
-    generator = _per_step(run.generator_step, steps)
+    generator = _per_step(run.generator_step, steps, subject.device)
     rounds = (config.pretraining_rounds, config.mask_rounds, config.rounds)
     costs = zip(rounds, (pretraining, mask, generator), strict=True)
     return part * config.batches * sum(count * cost for count, cost in costs)
 
 
-def _per_step(step: Callable[[], None], steps: int) -> float:
+def _per_step(step: Callable[[], None], steps: int, device: torch.device) -> float:
     step()  # the first one also allocates
-    started = time.process_time()
+    started = clock(device)
     for _ in range(steps):
         step()
-    return (time.process_time() - started) / steps
+    return (clock(device) - started) / steps
 
 
 def compare(subject: Timed, scan_seconds: dict[str, float], steps: int, part: int) -> None:
@@ -198,7 +202,8 @@ def compare(subject: Timed, scan_seconds: dict[str, float], steps: int, part: in
 @click.option("--case", type=click.Choice(["demo", "small", "large"]), default="demo")
 @click.option("--threads", type=int, default=torch.get_num_threads(), show_default=True)
 @click.option("--steps", type=int, default=5, show_default=True, help="Steps that are timed.")
-def main(case: str, threads: int, steps: int) -> None:
+@click.option("--backdoored", is_flag=True, help="The small net with a patch for a class.")
+def main(case: str, threads: int, steps: int, *, backdoored: bool) -> None:
     """Print what the scan, BAN and BTI-DBF cost in CASE."""
     torch.set_num_threads(threads)
     click.echo(f"{case}, cpu, {threads} threads")
@@ -206,10 +211,11 @@ def main(case: str, threads: int, steps: int) -> None:
         folder = Path(name)
         (folder / "scan").mkdir()
         if case == "demo":
-            model, samples = demo_models.FOLDER / "clean.onnx", demo_models.FOLDER / "samples.npz"
+            model, samples = DEMO / "clean.onnx", DEMO / "samples.npz"
+        elif case == "small":
+            model, samples = resnets.written(32, backdoored=backdoored, device=CPU, folder=folder)
         else:
-            side, classes = (32, 10) if case == "small" else (224, PROBED)
-            model, samples = random_resnet(side, classes, folder)
+            model, samples = random_resnet(224, PROBED, folder)
         subject = timed(model, samples, folder / "scan")
         if case == "large":
             found = costs_of(subject)

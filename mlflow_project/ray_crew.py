@@ -13,6 +13,7 @@ from mlflow_project.errors import ClusterError
 from mlflow_project.ray_cluster import first_line, join, ray_itself
 from pipeline.pace.crew import Crew
 from stages.searches.search import Subject
+from stages.twin.arithmetic import compute_exactly
 
 T = TypeVar("T")
 
@@ -70,4 +71,6 @@ def ray_crew(address: str) -> Iterator[Crew]:
 def _work(threads: int, work: Callable[..., T], *arguments: object) -> T:
     """The task: with as many threads as the scan has, since sums depend on their number."""
     torch.set_num_threads(threads)
+    if torch.cuda.is_available():
+        compute_exactly()
     return work(*arguments)

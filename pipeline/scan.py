@@ -40,6 +40,7 @@ from stages.published.feature_mask import find_mask
 from stages.published.statistics import ban_statistic, masked_statistics
 from stages.published.untargeted_noise import find_untargeted_noise
 from stages.searches.search import SearchResult, Subject
+from stages.twin.arithmetic import compute_exactly
 from stages.twin.summary import TwinSummary
 from stages.types import PreconditionResult, Statistic, Verdict
 from stages.verdict.decide import apply_findings, with_published
@@ -210,6 +211,8 @@ def _published(
 def choose_device(name: str) -> torch.device:
     """The torch device for `auto`, `cpu` or `cuda`; `auto` takes CUDA where there is one.
 
+    On CUDA, float32 is computed exactly from now on, and the same each time.
+
     Raises:
         ConfigError: for another name, or for `cuda` without a CUDA device.
     """
@@ -218,7 +221,10 @@ def choose_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("no CUDA device found; use `--device auto` or `--device cpu`")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    if not available or name == "cpu":
+        return torch.device("cpu")
+    compute_exactly()
+    return torch.device("cuda")
 
 
 def _environment(device: torch.device, twin: TwinSummary | None) -> dict[str, str]:

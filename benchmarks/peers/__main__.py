@@ -18,6 +18,7 @@ from benchmarks.peers import Finding, ban, bti_dbf, mm_bd, neural_cleanse
 from benchmarks.profiles import SAMPLES, counted, some_samples
 from pipeline.atomic_files import write_text
 from pipeline.cache.store import Store
+from pipeline.intake.sandbox import Sandbox
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import prepare
 from pipeline.request import ScanRequest
@@ -66,7 +67,8 @@ def _prepared(model: Path, samples: Path) -> tuple[TorchTwin, CleanSamples]:
     with TemporaryDirectory() as folder:
         clean = some_samples(samples, SAMPLES, Path(folder))
         request = ScanRequest(model=str(model), samples=clean, uri=model.name)
-        prepared = prepare(request, Store(None), torch.device("cpu"), Path(folder))
+        cage = Sandbox(limits=request.config.isolation)
+        prepared = prepare(request, Store(None), torch.device("cpu"), Path(folder), cage)
     return prepared.twin, prepared.samples
 
 

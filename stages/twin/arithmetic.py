@@ -85,6 +85,14 @@ def computing(twin: TorchTwin, arithmetic: Arithmetic) -> TorchTwin:
     return replace(twin, arithmetic=arithmetic)
 
 
+def compute_exactly() -> None:
+    """Lets this process compute float32 on a GPU as such, where torch rounds what convolutions
+    take to ten bits (TF32), and by the same algorithm each time.
+    """
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
 def logits(twin: TorchTwin, images: torch.Tensor) -> torch.Tensor:
     """The twin's logits (n, K) float32 of images (n, *input shape), in its own arithmetic.
 

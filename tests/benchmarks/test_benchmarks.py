@@ -297,7 +297,7 @@ def test_export_folds_batchnorm(tmp_path: Path) -> None:
 
 def test_the_demo_truth_is_what_the_recipes_say() -> None:
     """Attack and target beside the demo models are those they were trained with."""
-    truth = json.loads((demo_models.FOLDER / "truth.json").read_text())
+    truth = json.loads((data.DEMO / "truth.json").read_text())
 
     assert {name: entry["attack"] for name, entry in truth.items()} == {
         name: recipe.attack for name, recipe in demo_models.RECIPES.items()
@@ -312,7 +312,7 @@ def test_the_demo_backdoors_work(name: str) -> None:
     """The shipped files, run by onnxruntime, are accurate, and obey their triggers."""
     recipe = demo_models.RECIPES[name]
     session = onnxruntime.InferenceSession(
-        (demo_models.FOLDER / f"{name}.onnx").read_bytes(), providers=["CPUExecutionProvider"]
+        (data.DEMO / f"{name}.onnx").read_bytes(), providers=["CPUExecutionProvider"]
     )
     held = data.digits()
     images = held.test_images[held.test_labels != recipe.target]
