@@ -6,7 +6,6 @@ the code of an internal error, not with Python's 1, which would read as "backdoo
 
 from __future__ import annotations
 
-import gc
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,10 @@ from mlflow_project.cli import (
     sweep,
 )
 from mlflow_project.cli.exit_codes import failures_as_exits
+from mlflow_project.cli.garbage import collect_seldom
 from mlflow_project.cli.signals import signals_as_exceptions
 from mlflow_project.own_folder import own_folder
 
-GARBAGE_AT = 50_000
-"""New objects until Python looks for garbage: torch and MLflow make many as they are imported, and
-hardly any of them is ever garbage.
-"""
 COMMANDS = (
     scan.scan,
     models.inspect,
@@ -58,7 +54,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command with failures turned into exits."""
-        gc.set_threshold(GARBAGE_AT)
+        collect_seldom()
         with failures_as_exits(), signals_as_exceptions(), own_folder():
             return super().invoke(ctx)
 

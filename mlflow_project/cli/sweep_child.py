@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlflow_project.cli.exit_codes import failures_as_exits
+from mlflow_project.cli.garbage import collect_seldom
 from mlflow_project.cli.logs import log_to_stderr
 from mlflow_project.cli.signals import signals_as_exceptions
 from mlflow_project.own_folder import own_folder
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Does jobs until there are no more."""
+    collect_seldom()
     parent = _Parent()
     log_to_stderr(verbose=False)
     with failures_as_exits(), signals_as_exceptions(), own_folder(), redirect_stdout(sys.stderr):
