@@ -17,7 +17,7 @@ import pytest
 
 from mlflow_project.commands import DEMO
 from stages.errors import ConfigError
-from tests.support.finished_scans import ENOUGH
+from tests.support.scanned_home import scanned_home
 
 with warnings.catch_warnings():  # MLflow's own modules warn while they are imported
     warnings.simplefilter("ignore")
@@ -32,6 +32,7 @@ with warnings.catch_warnings():  # MLflow's own modules warn while they are impo
 pytestmark = pytest.mark.usefixtures("mlflow_settings")
 
 SAMPLES = str(DEMO / "samples.npz")
+SETTINGS = ("isolation.seconds=299", "isolation.memory_mb=8000")
 THRESHOLDS = {
     "ban/is_judged": MetricThreshold(threshold=1, greater_is_better=True),
     "ban/is_backdoored": MetricThreshold(threshold=0, greater_is_better=False),
@@ -79,7 +80,7 @@ def evaluate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Evaluate:
     """Evaluates a logged model on the flattened samples, in a run of its own."""
-    monkeypatch.setenv("BAN_GATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BAN_GATE_HOME", str(scanned_home(tmp_path, "clean", "blended")))
     mlflow.set_tracking_uri(sqlite_store)
     experiment = mlflow.create_experiment(tmp_path.name, artifact_location=str(tmp_path / "runs"))
     images, labels = _arrays()
@@ -106,7 +107,7 @@ def _arrays() -> tuple[Any, Any]:
 
 def test_a_clean_model_passes_the_thresholds(evaluate: Evaluate) -> None:
     """On the data of the evaluation, brought to the shape of the signature."""
-    config = {"ban": {"ban_samples": True, "ban_settings": list(ENOUGH)}}
+    config = {"ban": {"ban_samples": True, "ban_settings": list(SETTINGS)}}
 
     result = evaluate("clean", evaluator_config=config)
 
@@ -124,7 +125,7 @@ def test_a_clean_model_passes_the_thresholds(evaluate: Evaluate) -> None:
 
 def test_a_backdoored_model_fails_the_thresholds(evaluate: Evaluate) -> None:
     """With samples from a file and a flat configuration; the class is named."""
-    config = {"ban_samples": SAMPLES, "ban_settings": "; ".join(ENOUGH)}
+    config = {"ban_samples": SAMPLES, "ban_settings": "; ".join(SETTINGS)}
 
     result = evaluate("blended", evaluator_config=config)
 

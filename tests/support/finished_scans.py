@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache.store import Store
 from pipeline.ci_formats.checks import Outcome
 from pipeline.config import ScanConfig, load_config
 from pipeline.evidence import Evidence, ScanResult
@@ -36,10 +35,9 @@ from stages.types import (
 )
 from tests.support.finished_searches import searches
 from tests.support.places import DEMO
+from tests.support.scanned_home import scanned_store
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-ENOUGH = ("blend.faint_steps=8",)
-"""Settings for fewer steps than usual, with which the demo models still get their verdicts."""
 FOUND_BY = {
     "inspect_onnx": "artifact",
     "read_samples": "samples",
@@ -253,15 +251,16 @@ def real_scans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScanResult
     folder = tmp_path_factory.mktemp("scans")
     broken = folder / "broken.onnx"
     broken.write_text("this is no model")
+    store = scanned_store(folder, "blended", "clean")
 
     def judged(model: Path, *settings: str) -> ScanResult:
         request = ScanRequest(
             model=str(model),
             samples=DEMO / "samples.npz",
             uri=f"models/{model.name}",
-            config=load_config(None, (*ENOUGH, *settings)),
+            config=load_config(None, settings),
         )
-        return scan(request, Store(folder / "store"), tmp_path_factory.mktemp("workspace"))
+        return scan(request, store.quiet(), tmp_path_factory.mktemp("workspace"))
 
     return {
         "backdoored": judged(DEMO / "blended.onnx"),

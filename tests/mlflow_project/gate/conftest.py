@@ -8,11 +8,15 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from tests.support.scanned_home import scanned_home
+
+GATED = ("clean", "blended")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store of results for all gates here, so that each model is scanned once."""
-    return tmp_path_factory.mktemp("home")
+    """One store of results for all gates here, for which each model was scanned before."""
+    return scanned_home(tmp_path_factory.mktemp("home"), *GATED)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from mlflow_project.listener.job_queue import Job, jobs_in
 from mlflow_project.listener.webhook import sign
 from tests.support.listening import SECRET, listening
 from tests.support.mlflow_servers import serving
+from tests.support.scanned_home import scanned_home
 
 GATE = """
 import os, sys, time
@@ -324,7 +325,7 @@ def _certificate(folder: Path) -> None:
 @pytest.mark.usefixtures("mlflow_settings")
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # MLflow's own
 def test_mlflow_itself_starts_a_gate(
-    desk: Desk, child: dict[str, str], webhook_server: str
+    desk: Desk, child: dict[str, str], webhook_server: str, tmp_path: Path
 ) -> None:
     """A version that is created at a real server is truly gated, and promoted.
 
@@ -335,7 +336,9 @@ def test_mlflow_itself_starts_a_gate(
     event = WebhookEvent(WebhookEntity.MODEL_VERSION, WebhookAction.CREATED)
     settings = f'samples = "{DEMO / "samples.npz"}"\npromote = "champion"\n'
     (desk.folder / "listen.toml").write_text(f"[models.digits]\n{settings}")
-    with _listening(desk, child | {"MLFLOW_TRACKING_URI": webhook_server}) as (url, _):
+    home = str(scanned_home(tmp_path, "clean"))
+    variables = {"MLFLOW_TRACKING_URI": webhook_server, "BAN_GATE_HOME": home}
+    with _listening(desk, child | variables) as (url, _):
         webhook = client.create_webhook("gate", url, [event], secret=SECRET)
         tested = client.test_webhook(webhook.webhook_id)
         mlflow.onnx.log_model(

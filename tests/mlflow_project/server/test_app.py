@@ -36,6 +36,7 @@ from tests.support.guarded_server import (
     guarded_routes,
     is_refused,
 )
+from tests.support.scanned_home import scanned_home
 
 
 @pytest.fixture(scope="module", params=APPS)
@@ -49,8 +50,8 @@ def registry(
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store of results for both servers, so that each model is scanned once."""
-    return tmp_path_factory.mktemp("home")
+    """One store of results for both servers, for which each model was scanned before."""
+    return scanned_home(tmp_path_factory.mktemp("home"), "clean", "blended")
 
 
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # MLflow's own
