@@ -3,6 +3,9 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
+# Hundreds of processes start in the tests, and without what was compiled before each would compile all.
+unexport PYTHONDONTWRITEBYTECODE
+
 FRAMEWORKS := tensorflow flax paddle
 
 # Versions and sha256 of every package, for every system, of which only lists are read.
