@@ -168,7 +168,15 @@ def test_untargeted_noise_takes_the_bound_that_the_verdict_looks_at(given: float
     assert result.evidence.untargeted.epsilon == expected
 
 
-@pytest.mark.parametrize("settings", [(), MASK, PUBLISHED, (*MASK, *PUBLISHED)], ids=len)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        *(pytest.param(each, marks=pytest.mark.nightly) for each in (MASK, PUBLISHED)),
+        (*MASK, *PUBLISHED),
+    ],
+    ids=len,
+)
 @pytest.mark.parametrize("references", [(), (str(DEMO / "clean.onnx"),)], ids=len)
 def test_the_table_of_steps_is_what_a_scan_does(
     settings: tuple[str, ...], references: tuple[str, ...]

@@ -119,6 +119,7 @@ def test_the_github_example_fails_closed(
     assert (done.returncode, done.stdout) == (code, f"{told}\n")
 
 
+@pytest.mark.nightly
 def test_the_gitlab_example_stops_and_keeps_the_report(
     workspace: Workspace, child: dict[str, str]
 ) -> None:

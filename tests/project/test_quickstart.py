@@ -9,6 +9,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.support.places import ROOT
 
 PAGE = ROOT / "docs" / "quickstart.md"
@@ -24,6 +26,7 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines]
 
 
+@pytest.mark.nightly
 def test_an_empty_folder_ends_with_a_blocked_promotion(
     child: dict[str, str], free_port: int, tmp_path: Path
 ) -> None:

@@ -16,7 +16,10 @@ CAGE = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c"]
 MOUNT = 'mount -t tmpfs -o size=$0 none full && exec "$@"'
 
 
-@pytest.mark.parametrize(("where", "size"), [("output", "64k"), ("temporary files", "4k")])
+@pytest.mark.parametrize(
+    ("where", "size"),
+    [("output", "64k"), pytest.param("temporary files", "4k", marks=pytest.mark.nightly)],
+)
 def test_a_full_disk_is_one_sentence(where: str, size: str, tmp_path: Path) -> None:
     """Exit 2, and what lies there is whole or not at all."""
     (tmp_path / "full").mkdir()

@@ -39,7 +39,7 @@ from tests.support.guarded_server import (
 from tests.support.scanned_home import scanned_home
 
 
-@pytest.fixture(scope="module", params=APPS)
+@pytest.fixture(scope="module", params=[APPS[0], pytest.param(APPS[1], marks=pytest.mark.nightly)])
 def registry(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Registry]:

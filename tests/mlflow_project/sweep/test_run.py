@@ -130,6 +130,7 @@ def test_shards_share_the_work(planned: Planned, tmp_path: Path) -> None:
     assert set(codes) <= {0, 3}
 
 
+@pytest.mark.nightly
 def test_what_hangs_twice_is_given_up(planned: Planned) -> None:
     """And reported; `--again` forgets it."""
     folder = planned(("one",))
@@ -158,6 +159,7 @@ def test_a_scan_that_is_killed_is_tried_again(planned: Planned) -> None:
     assert (code, attempts) == (3, [1, 2])
 
 
+@pytest.mark.nightly
 def test_after_kill_9_nothing_is_judged_twice(planned: Planned) -> None:
     """Scans end with the sweep, which is no death of theirs; the next run does the rest."""
     folder = planned(("one", "two"))
