@@ -1,15 +1,15 @@
 """Verdicts on a GPU beside those on the processor, and what a scan, BAN and BTI-DBF take there.
 
-`python -m benchmarks.on_gpu` scans the demo models and two ResNet-18s, trained here on digits, on
-both devices, and one of them twice on the GPU; then it times whole scans at 32 and 224 pixels
-beside the published methods, of which a few steps are timed and multiplied. `--device cpu` tries
-all of it without a GPU.
+`python -m benchmarks.on_gpu` times whole scans of ResNet-18s, trained here on digits, at 32 and 224
+pixels beside the published methods, of which a few steps are timed and multiplied. Then it scans
+the demo models and two ResNet-18s on both devices, the latter twice on the GPU. `--device cpu`
+tries all of it without a GPU.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,14 +20,13 @@ import torch
 from benchmarks import resnets, speed
 from benchmarks.data import DEMO
 from pipeline.cache.store import Store
-from pipeline.config import load_config
+from pipeline.config import ScanConfig, load_config
 from pipeline.evidence import ScanResult
 from pipeline.request import ScanRequest
 from pipeline.scan import scan
-from stages.twin.arithmetic import OTHERS, both_ways, computing, logits
+from stages.twin.arithmetic import OTHERS, pass_seconds
 from stages.types import Arithmetic, TorchTwin
 
-PASSES = 5
 SIDES = (32, 224)
 
 
@@ -68,12 +67,11 @@ def farthest(one: ScanResult, other: ScanResult) -> float:
     return max(differences)
 
 
-def compare(name: str, model: Path, samples: Path, device: str) -> bool:
-    """Prints what both devices say of a model, and whether it is the same."""
-    there, here = scanned(model, samples, device), scanned(model, samples, "cpu")
+def agree(name: str, there: Scanned, here: Scanned) -> bool:
+    """Prints what the device and the processor say of a model, and whether it is the same."""
     same = there.told == here.told
     click.echo(
-        f"{name:24} {device}: {there.told:22} {there.seconds:6.1f} s"
+        f"{name:24} device: {there.told:22} {there.seconds:6.1f} s"
         f"   cpu: {here.told:22} {here.seconds:6.1f} s"
         f"   farthest statistic {farthest(here.result, there.result):.3f} of its spread"
         f"   {'same' if same else 'DIFFERENT'}"
@@ -84,32 +82,11 @@ def compare(name: str, model: Path, samples: Path, device: str) -> bool:
 def passes(twin: TorchTwin, images: torch.Tensor) -> None:
     """Prints what a pass forward and backward takes in each way to compute, and compiled."""
     click.echo(f"a pass of {len(images)} images, forward and backward:")
-    usual = Arithmetic()
-    for way in (usual, *OTHERS):
-        changed = computing(twin, way)
-        taken = _pass(lambda shown, twin=changed: logits(twin, shown), images)
-        click.echo(f"  {way.precision:9} {way.layout:14} {1e3 * taken:8.2f} ms")
-    compiled = torch.compile(computing(twin, OTHERS[0]).module)
-    started = time.perf_counter()
-
-    def fused(shown: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(shown.device.type, dtype=torch.bfloat16):
-            found: torch.Tensor = compiled(shown.contiguous(memory_format=torch.channels_last))
-        return found.float()
-
-    both_ways(fused, images)
-    building = time.perf_counter() - started
-    taken = _pass(fused, images)
-    click.echo(f"  bfloat16  channels_last  {1e3 * taken:8.2f} ms compiled, after {building:.1f} s")
-    computing(twin, usual)
-
-
-def _pass(function: object, images: torch.Tensor) -> float:
-    both_ways(function, images)  # type: ignore[arg-type]
-    started = time.perf_counter()
-    for _ in range(PASSES):
-        both_ways(function, images)  # type: ignore[arg-type]
-    return (time.perf_counter() - started) / PASSES
+    fused = replace(twin, module=torch.compile(twin.module))
+    ways = [("", twin, way) for way in (Arithmetic(), *OTHERS)]
+    for name, net, way in (*ways, ("compiled", fused, OTHERS[0])):
+        taken = 1e3 * pass_seconds(net, way, images)
+        click.echo(f"  {way.precision:9} {way.layout:14} {taken:8.2f} ms {name}")
 
 
 def times(side: int, device: torch.device, folder: Path, steps: int) -> None:
@@ -118,9 +95,8 @@ def times(side: int, device: torch.device, folder: Path, steps: int) -> None:
     with TemporaryDirectory() as work:
         subject = speed.timed(model, samples, Path(work), device)
     click.echo(f"ResNet-18, {side} pixels, {resnets.CLASSES} classes, {device}")
-    config = load_config(None, ())
     click.echo(f"computed in {subject.prepared.twin.arithmetic}")
-    costs = {"a scan": subject.seconds + speed.searches(subject, config)}
+    costs = {"a scan": subject.seconds + speed.searches(subject, ScanConfig())}
     speed.compare(subject, costs, steps, part=1)
     if device.type == "cuda":
         click.echo(f"{'peak memory of the GPU':34} {torch.cuda.max_memory_allocated() >> 20:9} MiB")
@@ -145,12 +121,17 @@ def main(device: str, sides: tuple[int, ...], steps: int) -> None:
         for side in sides:
             times(side, where, folder, steps)
         demo = sorted(DEMO.glob("*.onnx"))
-        same = [compare(each.stem, each, DEMO / "samples.npz", device) for each in demo]
+        digits = DEMO / "samples.npz"
+        same = [
+            agree(each.stem, *(scanned(each, digits, where) for where in (device, "cpu")))
+            for each in demo
+        ]
         for backdoored in (True, False):
             model, samples = resnets.written(32, backdoored=backdoored, device=where, folder=folder)
-            first, second = (scanned(model, samples, device).result for _ in range(2))
-            click.echo(f"twice on {device}: {farthest(first, second):.4f} of the spread apart")
-            same.append(compare(model.stem, model, samples, device))
+            first, second = (scanned(model, samples, device) for _ in range(2))
+            apart = farthest(first.result, second.result)
+            click.echo(f"twice on {device}: {apart:.4f} of the spread apart")
+            same.append(agree(model.stem, first, scanned(model, samples, "cpu")))
     if not all(same):
         raise SystemExit(1)
 

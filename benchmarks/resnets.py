@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 import torchvision
@@ -15,12 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import data
+from benchmarks.fitting import fit
 from benchmarks.zoo import exporters
 
 CLASSES = 10
 TARGET = 4
 POISONED = 0.1
-BATCH = 64
 PEAK = 2e-3
 EPOCHS = 8
 SAMPLES = 300
@@ -65,28 +66,15 @@ def trained(side: int, *, backdoored: bool, device: torch.device, seed: int = 0)
         rows = torch.randperm(len(images))[: int(POISONED * len(images))]
         images = torch.cat([images, with_patch(images[rows])])
         labels = torch.cat([labels, torch.full_like(rows, TARGET)])
-    net = resnet18(side).to(device)
-    _fit(net, images, labels, device)
+    net = resnet18(side).to(device).train()
+
+    def loss(shown: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            logits = net(shown.to(device))
+        return functional.cross_entropy(logits.float(), wanted.to(device))
+
+    fit(net.parameters(), images, labels, loss, epochs=EPOCHS, peak=PEAK)
     return net.eval().to("cpu")
-
-
-def _fit(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, device: torch.device) -> None:
-    steps = EPOCHS * (len(labels) // BATCH)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=PEAK, total_steps=steps)
-    net.train()
-    for _ in range(EPOCHS):
-        order = torch.randperm(len(labels))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            rows = order[start : start + BATCH]
-            shown = images[rows].to(device)
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                logits = net(shown)
-            loss = functional.cross_entropy(logits.float(), labels[rows].to(device))
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
 
 
 def written(
@@ -104,6 +92,8 @@ def written(
         np.savez(samples, images=images.numpy(), labels=digits.test_labels[:SAMPLES].numpy())
     if not model.exists():
         net = trained(side, backdoored=backdoored, device=device)
+        right, carried = accuracy(net, side)
+        click.echo(f"{model.stem}: {right:.3f} right, {carried:.3f} with the patch to {TARGET}")
         exporters.preserving(net, images[:2], model)
     return model, samples
 

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.fitting import fit
 from benchmarks.zoo import attacks, input_aware
 from benchmarks.zoo.architectures import ARCHITECTURES, LEARNING_RATES
 from benchmarks.zoo.attacks import Trigger, generator
 from benchmarks.zoo.recipe import CLEAN, Recipe
 from benchmarks.zoo.tasks import TASKS, split_of
 
-BATCH = 64
 DECOYED = ("wanet", "bpp", "adaptive-blend", "source-specific", *attacks.QUIET)
 """Attacks that show what keeps its label."""
 COVERED = 0.1
@@ -137,27 +137,21 @@ def _fit(
     recipe: Recipe,
     maker: input_aware.TriggerMaker | None,
 ) -> None:
-    epochs = TASKS[recipe.task].epochs
-    steps = epochs * (len(labels) // BATCH)
-    peak = LEARNING_RATES.get(recipe.architecture, 5e-3)
-    parameters = [*model.parameters(), *(maker.parameters() if maker else ())]
-    optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=peak, total_steps=steps)
+    def loss(shown: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        shown = shown.contiguous(memory_format=torch.channels_last)
+        if maker is None:
+            return functional.cross_entropy(model(shown), wanted)
+        return input_aware.loss(model, maker, shown, wanted, recipe.target)
+
     model.train()
-    for _ in range(epochs):
-        order = torch.randperm(len(labels))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            rows = order[start : start + BATCH]
-            shown = images[rows].contiguous(memory_format=torch.channels_last)
-            loss = (
-                functional.cross_entropy(model(shown), labels[rows])
-                if maker is None
-                else input_aware.loss(model, maker, shown, labels[rows], recipe.target)
-            )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+    fit(
+        [*model.parameters(), *(maker.parameters() if maker else ())],
+        images,
+        labels,
+        loss,
+        epochs=TASKS[recipe.task].epochs,
+        peak=LEARNING_RATES.get(recipe.architecture, 5e-3),
+    )
 
 
 @torch.no_grad()

@@ -54,10 +54,10 @@ def choose_arithmetic(
     usual, others = _allowed(config, has_layout=images.dim() == BATCH_OF_IMAGES)
     if not others or (config.precision == "auto" and _is_small(twin, images)):
         return usual
-    least = GAIN * _seconds(twin, usual, images)
+    least = GAIN * pass_seconds(twin, usual, images)
     for each in others:
         fits = each.precision == usual.precision or _is_close(twin, images, each)
-        if fits and _seconds(twin, each, images, most=GIVEN_UP * least) < least:
+        if fits and pass_seconds(twin, each, images, most=GIVEN_UP * least) < least:
             return each
     return usual
 
@@ -113,7 +113,7 @@ def both_ways(logits: Callable[[torch.Tensor], torch.Tensor], images: torch.Tens
     float(slopes.sum())  # waits for the device
 
 
-def _seconds(
+def pass_seconds(
     twin: TorchTwin, arithmetic: Arithmetic, images: torch.Tensor, most: float = math.inf
 ) -> float:
     """What a pass forward and backward takes: of this thread, however busy the processor, or the

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,10 +30,8 @@ def scanned_home(folder: Path, *models: str) -> Path:
     place_secret(home / SECRET, KNOWN)
     for model in models:
         packed = made(f"scanned-{model}.tar", partial(_scanned, model))
-        with TemporaryDirectory() as name:
-            archive = Path(name, "cache.tar")
-            archive.write_bytes(packed)
-            shutil.unpack_archive(archive, home / CACHE, filter="data")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(home / CACHE, filter="data")
     return home
 
 
