@@ -51,7 +51,8 @@ frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
 
 $(VENV)/.installed: pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --require-hashes --no-compile --requirement requirements-dev.txt
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true # some packages hold files for other Pythons
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

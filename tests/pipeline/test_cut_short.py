@@ -55,6 +55,7 @@ def test_a_first_look_blocks_what_is_certain(judged: Scan) -> None:
     assert result.evidence.extent.unfinished
 
 
+@pytest.mark.nightly
 def test_so_does_a_scan_whose_budget_is_spent(judged: Scan) -> None:
     """With what is kept by then; beside a reference that is not measured, nothing is certain."""
     judged("blended", quick=True)

@@ -211,7 +211,7 @@ def test_a_scan_that_failed_is_no_pass(step: Step, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        ({"samples": "few.npz"}, 3),
+        pytest.param({"samples": "few.npz"}, 3, marks=pytest.mark.nightly),
         pytest.param({"samples": "few.npz", "fail_on": "nothing"}, 0, marks=pytest.mark.nightly),
         ({"model": "nowhere.onnx", "fail_on": "nothing"}, 2),
         pytest.param({}, 0, marks=pytest.mark.nightly),

@@ -195,9 +195,8 @@ def _downloaded(client: mlflow.MlflowClient, run_id: str, folder: Path) -> Itera
     yield Path(client.download_artifacts(run_id, "", str(folder)))
 
 
-@pytest.mark.parametrize(
-    "where", ["default store", pytest.param("server", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("where", ["default store", "server"])
 def test_the_run_holds_everything(
     tmp_path: Path,
     request: pytest.FixtureRequest,

@@ -70,6 +70,7 @@ def test_a_verdict_is_no_failure(job: Any) -> None:
     assert f"$JOB_COMPLETION_INDEX/{spec['completions']}" in _pod_command(job)
 
 
+@pytest.mark.nightly
 def test_a_pod_works_on_its_part(job: Any, folder: Path, environment: dict[str, str]) -> None:
     """Its command, with Kubernetes' variable set and the volume where the sweep is."""
     script = _pod_command(job).replace("/sweep ", f"{folder} ")

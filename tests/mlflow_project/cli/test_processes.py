@@ -16,6 +16,7 @@ from mlflow_project import commands
 MODEL = commands.DEMO / "clean.onnx"
 
 
+@pytest.mark.nightly
 def test_a_child_process_keeps_its_streams_apart(
     few: Path, tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

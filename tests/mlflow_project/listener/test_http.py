@@ -322,6 +322,7 @@ def _certificate(folder: Path) -> None:
     )
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("mlflow_settings")
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # MLflow's own
 def test_mlflow_itself_starts_a_gate(

@@ -87,6 +87,7 @@ def test_three_lines_lead_to_a_verdict(variables: dict[str, str], tmp_path: Path
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_notebook_shows_the_result(
     variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
+import pytest
 
 from mlflow_project.sweep.child_process import Children
 from mlflow_project.sweep.job import OUTCOME_FILE, Job
@@ -39,6 +40,7 @@ def worker_of(folder: Path) -> str:
     return worker
 
 
+@pytest.mark.nightly
 def test_a_process_does_one_job_after_another(tmp_path: Path) -> None:
     """One that takes long is ended alone, and the next job has a new one; none is left."""
     children, stop = Children(), threading.Event()
@@ -58,6 +60,7 @@ def test_a_process_does_one_job_after_another(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.nightly
 def test_a_child_ends_well_where_it_is_told_to(tmp_path: Path) -> None:
     """It listens with a thread, which must not abort it at its end."""
     job = job_in(tmp_path, "broken.onnx")

@@ -48,6 +48,7 @@ def test_a_script_without_a_guard_runs_once(way: str, tmp_path: Path) -> None:
     assert note.read_text() == "ran 10"
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_notebook_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell of a Jupyter kernel calls a scan as a script does.

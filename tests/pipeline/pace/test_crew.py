@@ -28,7 +28,6 @@ IN_GROUPS = "; ".join(
 )
 FEW = load_config(None, (*brief_searches.BRIEF, IN_GROUPS))
 MANY = replace(FEW, screen=ScreenConfig(all_up_to=4, leading=1, ordinary=3))
-configs = pytest.mark.parametrize("config", [FEW, MANY], ids=["few classes", "many classes"])
 
 
 class Counting:
@@ -76,7 +75,13 @@ def equal(one: Results, other: Results) -> bool:
     )
 
 
-@configs
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(FEW, marks=pytest.mark.nightly, id="few classes"),
+        pytest.param(MANY, id="many classes"),
+    ],
+)
 def test_a_crew_changes_no_result(
     subject: Subject, config: ScanConfig, alone: Callable[[ScanConfig], Results]
 ) -> None:

@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.support import browser
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", ["backdoored", "clean", "inconclusive", "named"])
 def test_axe_finds_no_barrier(
     chromium: browser.Browser, pages: dict[str, Path], name: str, scheme: str

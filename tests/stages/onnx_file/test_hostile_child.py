@@ -47,6 +47,7 @@ except CannotJudge as refusal:
 """
 
 
+@pytest.mark.nightly
 def test_a_stopped_child_leaves_nothing_behind(tmp_path: Path) -> None:
     """The caller ends with its refusal alone, also where the child had made locks of its own."""
     path = written(zoo.exported("small_cnn", "legacy"), tmp_path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.config import load_config
 from stages.searches import SEARCHES, margins
 from stages.searches.probe import probe
 from stages.searches.screen import Chosen, run
@@ -18,6 +20,7 @@ from stages.types import Floats, Integers
 from stages.verdict.calibration import shipped
 from stages.verdict.profile import profile_of
 from stages.verdict.score import critical_value, evidence
+from tests.support import brief_searches
 from tests.support.planted import corner, planted
 from tests.support.subjects import TARGET, demo_subject, next_class, planted_subject
 
@@ -27,9 +30,20 @@ JOINT = "it searches for all classes at once"
 
 
 @cache
-def found(search: Search, model: str = "clean", seed: int = 0) -> SearchResult:
+def found(search: Search, model: str = "clean") -> SearchResult:
     """What a search says of a demo model by its default settings."""
-    return run(search, demo_subject(model), search.settings(), ALL, seed)
+    return run(search, demo_subject(model), search.settings(), ALL, 0)
+
+
+def brief(search: Search) -> Any:
+    """Settings with every phase of the search, in few steps: what holds of any settings."""
+    return load_config(None, brief_searches.BRIEF).searches[search.name]
+
+
+@cache
+def briefly(search: Search, seed: int = 0) -> SearchResult:
+    """What a search says of the clean demo model by those settings."""
+    return run(search, demo_subject("clean"), brief(search), ALL, seed)
 
 
 def equal(one: SearchResult, other: SearchResult) -> bool:
@@ -76,10 +90,10 @@ def test_it_says_one_number_per_class_and_statistic(search: Search) -> None:
 @every_search
 def test_it_is_deterministic(search: Search) -> None:
     """The same seed gives the same numbers; another one draws anew."""
-    again = run(search, demo_subject("clean"), search.settings(), ALL, 0)
+    again = run(search, demo_subject("clean"), brief(search), ALL, 0)
 
-    assert equal(found(search), again)
-    assert not equal(found(search), found(search, seed=1))
+    assert equal(briefly(search), again)
+    assert not equal(briefly(search), briefly(search, seed=1))
 
 
 @every_search
@@ -88,7 +102,7 @@ def test_it_leaves_the_twin_as_it_was(search: Search) -> None:
     module = demo_subject("clean").twin.module
     before = {name: each.clone() for name, each in module.state_dict().items()}
 
-    run(search, demo_subject("clean"), search.settings(), ALL, 2)
+    run(search, demo_subject("clean"), brief(search), ALL, 2)
 
     assert not module.training
     assert all(each.grad is None and not each.requires_grad for each in module.parameters())
@@ -128,7 +142,7 @@ def test_it_says_nothing_large_of_a_clean_net(search: Search) -> None:
 @every_search
 def test_pieces_add_up_to_the_whole(search: Search) -> None:
     """Advanced in pieces, also past its end, it comes to the same as advanced at once."""
-    subject, config = demo_subject("clean"), search.settings()
+    subject, config = demo_subject("clean"), brief(search)
     whole = search.advance(search.start(subject, config, 0), subject.classes, config.steps)
     pieces = search.start(subject, config, 0)
 
@@ -193,11 +207,11 @@ def test_classes_do_not_touch_each_other(search: Search) -> None:
 @every_search
 def test_memory_changes_nothing_but_rounding(search: Search) -> None:
     """With room for a class at a time it says the same as with room for all."""
-    small = replace(search.settings(), memory_mb=1)
+    small = replace(brief(search), memory_mb=1)
     result = run(search, demo_subject("clean"), small, ALL, 0)
 
     for name, values in result.statistics.items():
-        np.testing.assert_allclose(values, found(search).statistics[name], rtol=2e-2, atol=2e-2)
+        np.testing.assert_allclose(values, briefly(search).statistics[name], rtol=2e-2, atol=2e-2)
 
 
 @every_search
