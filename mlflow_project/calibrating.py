@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mlflow_project.local_files import local
 from mlflow_project.output_files import put
 from mlflow_project.own_store import own_store
+from pipeline.allocation import kept_memory
 from pipeline.config import ScanConfig
 from pipeline.references.measure import Measured, measure
 from pipeline.references.profile_file import profile_text
@@ -92,6 +93,7 @@ def calibrate(call: CalibrateCall) -> Calibrated:
     return Calibrated(path=call.output, models=names, remarks=measured.remarks)
 
 
+@kept_memory()
 def _measured(call: CalibrateCall, device: torch.device, folder: Path) -> Measured:
     """The profiles of the call's models, which are downloaded if need be."""
     models = {

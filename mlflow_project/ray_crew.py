@@ -11,6 +11,7 @@ import torch
 
 from mlflow_project.errors import ClusterError
 from mlflow_project.ray_cluster import first_line, join, ray_itself
+from pipeline.allocation import kept_memory
 from pipeline.pace.crew import Crew
 from stages.searches.search import Subject
 from stages.twin.arithmetic import compute_exactly
@@ -73,4 +74,5 @@ def _work(threads: int, work: Callable[..., T], *arguments: object) -> T:
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
         compute_exactly()
-    return work(*arguments)
+    with kept_memory():
+        return work(*arguments)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.allocation import kept_memory
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.cut_short import cut_short, where_it_goes_on
@@ -52,6 +53,7 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("ban-gate", "torch", "onnx", "onnx2torch", "onnxruntime-gpu", "onnxruntime", "numpy")
 
 
+@kept_memory()
 def scan(
     request: ScanRequest,
     store: Store,
