@@ -1,7 +1,8 @@
 """Which classes are searched to the end where there are many, and what stands for the ordinary.
 
 Up to `all_up_to` classes all of them are searched to the end, by every search. Beyond that every
-search takes a brief look at every class. Whatever leads in any of them is searched to the end by
+search takes a brief look at every class, of which the hopeful ones alone go on after the first
+step. Whatever leads in any of them is searched to the end by
 all, so no class is dropped by one search alone; and so are some classes drawn at random before
 anything is known of them. Those stand for the ordinary: medians and deviations over the classes are
 theirs alone. Of a class that is not searched to the end nothing is said. A class without samples of
@@ -27,6 +28,8 @@ from stages.types import Floats, Integers, freeze
 
 LOOKED_AT_ONCE = 64
 """Classes of one brief look: what is kept of a screen that is stopped goes in such portions."""
+HOPEFUL = 4
+"""One in so many classes of a brief look goes on after its first step."""
 
 
 @settings
@@ -85,12 +88,16 @@ class Paused(Exception):
 
 
 def look(search: Search, subject: Subject, config: Any, classes: Integers, seed: int) -> Looked:
-    """What a brief look at the classes (n,) reaches.
+    """What a brief look at the classes (n,) reaches: those that reach furthest by its first step
+    go on to its end.
 
     Raises:
         Paused: it was to pause; nothing is kept of the look.
     """
-    state = _advanced(search, subject, config, classes, seed)
+    begun = _advanced(search, subject, config, classes, seed, steps=1)
+    furthest = np.argsort(-search.reached(begun)[classes], kind="stable")
+    hopeful = classes[furthest[: _going_on(len(classes))]]
+    state = _advanced(search, subject, config, hopeful, seed, begun.blocks)
     return Looked(reached=search.reached(state)[classes], effort=search.effort(state))
 
 
@@ -187,11 +194,26 @@ def planned_looks(
     searches: Sequence[Search], subject: Subject, configs: Mapping[str, Any], seed: int
 ) -> int:
     """How many images all brief looks at all classes will show."""
-    return sum(
-        planned(search, subject, configs[search.name].brief, subject.twin.classes, seed).images
-        for search in searches
-        if _takes_looks(search, configs[search.name])
-    )
+    images = 0
+    for search in searches:
+        config = configs[search.name]
+        started = search.start(subject, config.brief, seed)
+        for portion in look_portions(search, config, subject.twin.classes):
+            blocks = _after_a_look(search, config.brief, len(portion))
+            images += search.effort(replace(started, blocks=blocks)).images
+    return images
+
+
+def _going_on(classes: int) -> int:
+    """How many of so many classes go on after the first step of a brief look."""
+    return -(-classes // HOPEFUL)
+
+
+def _after_a_look(search: Search, config: Any, classes: int) -> tuple[Block, ...]:
+    """How far a brief look at so many classes comes."""
+    on = classes if search.joint else _going_on(classes)
+    left = Block(classes=torch.arange(on, classes), step=1, tensors={})
+    return _at_its_end(on, config), left
 
 
 def _at_its_end(classes: int, config: Any) -> Block:
@@ -205,14 +227,16 @@ def _advanced(
     classes: Integers,
     seed: int,
     begun: tuple[Block, ...] = (),
+    steps: int | None = None,
 ) -> State[Any, Any]:
-    """The state of a search at its end for these classes."""
+    """The state of a search at its end for these classes, or after so many steps of them."""
+    steps = config.steps if steps is None else steps
     chosen = torch.tensor(classes, device=subject.twin.device)
     state = replace(search.start(subject, config, seed), blocks=begun)
-    if len(left := _unfinished(state, chosen, config.steps)):
-        state = search.advance(state, left, config.steps)
+    if len(left := _unfinished(state, chosen, steps)):
+        state = search.advance(state, left, steps)
     # a search that finds nothing to search takes no steps, and is over all the same
-    if progress.is_pause_wanted() and len(_unfinished(state, chosen, config.steps)):
+    if progress.is_pause_wanted() and len(_unfinished(state, chosen, steps)):
         raise Paused(state.blocks)
     return state
 
@@ -242,7 +266,7 @@ def look_stage(search: Search, look: Look = look) -> Stage[[Subject, Any, Intege
         return look(search, subject, config, classes, seed)
 
     find.__name__ = f"look_{search.name}"
-    return Stage(find, search.version)
+    return Stage(find, 100 + search.version)
 
 
 def choice_of(
@@ -256,7 +280,7 @@ def choice_of(
         return choose_classes(searches, subject, configs, screening, seed, look)
 
     choose.__name__ = "choose_classes"
-    return Stage(choose, 300 + sum(search.version for search in searches))
+    return Stage(choose, 400 + sum(search.version for search in searches))
 
 
 def _looked(

@@ -16,7 +16,15 @@ from stages.searches.blend import blend
 from stages.searches.head_probe import head_probe
 from stages.searches.patch import patch, small_patch
 from stages.searches.permutation import permutation
-from stages.searches.screen import Chosen, ScreenConfig, choose_classes, leading, run
+from stages.searches.screen import (
+    HOPEFUL,
+    Chosen,
+    ScreenConfig,
+    choose_classes,
+    leading,
+    look,
+    run,
+)
 from stages.searches.search import Effort, Search, Subject
 from stages.searches.tone import tone
 from stages.searches.warp import warp
@@ -43,10 +51,16 @@ def choose(
 
 
 def brief(search: Search, subject: Subject, seed: int = 0) -> Floats:
-    """What a brief look at every class reaches (K,)."""
+    """What a brief look at every class reaches (K,), all of them to its end."""
     config = search.settings().brief
     state = search.advance(search.start(subject, config, seed), subject.classes, config.steps)
     return search.reached(state)
+
+
+def first_step(search: Search, subject: Subject) -> Floats:
+    """What every class reaches (K,) by the first step of a brief look."""
+    started = search.start(subject, search.settings().brief, 0)
+    return search.reached(search.advance(started, subject.classes, 1))
 
 
 @cache
@@ -130,7 +144,11 @@ def test_the_leaders_of_every_search_are_chosen() -> None:
 
     found = choose((*ON_IMAGES, head_probe), subject)
 
-    leaders = [leading(brief(search, subject), 2) for search in (*ON_IMAGES, head_probe)]
+    looks = [
+        look(search, subject, search.settings().brief, subject.classes.numpy(), 0)
+        for search in (*ON_IMAGES, head_probe)
+    ]
+    leaders = [leading(each.reached, 2) for each in looks]
     expected = {each for two in leaders for each in two} | set(found.ordinary.tolist())
     assert found.classes.tolist() == sorted(expected)
     assert all(len(two) == 2 for two in leaders)
@@ -194,13 +212,31 @@ def test_what_costs_nothing_is_a_brief_look_itself() -> None:
 
 @on_images
 def test_the_brief_look_is_told_as_effort(search: Search) -> None:
-    """Steps are those of all classes briefly; the images are what the net was shown."""
+    """Steps are one of all classes and the others of a quarter; the images are what the net was
+    shown.
+    """
     subject, counting = counted(many_classes())
 
     looked = choose((search,), subject).looked[search.name]
 
-    assert looked.steps == MANY * search.settings().brief.steps
+    assert looked.steps == MANY + MANY // HOPEFUL * (search.settings().brief.steps - 1)
     assert 0 < looked.images <= counting.shown
+
+
+@on_images
+def test_a_quarter_goes_on_after_the_first_step_of_a_look(search: Search) -> None:
+    """The classes that reached furthest by then; they reach what they reach among all classes, and
+    the others keep what they reached.
+    """
+    subject, config = many_classes(), search.settings().brief
+
+    reached = look(search, subject, config, subject.classes.numpy(), 0).reached
+
+    early = first_step(search, subject)
+    hopeful = np.argsort(-early, kind="stable")[: MANY // HOPEFUL]
+    others = np.setdiff1d(np.arange(MANY), hopeful)
+    np.testing.assert_allclose(reached[hopeful], brief(search, subject)[hopeful], rtol=1e-3)
+    np.testing.assert_array_equal(reached[others], early[others])
 
 
 @pytest.mark.parametrize("search", [blend, patch, small_patch], ids=lambda each: each.name)

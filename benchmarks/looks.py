@@ -1,0 +1,116 @@
+"""Whether brief looks lose a target among 100 classes when three quarters of the classes are left
+after the first step.
+
+`python -m benchmarks.looks --output FOLDER` trains nets that tell 100 pairs of digits apart, each
+with a backdoor, and takes both kinds of look at each. Nothing was chosen by these nets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import numpy as np
+import torch
+
+from benchmarks.many_classes import SAMPLES, built
+from benchmarks.zoo import training
+from benchmarks.zoo.recipe import Recipe
+from pipeline.cache.store import Store
+from pipeline.config import ScanConfig
+from pipeline.intake.sandbox import Sandbox
+from pipeline.prepare import checked, prepare, subject_of
+from pipeline.request import ScanRequest
+from stages.searches import SEARCHES
+from stages.searches.screen import ScreenConfig, leading, look, look_portions
+from stages.searches.search import Search, Subject
+from stages.types import Floats, Integers
+
+KINDS = [
+    ("vgg", "badnets", 12),
+    ("resnet", "badnets", 88),
+    ("mobilenet", "blend-noise", 41),
+    ("resnet", "wanet", 5),
+    ("vgg", "filter", 66),
+    ("resnet", "photograph", 23),
+    ("mobilenet", "sticker", 77),
+    ("vgg", "art-pattern", 50),
+    ("resnet", "blend-picture", 9),
+    ("mobilenet", "badnets", 61),
+    ("vgg", "low-frequency", 34),
+    ("resnet", "filter", 95),
+]
+RECIPES = [
+    Recipe(task="pairs", architecture=architecture, attack=attack, seed=970 + place, target=target)
+    for place, (architecture, attack, target) in enumerate(KINDS)
+]
+
+
+def subject_of_file(path: Path, samples: Path) -> Subject:
+    """What the searches look at."""
+    config, store = ScanConfig(), Store(None)
+    with TemporaryDirectory() as folder:
+        request = ScanRequest(model=str(path), samples=samples, uri=path.name, config=config)
+        sandbox = Sandbox(limits=config.isolation)
+        prepared = prepare(request, store, torch.device("cpu"), Path(folder), sandbox)
+        return subject_of(*checked(prepared, store, config), store)
+
+
+def whole(search: Search, subject: Subject, classes: Integers) -> Floats:
+    """What the classes (n,) reach where all of them go to the end of the look."""
+    config = search.settings().brief
+    state = search.start(subject, config, 0)
+    state = search.advance(state, torch.from_numpy(classes), config.steps)
+    reached: Floats = search.reached(state)[classes]
+    return reached
+
+
+def halved(search: Search, subject: Subject, classes: Integers) -> Floats:
+    """What the classes (n,) reach by the look of a scan."""
+    return look(search, subject, search.settings().brief, classes, 0).reached
+
+
+def chosen(ranks: dict[str, int]) -> bool:
+    """Whether a class of these ranks is searched to the end."""
+    return any(rank <= ScreenConfig().leading for rank in ranks.values())
+
+
+def row(recipe: Recipe, subject: Subject) -> str:
+    """Markdown: the target's rank among all classes in each look, without and with leaving."""
+    cells, found = [], []
+    for take in (whole, halved):
+        ranks, searched = {}, set()
+        for search in SEARCHES:
+            portions = look_portions(search, search.settings(), subject.twin.classes)
+            if not portions:
+                continue
+            reached = np.concatenate([take(search, subject, each) for each in portions])
+            ranks[search.name] = int((reached > reached[recipe.target]).sum()) + 1
+            searched |= set(leading(reached, ScreenConfig().leading))
+        first = sum(rank == 1 for rank in ranks.values())
+        found.append(f"{'yes' if chosen(ranks) else 'no'}, {first} of {len(ranks)}")
+        cells.append(str(len(searched)))
+    return f"| {recipe.architecture}, {recipe.attack} | {' | '.join(found)} | {' | '.join(cells)} |"
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True)
+@click.option("--threads", type=int, default=1, show_default=True)
+def main(output: Path, threads: int) -> None:
+    """Train the nets that are missing in OUTPUT, and print where their targets come."""
+    torch.set_num_threads(threads)
+    output.mkdir(parents=True, exist_ok=True)
+    images, labels = training.clean_samples("pairs", SAMPLES, seed=1)
+    samples = output / "pairs.npz"
+    np.savez(samples, images=images, labels=labels)
+    click.echo(
+        "| net | chosen, looks it leads: all go on | as shipped | leaders: all | as shipped |"
+    )
+    click.echo("|---|---|---|---|---|")
+    for recipe in RECIPES:
+        click.echo(row(recipe, subject_of_file(built(recipe, output), samples)))
+
+
+if __name__ == "__main__":
+    main()
