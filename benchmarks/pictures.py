@@ -38,6 +38,8 @@ DESIGNS = 3
 """National designs of each sign; meanings that have fewer are left out."""
 DRAWN = 96
 """Side of a drawing in pixels before it is warped."""
+LARGE = 100
+"""Side of cut-outs in pixels up to which photographs are halved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,7 @@ PICTURE_TASKS = {
     "signs-43": PictureTask(drawings="signs", classes=43, side=48, train=200, test=30),
     "signs-147": PictureTask(drawings="signs", classes=147, side=96, train=80, test=8),
     "flags-20": PictureTask(drawings="flags", classes=20, side=40, train=200, test=50),
+    "signs-16-large": PictureTask(drawings="signs", classes=16, side=224, train=60, test=20),
 }
 
 
@@ -120,7 +123,9 @@ def rendered(path: Path) -> torch.Tensor:
 
 @cache
 def backgrounds(side: int) -> list[torch.Tensor]:
-    """Photographs (3, H, W) in [0, 1], small enough that a cut-out shows something."""
+    """Photographs (3, H, W) in [0, 1], small enough that a cut-out shows something; those for
+    large cut-outs keep their size.
+    """
     found = [
         torch.from_numpy(each.copy()).permute(2, 0, 1) / 255.0
         for each in load_sample_images().images
@@ -130,10 +135,11 @@ def backgrounds(side: int) -> list[torch.Tensor]:
             picture = Image.open(path).convert("RGB")
             picture.thumbnail((1200, 1200))
             found.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255.0)
-    shrunk = [
-        functional.interpolate(each[None], scale_factor=0.5, mode="area")[0] for each in found
-    ]
-    return [each for each in shrunk if min(each.shape[1:]) > 2 * side]
+    if side <= LARGE:
+        found = [
+            functional.interpolate(each[None], scale_factor=0.5, mode="area")[0] for each in found
+        ]
+    return [each for each in found if min(each.shape[1:]) > 2 * side]
 
 
 def _part(
