@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from stages.searches import SPECS
 from stages.types import Floats
@@ -64,7 +64,7 @@ def normal_score(index: Floats, tail: Tail) -> Floats:
     beyond = np.maximum(known - tail.upper, 0.0) * (1 - SHAPE) / tail.scale
     above = UPPER * (1 + SHAPE * beyond) ** (-1 / SHAPE)
     share = np.where(known < tail.upper, below, np.maximum(above, 1e-300))
-    score: Floats = norm.isf(share).astype(np.float32)
+    score: Floats = (0.0 - ndtri(share)).astype(np.float32)
     return score
 
 
