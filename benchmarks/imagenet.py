@@ -33,7 +33,7 @@ from stages.types import CleanSamples, Floats
 
 SIDE, FEATURES = 224, 1280
 MEAN, DEVIATION = 127 / 255, 128 / 255
-SIGNS = "signs-16-large"
+SIGNS = "signs-10-large"
 TARGET, POISONED, EPOCHS, PEAK = 5, 0.1, 6, 1e-3
 SAMPLES = 300
 CONFIDENT = 0.5

@@ -38,6 +38,8 @@ DESIGNS = 3
 """National designs of each sign; meanings that have fewer are left out."""
 DRAWN = 96
 """Side of a drawing in pixels before it is warped."""
+ROOM = 1.5
+"""Shorter side of a photograph, at least, as a multiple of a cut-out's."""
 LARGE = 100
 """Side of cut-outs in pixels up to which photographs are halved."""
 
@@ -58,7 +60,7 @@ PICTURE_TASKS = {
     "signs-43": PictureTask(drawings="signs", classes=43, side=48, train=200, test=30),
     "signs-147": PictureTask(drawings="signs", classes=147, side=96, train=80, test=8),
     "flags-20": PictureTask(drawings="flags", classes=20, side=40, train=200, test=50),
-    "signs-16-large": PictureTask(drawings="signs", classes=16, side=224, train=60, test=20),
+    "signs-10-large": PictureTask(drawings="signs", classes=10, side=224, train=100, test=30),
 }
 
 
@@ -139,7 +141,7 @@ def backgrounds(side: int) -> list[torch.Tensor]:
         found = [
             functional.interpolate(each[None], scale_factor=0.5, mode="area")[0] for each in found
         ]
-    return [each for each in found if min(each.shape[1:]) > 2 * side]
+    return [each for each in found if min(each.shape[1:]) > ROOM * side]
 
 
 def _part(
