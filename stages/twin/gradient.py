@@ -6,6 +6,7 @@ import torch
 from torch import fx
 
 from stages.errors import CannotJudge
+from stages.twin.portions import portions
 from stages.types import Floats
 
 IMAGES = 64
@@ -23,11 +24,10 @@ def require_gradient(module: fx.GraphModule, images: Floats, enough: float = ENO
         CannotJudge: it does not; the message names the first node behind which it stops.
     """
     device = next((one.device for one in module.parameters()), torch.device("cpu"))
-    inputs = torch.tensor(images[:IMAGES], device=device).requires_grad_()
+    first = torch.tensor(images[:IMAGES], device=device)
     trace = _Trace(module)
-    with torch.enable_grad():
-        logits = trace.run(inputs)
-    share = _share(logits, inputs)
+    reached = sum(_reached(trace, each) for each in portions(module, first, both_ways=True))
+    share = reached / len(first)
     if share < enough or share == 0:
         where = f" and stops at `{trace.stop}`" if trace.stop else ""
         raise CannotJudge(
@@ -37,16 +37,18 @@ def require_gradient(module: fx.GraphModule, images: Floats, enough: float = ENO
         )
 
 
-def _share(logits: torch.Tensor, inputs: torch.Tensor) -> float:
-    """The share of the inputs whose gradient is not all zero."""
+def _reached(trace: _Trace, images: torch.Tensor) -> int:
+    """How many of the images (n, *input shape) have a gradient that is not all zero."""
+    inputs = images.clone().requires_grad_()
+    with torch.enable_grad():
+        logits = trace.run(inputs)
     if not logits.requires_grad:
-        return 0.0
+        return 0
     top = logits.max(dim=1).values - logits.mean(dim=1)
     (gradient,) = torch.autograd.grad(top.sum(), inputs, allow_unused=True)
     if gradient is None:
-        return 0.0
-    reached = gradient.flatten(1).abs().amax(dim=1) > 0
-    return float(reached.float().mean())
+        return 0
+    return int((gradient.flatten(1).abs().amax(dim=1) > 0).sum())
 
 
 class _Trace(fx.Interpreter):

@@ -6,10 +6,9 @@ import numpy as np
 
 from stages.later import torch, without_gradients
 from stages.stage import stage
+from stages.twin.portions import portions
 from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
-
-BATCH = 128
 
 
 @stage(version=1)
@@ -30,7 +29,7 @@ def check_preconditions(
 @without_gradients
 def predict(twin: TorchTwin, images: torch.Tensor) -> Floats:
     """Logits (N, K) float32 of images (N, *input shape), computed on the twin's device."""
-    batches = [twin.module(batch.to(twin.device)).cpu() for batch in torch.split(images, BATCH)]
+    batches = [twin.module(each).cpu() for each in portions(twin.module, images.to(twin.device))]
     logits: Floats = torch.cat(batches).numpy()
     return logits
 
