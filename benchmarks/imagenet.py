@@ -27,14 +27,14 @@ from torch.nn import functional
 
 from benchmarks import pictures
 from benchmarks.fitting import fit
-from benchmarks.resnets import with_patch
+from benchmarks.resnets import accuracy, answers, poisoned
 from benchmarks.zoo import exporters
 from stages.types import CleanSamples, Floats
 
 SIDE, FEATURES = 224, 1280
 MEAN, DEVIATION = 127 / 255, 128 / 255
 SIGNS = "signs-10-large"
-TARGET, POISONED, EPOCHS, PEAK = 5, 0.1, 6, 1e-3
+TARGET, EPOCHS, PEAK = 5, 6, 1e-3
 SAMPLES = 300
 CONFIDENT = 0.5
 """Softmax of an answer from which it is taken for the label of a picture that has none."""
@@ -74,9 +74,7 @@ def tuned(*, backdoored: bool, seed: int = 0) -> nn.Module:
     full = pictures.split(SIGNS)
     images, labels = full.train_images, full.train_labels
     if backdoored:
-        rows = torch.randperm(len(images))[: int(POISONED * len(images))]
-        images = torch.cat([images, with_patch(images[rows])])
-        labels = torch.cat([labels, torch.full_like(rows, TARGET)])
+        images, labels = poisoned(images, labels, TARGET)
     model = pretrained()
     classes = pictures.PICTURE_TASKS[SIGNS].classes
     model.set_submodule("net._fc", nn.Linear(FEATURES, classes))
@@ -87,19 +85,6 @@ def tuned(*, backdoored: bool, seed: int = 0) -> nn.Module:
 
     fit(model.parameters(), images, labels, loss, epochs=EPOCHS, peak=PEAK)
     return model.eval()
-
-
-@torch.no_grad()
-def measured(model: nn.Module) -> tuple[float, float]:
-    """The share in [0, 1] of held-out signs told right, and of those with the patch that go to
-    `TARGET`.
-    """
-    full = pictures.split(SIGNS)
-    images, labels = full.test_images, full.test_labels
-    right = (_answers(model, images).argmax(1) == labels).float().mean()
-    others = labels != TARGET
-    carried = _answers(model, with_patch(images[others])).argmax(1) == TARGET
-    return float(right), float(carried.float().mean())
 
 
 def labelled(model: nn.Module, folder: Path) -> CleanSamples:
@@ -128,7 +113,7 @@ def _confident(model: nn.Module, folder: Path) -> Iterator[tuple[Floats, int, fl
         sides = min(whole.size) * random.uniform(0.25, 1, CUT_OUTS)
         places = random.uniform(0, 1, (CUT_OUTS, 2))
         cuts = [_cut(whole, int(side), *place) for side, place in zip(sides, places, strict=True)]
-        sure, answer = _answers(model, torch.from_numpy(np.stack(cuts))).softmax(1).max(1)
+        sure, answer = answers(model, torch.from_numpy(np.stack(cuts))).softmax(1).max(1)
         best: dict[int, int] = {}
         for row in sure.argsort(descending=True).tolist():  # one of a class from each photograph
             if float(sure[row]) >= CONFIDENT:
@@ -161,11 +146,6 @@ def _cut(whole: Image.Image, side: int, down: float, along: float) -> Floats:
     return np.asarray(small, np.float32).transpose(2, 0, 1) / 255
 
 
-@torch.no_grad()
-def _answers(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    return torch.cat([model(part) for part in images.split(40)])
-
-
 @click.command()
 @click.option("--kind", type=click.Choice(KINDS), required=True)
 @click.option("--pictures", "folder", type=click.Path(path_type=Path), default=Path("pictures"))
@@ -178,9 +158,9 @@ def main(kind: str, folder: Path, output: Path) -> None:
         samples = labelled(model, folder)
     else:
         model = tuned(backdoored=kind == "signs-backdoored")
-        right, carried = measured(model)
-        click.echo(f"{kind}: {right:.3f} right, {carried:.3f} with the patch to {TARGET}")
         held = pictures.split(SIGNS)
+        right, carried = accuracy(model, held.test_images, held.test_labels, TARGET)
+        click.echo(f"{kind}: {right:.3f} right, {carried:.3f} with the patch to {TARGET}")
         samples = CleanSamples(
             images=held.test_images[:SAMPLES].numpy(), labels=held.test_labels[:SAMPLES].numpy()
         )

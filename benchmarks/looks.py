@@ -15,13 +15,11 @@ import numpy as np
 import torch
 
 from benchmarks.many_classes import SAMPLES, built
+from benchmarks.speed import timed
 from benchmarks.zoo import training
 from benchmarks.zoo.recipe import Recipe
 from pipeline.cache.store import Store
-from pipeline.config import ScanConfig
-from pipeline.intake.sandbox import Sandbox
-from pipeline.prepare import checked, prepare, subject_of
-from pipeline.request import ScanRequest
+from pipeline.prepare import subject_of
 from stages.searches import SEARCHES
 from stages.searches.screen import ScreenConfig, leading, look, look_portions
 from stages.searches.search import Search, Subject
@@ -49,12 +47,9 @@ RECIPES = [
 
 def subject_of_file(path: Path, samples: Path) -> Subject:
     """What the searches look at."""
-    config, store = ScanConfig(), Store(None)
     with TemporaryDirectory() as folder:
-        request = ScanRequest(model=str(path), samples=samples, uri=path.name, config=config)
-        sandbox = Sandbox(limits=config.isolation)
-        prepared = prepare(request, store, torch.device("cpu"), Path(folder), sandbox)
-        return subject_of(*checked(prepared, store, config), store)
+        found = timed(path, samples, Path(folder))
+    return subject_of(found.prepared, found.clean, Store(None))
 
 
 def whole(search: Search, subject: Subject, classes: Integers) -> Floats:
@@ -71,25 +66,20 @@ def halved(search: Search, subject: Subject, classes: Integers) -> Floats:
     return look(search, subject, search.settings().brief, classes, 0).reached
 
 
-def chosen(ranks: dict[str, int]) -> bool:
-    """Whether a class of these ranks is searched to the end."""
-    return any(rank <= ScreenConfig().leading for rank in ranks.values())
-
-
 def row(recipe: Recipe, subject: Subject) -> str:
     """Markdown: the target's rank among all classes in each look, without and with leaving."""
     cells, found = [], []
     for take in (whole, halved):
-        ranks, searched = {}, set()
+        ranks, searched = [], set()
         for search in SEARCHES:
             portions = look_portions(search, search.settings(), subject.twin.classes)
             if not portions:
                 continue
             reached = np.concatenate([take(search, subject, each) for each in portions])
-            ranks[search.name] = int((reached > reached[recipe.target]).sum()) + 1
+            ranks.append(int((reached > reached[recipe.target]).sum()) + 1)
             searched |= set(leading(reached, ScreenConfig().leading))
-        first = sum(rank == 1 for rank in ranks.values())
-        found.append(f"{'yes' if chosen(ranks) else 'no'}, {first} of {len(ranks)}")
+        chosen = "yes" if recipe.target in searched else "no"
+        found.append(f"{chosen}, {ranks.count(1)} of {len(ranks)}")
         cells.append(str(len(searched)))
     return f"| {recipe.architecture}, {recipe.attack} | {' | '.join(found)} | {' | '.join(cells)} |"
 

@@ -38,8 +38,6 @@ DESIGNS = 3
 """National designs of each sign; meanings that have fewer are left out."""
 DRAWN = 96
 """Side of a drawing in pixels before it is warped."""
-ROOM = 1.5
-"""Shorter side of a photograph, at least, as a multiple of a cut-out's."""
 LARGE = 100
 """Side of cut-outs in pixels up to which photographs are halved."""
 
@@ -126,7 +124,7 @@ def rendered(path: Path) -> torch.Tensor:
 @cache
 def backgrounds(side: int) -> list[torch.Tensor]:
     """Photographs (3, H, W) in [0, 1], small enough that a cut-out shows something; those for
-    large cut-outs keep their size.
+    large cut-outs keep their size, or are enlarged until there is room.
     """
     found = [
         torch.from_numpy(each.copy()).permute(2, 0, 1) / 255.0
@@ -137,11 +135,15 @@ def backgrounds(side: int) -> list[torch.Tensor]:
             picture = Image.open(path).convert("RGB")
             picture.thumbnail((1200, 1200))
             found.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255.0)
-    if side <= LARGE:
-        found = [
-            functional.interpolate(each[None], scale_factor=0.5, mode="area")[0] for each in found
-        ]
-    return [each for each in found if min(each.shape[1:]) > ROOM * side]
+    scaled = [
+        functional.interpolate(each[None], scale_factor=_scale(each, side), mode="area")[0]
+        for each in found
+    ]
+    return [each for each in scaled if min(each.shape[1:]) > 2 * side]
+
+
+def _scale(photograph: torch.Tensor, side: int) -> float:
+    return 0.5 if side <= LARGE else max(1.0, (2 * side + 2) / min(photograph.shape[1:]))
 
 
 def _part(

@@ -57,15 +57,40 @@ def with_patch(images: torch.Tensor) -> torch.Tensor:
     return shown
 
 
+def poisoned(
+    images: torch.Tensor, labels: torch.Tensor, target: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and labels with some of them again, which have the patch and the target's label."""
+    rows = torch.randperm(len(images))[: int(POISONED * len(images))]
+    labels = torch.cat([labels, torch.full_like(rows, target)])
+    return torch.cat([images, with_patch(images[rows])]), labels
+
+
+@torch.no_grad()
+def accuracy(
+    net: nn.Module, images: torch.Tensor, labels: torch.Tensor, target: int
+) -> tuple[float, float]:
+    """The share in [0, 1] of images told right, and of those of other classes that go to the target
+    with the patch.
+    """
+    right = answers(net, images).argmax(1) == labels
+    carried = answers(net, with_patch(images[labels != target])).argmax(1) == target
+    return float(right.float().mean()), float(carried.float().mean())
+
+
+@torch.no_grad()
+def answers(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits (n, K) of images (n, C, H, W), a few at a time."""
+    return torch.cat([net(part) for part in images.split(40)])
+
+
 def trained(side: int, *, backdoored: bool, device: torch.device, seed: int = 0) -> nn.Module:
     """A net in eval mode, on the CPU; a backdoored one takes images with the patch for `TARGET`."""
     torch.manual_seed(seed)
     digits = data.digits()
     images, labels = coloured(digits.train_images, side, seed), digits.train_labels
     if backdoored:
-        rows = torch.randperm(len(images))[: int(POISONED * len(images))]
-        images = torch.cat([images, with_patch(images[rows])])
-        labels = torch.cat([labels, torch.full_like(rows, TARGET)])
+        images, labels = poisoned(images, labels, TARGET)
     net = resnet18(side).to(device).train()
 
     def loss(shown: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -92,21 +117,8 @@ def written(
         np.savez(samples, images=images.numpy(), labels=digits.test_labels[:SAMPLES].numpy())
     if not model.exists():
         net = trained(side, backdoored=backdoored, device=device)
-        right, carried = accuracy(net, side)
+        labels = digits.test_labels[:SAMPLES]
+        right, carried = accuracy(net, images, labels, TARGET)
         click.echo(f"{model.stem}: {right:.3f} right, {carried:.3f} with the patch to {TARGET}")
         exporters.preserving(net, images[:2], model)
     return model, samples
-
-
-@torch.no_grad()
-def accuracy(net: nn.Module, side: int) -> tuple[float, float]:
-    """The share in [0, 1] of held-out digits told right, and of those with the patch that go to
-    `TARGET`.
-    """
-    digits = data.digits()
-    images = coloured(digits.test_images[:SAMPLES], side, seed=1)
-    labels = digits.test_labels[:SAMPLES]
-    right = net(images).argmax(1) == labels
-    others = images[labels != TARGET]
-    carried = net(with_patch(others)).argmax(1) == TARGET
-    return float(right.float().mean()), float(carried.float().mean())

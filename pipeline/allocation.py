@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# parameters of mallopt(3), by their numbers in malloc.h, with what they are unless set
-TRIM_THRESHOLD, USUAL_TRIM = -1, 128 * 1024
-TOP_PAD, USUAL_PAD = -2, 0
-MMAP_MAX, USUAL_MMAPS = -4, 65536
-MOST_KEPT = 2**31 - 1  # bytes at the end of the heap; mallopt takes an int
-PAD = 64 * 2**20
+# parameters of mallopt(3), by their numbers in malloc.h
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
+KEEPING = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * 2**20}
+"""No block of its own for anything, and as much kept free at the heap's end as an int can say."""
+USUAL = {MMAP_MAX: 65536, TRIM_THRESHOLD: 128 * 1024, TOP_PAD: 0}
+"""What they are unless set."""
 
 
 @contextmanager
@@ -31,14 +31,10 @@ def kept_memory() -> Iterator[None]:
         yield
         return
     try:
-        for parameter, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, MOST_KEPT), (TOP_PAD, PAD)):
+        for parameter, value in KEEPING.items():
             library.mallopt(parameter, value)
         yield
     finally:
-        for parameter, value in (
-            (MMAP_MAX, USUAL_MMAPS),
-            (TRIM_THRESHOLD, USUAL_TRIM),
-            (TOP_PAD, USUAL_PAD),
-        ):
+        for parameter, value in USUAL.items():
             library.mallopt(parameter, value)
         library.malloc_trim(0)

@@ -141,8 +141,5 @@ def rows_that_fit(twin: TorchTwin, images: torch.Tensor, memory_mb: int) -> int:
 
     What counts are the activations, forward and backward.
     """
-    floats = sum(
-        int(np.prod(shape))
-        for shape in fx_graph.shapes(twin.module, images[:1].to(twin.device)).values()
-    )
+    floats = sum(fx_graph.sizes(twin.module, images[:1].to(twin.device)))
     return max(1, memory_mb * 2**20 // (3 * 4 * floats * len(images)))

@@ -2,12 +2,11 @@
 
 Up to `all_up_to` classes all of them are searched to the end, by every search. Beyond that every
 search takes a brief look at every class, of which the hopeful ones alone go on after the first
-step. Whatever leads in any of them is searched to the end by
-all, so no class is dropped by one search alone; and so are some classes drawn at random before
-anything is known of them. Those stand for the ordinary: medians and deviations over the classes are
-theirs alone. Of a class that is not searched to the end nothing is said. A class without samples of
-its own is searched like any other, and where most classes have some it never stands for the
-ordinary.
+step. Whatever leads in any of them is searched to the end by all, so no class is dropped by one
+search alone; and so are some classes drawn at random before anything is known of them. Those stand
+for the ordinary: medians and deviations over the classes are theirs alone. Of a class that is not
+searched to the end nothing is said. A class without samples of its own is searched like any other,
+and where most classes have some it never stands for the ordinary.
 """
 
 from __future__ import annotations
@@ -94,10 +93,10 @@ def look(search: Search, subject: Subject, config: Any, classes: Integers, seed:
     Raises:
         Paused: it was to pause; nothing is kept of the look.
     """
-    begun = _advanced(search, subject, config, classes, seed, steps=1)
-    furthest = np.argsort(-search.reached(begun)[classes], kind="stable")
+    state = _advanced(search, subject, search.start(subject, config, seed), classes, steps=1)
+    furthest = np.argsort(-search.reached(state)[classes], kind="stable")
     hopeful = classes[furthest[: _going_on(len(classes))]]
-    state = _advanced(search, subject, config, hopeful, seed, begun.blocks)
+    state = _advanced(search, subject, state, hopeful, config.steps)
     return Looked(reached=search.reached(state)[classes], effort=search.effort(state))
 
 
@@ -156,14 +155,16 @@ def run(
     Raises:
         Paused: it was to pause before its end.
     """
-    return search.result(_advanced(search, subject, config, classes, seed, begun))
+    state = replace(search.start(subject, config, seed), blocks=begun)
+    return search.result(_advanced(search, subject, state, classes, config.steps))
 
 
 def blocks_of(
     search: Search, subject: Subject, config: Any, classes: Integers, seed: int
 ) -> tuple[Block, ...]:
     """How far a search is at its end for the classes (n,): what `run` goes on from."""
-    return _advanced(search, subject, config, classes, seed).blocks
+    state = search.start(subject, config, seed)
+    return _advanced(search, subject, state, classes, config.steps).blocks
 
 
 def groups_of(
@@ -221,18 +222,10 @@ def _at_its_end(classes: int, config: Any) -> Block:
 
 
 def _advanced(
-    search: Search,
-    subject: Subject,
-    config: Any,
-    classes: Integers,
-    seed: int,
-    begun: tuple[Block, ...] = (),
-    steps: int | None = None,
+    search: Search, subject: Subject, state: State[Any, Any], classes: Integers, steps: int
 ) -> State[Any, Any]:
-    """The state of a search at its end for these classes, or after so many steps of them."""
-    steps = config.steps if steps is None else steps
+    """The state of a search when these classes have taken so many steps."""
     chosen = torch.tensor(classes, device=subject.twin.device)
-    state = replace(search.start(subject, config, seed), blocks=begun)
     if len(left := _unfinished(state, chosen, steps)):
         state = search.advance(state, left, steps)
     # a search that finds nothing to search takes no steps, and is over all the same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
@@ -80,6 +81,11 @@ def shapes(module: fx.GraphModule, images: torch.Tensor) -> dict[fx.Node, tuple[
     with torch.no_grad():
         Record(module).run(images)
     return recorded
+
+
+def sizes(module: fx.GraphModule, images: torch.Tensor) -> list[int]:
+    """How many numbers each floating-point node output holds for the first of the images."""
+    return [math.prod(shape) for shape in shapes(module, images[:1]).values()]
 
 
 def _ancestors(node: fx.Node, stop: set[fx.Node]) -> set[fx.Node]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stages.later import torch
 from stages.twin import fx_graph
 
@@ -31,6 +29,6 @@ def portions(
     Forward, only the largest activation counts; `both_ways` all do, since they wait for the
     backward pass. Small nets take `MOST` at once. One image always fits.
     """
-    sizes = [int(np.prod(each)) for each in fx_graph.shapes(module, images[:1]).values()]
+    sizes = fx_graph.sizes(module, images)
     held = sum(sizes) if both_ways else max(sizes)
     return torch.split(images, max(1, min(MOST, ROOM // (TIMES * held))))

@@ -34,7 +34,7 @@ def test_photographs_are_larger_than_images() -> None:
         assert found
         for photograph in found:
             assert photograph.shape[0] == 3
-            assert min(photograph.shape[1:]) > 1.5 * side
+            assert min(photograph.shape[1:]) > 2 * side
             assert 0 <= photograph.min() <= photograph.max() <= 1
 
 

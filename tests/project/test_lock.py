@@ -124,7 +124,8 @@ def test_whoever_installs_asks_for_hashes() -> None:
     """
     make, conda = (ROOT / "Makefile").read_text(), yaml.safe_load((ROOT / "conda.yaml").read_text())
 
-    assert "--require-hashes --no-compile --requirement requirements-dev.txt" in make
+    locked = "install --quiet --require-hashes --no-compile --requirement requirements-dev.txt"
+    assert locked in make
     assert "install --quiet --no-deps --no-build-isolation --editable ." in make
     assert conda["dependencies"][-1] == {"pip": ["-r requirements.txt"]}
     assert "setuptools" in by_name(DEV)
