@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-# Hundreds of processes start in the tests, and without what was compiled before each would compile all.
+# Hundreds of processes start in the tests; what one has compiled is kept for the others.
 unexport PYTHONDONTWRITEBYTECODE
 
 FRAMEWORKS := tensorflow flax paddle
@@ -12,7 +12,12 @@ FRAMEWORKS := tensorflow flax paddle
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: demo test nightly lint site check frameworks lock clean
+# So many packages are unpacked at once.
+PARTS := 4
+
+LINTERS := ruff mypy imports spelling
+
+.PHONY: demo test nightly lint $(LINTERS) site check frameworks lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ban-gate demo
@@ -24,11 +29,19 @@ test: $(VENV)/.installed
 nightly: $(VENV)/.installed
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m nightly
 
-lint: $(VENV)/.installed
+lint: $(LINTERS)
+
+ruff: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+mypy: $(VENV)/.installed
 	$(BIN)/mypy
+
+imports: $(VENV)/.installed
 	$(BIN)/lint-imports
+
+spelling: $(VENV)/.installed
 	$(BIN)/codespell
 
 # The documentation as web pages, in site/; a warning is an error.
@@ -51,8 +64,9 @@ frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
 
 $(VENV)/.installed: pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --no-compile --requirement requirements-dev.txt
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true # some packages hold files for other Pythons
+	awk '/^[a-z]/ {part = count++ % $(PARTS)} {print > "$(VENV)/part-" part + 0 ".txt"}' requirements-dev.txt
+	ls $(VENV)/part-*.txt | xargs -P $(PARTS) -I{} \
+		$(BIN)/pip install --quiet --require-hashes --no-compile --no-deps --requirement {}
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

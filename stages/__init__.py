@@ -24,7 +24,8 @@ class. A scan looks for such a change without knowing the trigger. Its steps, by
 
 All folders share `types` (the values that steps pass on), `errors` (why a scan ends early),
 `stage` (a function with a version, whose result can be cached), `progress` (how far a step is),
-`refusal` (an error that crosses processes), `image_layout` and `verdict_label`.
+`refusal` (an error that crosses processes), `image_layout`, `verdict_label`, and `later` and
+`seldom` (libraries that take long to import).
 Nothing here prints, remembers anything, or knows MLflow.
 
 Source: BAN, NeurIPS 2024 (arXiv 2405.19928); docs/method.md explains every deviation.
@@ -32,5 +33,8 @@ Source: BAN, NeurIPS 2024 (arXiv 2405.19928); docs/method.md explains every devi
 
 import os
 
+from stages import seldom
+
+seldom.install()
 # Before anything imports onnxruntime, whose builds for GPUs queue telemetry in the user's cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-__all__ = ["functional", "fx", "optimize", "torch", "without_gradients"]
+__all__ = ["adam", "functional", "fx", "optimize", "torch", "without_gradients"]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from scipy import optimize
     from torch import fx
     from torch.nn import functional
+    from torch.optim import adam
 else:
-    torch, fx, functional, optimize = map(
-        Later, ("torch", "torch.fx", "torch.nn.functional", "scipy.optimize")
+    torch, fx, functional, optimize, adam = map(
+        Later, ("torch", "torch.fx", "torch.nn.functional", "scipy.optimize", "torch.optim.adam")
     )
 
 

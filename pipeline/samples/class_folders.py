@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-
-from torchvision.datasets import ImageFolder
+from typing import TYPE_CHECKING
 
 from pipeline.samples.collection import Collection, collected, require_inside
 from pipeline.samples.picture import SUFFIXES, Picture, content_of
 from stages.errors import SamplesError
+
+if TYPE_CHECKING:
+    from torchvision.datasets import ImageFolder
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 EXPECTED = "expected a subfolder for each class, such as `cat/1.png` and `dog/1.png`"
@@ -22,6 +24,8 @@ def read_class_folders(folder: Path) -> Collection:
         SamplesError: there are no such folders or no pictures, it is a data set of several parts,
             or a link leads out of the folder.
     """
+    from torchvision.datasets import ImageFolder  # noqa: PLC0415 (heavy)
+
     names = sorted(each.name for each in folder.iterdir() if each.is_dir())
     _require_classes(folder, names)
     for path in folder.rglob("*"):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stages.later import torch
+from stages.later import adam, torch
 
 BETAS = (0.5, 0.9)
 """Adam's decays: short memories, for searches of a few steps."""
+EPSILON = 1e-8
+"""What Adam adds to the root of the second moment, as by default."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What Adam keeps of each parameter, by torch's own names."""
 
@@ -20,35 +22,40 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class Ascent:
     """Adam on some of the tensors (r, …) of a search, which keeps its moments beside them.
 
-    `taken` counts the steps since the moments began; they begin anew where it is 0.
+    `taken` counts the steps since the moments began; they begin anew where it is 0. `torch.optim`'s
+    function takes the steps: its class would load torch's compiler first, which takes a second.
     """
 
     def __init__(
         self, tensors: Mapping[str, torch.Tensor], names: Sequence[str], taken: int, rate: float
     ) -> None:
-        self.names = names
+        self.names, self.taken, self.rate = names, taken, rate
         self.parameters = [tensors[name].detach().clone().requires_grad_() for name in names]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=rate, betas=BETAS)
-        if taken:
-            for name, parameter in zip(names, self.parameters, strict=True):
-                moments = {each: tensors[f"{name}.{each}"].clone() for each in MOMENTS}
-                self.optimiser.state[parameter] = {"step": torch.tensor(float(taken)), **moments}
+        self.moments = {
+            f"{name}.{each}": tensors[f"{name}.{each}"].clone() if taken else torch.zeros_like(kept)
+            for name, kept in zip(names, self.parameters, strict=True)
+            for each in MOMENTS
+        }
 
     def step(self, margins: torch.Tensor) -> None:
         """One step up the margins (r,), which were computed from the parameters."""
         slopes = torch.autograd.grad(-margins.sum(), self.parameters)
-        for parameter, slope in zip(self.parameters, slopes, strict=True):
-            parameter.grad = slope
-        self.optimiser.step()
+        means, squares = (
+            [self.moments[f"{name}.{each}"] for name in self.names] for each in MOMENTS
+        )
+        steps = [torch.tensor(float(self.taken)) for _ in self.names]
+        with torch.no_grad():
+            adam.adam(
+                *(self.parameters, list(slopes), means, squares, [], steps),
+                amsgrad=False, beta1=BETAS[0], beta2=BETAS[1], lr=self.rate, weight_decay=0.0,
+                eps=EPSILON, maximize=False,
+            )  # fmt: skip
+        self.taken += 1
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The parameters by name as they are now, and the moments to go on with."""
-        kept = {}
-        for name, parameter in zip(self.names, self.parameters, strict=True):
-            kept[name] = parameter.detach()
-            state = self.optimiser.state[parameter]
-            kept |= {f"{name}.{each}": state[each] for each in MOMENTS if each in state}
-        return kept
+        parameters = zip(self.names, self.parameters, strict=True)
+        return {name: each.detach() for name, each in parameters} | self.moments
 
 
 def without_moments(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -342,6 +342,25 @@ def test_attention(causal: int) -> None:
         check("Attention", query, [key, key, draw(5, 5)], opset=23, scale=0.5)
 
 
+@pytest.mark.parametrize("opset", [11, 16])
+def test_roi_align(opset: int) -> None:
+    """One of the operators of detectors, for which torchvision is loaded."""
+    regions = np.array([[0, 0, 3, 3], [1, 1, 5, 4]], np.float32)
+    size = {"output_height": 2, "output_width": 2, "sampling_ratio": 2}
+
+    check("RoiAlign", draw(1, 2, 6, 6), [regions, ints(0, 0)], opset=opset, **size)
+
+
+@pytest.mark.parametrize("opset", [10, 11])
+def test_non_max_suppression(opset: int) -> None:
+    """The other one; of two boxes that overlap, one is kept."""
+    boxes = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, 2, 1, 3]]], np.float32)
+    scores = np.array([[[0.9, 0.8, 0.7]]], np.float32)
+    limits = [ints(3), np.array([0.5], np.float32), np.array([0.1], np.float32)]
+
+    check("NonMaxSuppression", boxes, [scores, *limits], opset=opset)
+
+
 def test_unfaithful_pooling_is_refused() -> None:
     """What torch cannot say is refused, not approximated."""
     with pytest.raises(ConversionError, match="`AveragePool`"):
