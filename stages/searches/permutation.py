@@ -38,7 +38,9 @@ class PermutationConfig:
     samples: Samples = 60
     """Clean samples, balanced over the classes; `per_class` of each where that is more."""
     per_class: Samples = 2
-    """Clean samples of each class at least."""
+    """Clean samples of each class at least, as far as `most_samples` go."""
+    most_samples: Samples = 120
+    """Clean samples at most, however many classes there are; others are no sources then."""
     evaluation_samples: Samples = 140
     """Further clean samples that the triggers found are evaluated on."""
     side: PositiveShare = 0.25
@@ -90,7 +92,7 @@ class Permutation:
     """
 
     name = "permutation"
-    version = 1
+    version = 2
     settings = PermutationConfig
     joint = True
     statistics = (
@@ -110,16 +112,14 @@ class Permutation:
 
     def start(self, subject: Subject, config: PermutationConfig, seed: int) -> PermutationState:
         """Nothing is searched yet."""
-        count = max(config.samples, config.per_class * subject.twin.classes)
-        whole = probe(
-            *(subject.twin, subject.samples, subject.clean),
-            *(count + config.evaluation_samples, seed),
-        )
-        held = slice(count, None) if len(whole.images) > count else slice(None)
+        wanted = min(config.per_class * subject.twin.classes, config.most_samples)
+        count = max(config.samples, wanted)
+        whole = probe(subject.twin, subject.samples, subject.clean, len(subject.samples), seed)
+        searched = _rows(whole, torch.arange(min(count, len(whole.images))))
         ground = _Ground(
             subject=subject,
-            probe=_rows(whole, slice(count)),
-            evaluation=_rows(whole, held),
+            probe=searched,
+            evaluation=_rows(whole, _held(whole, len(searched.images), config)),
             masks=_masks(whole, config),
             gap=margins.logit_gap(subject.clean.logits),
         )
@@ -217,7 +217,7 @@ def _step(state: PermutationState, block: Block) -> Block:
     begun = begun if kind == PATCH else settled
     shown = state.ground.probe
     if block.step < config.first_steps:
-        shown = _rows(shown, slice(len(shown.images) // 2))
+        shown = _rows(shown, torch.arange(len(shown.images) // 2))
     if block.step == begun:
         block = replace(block, tensors=without_moments(block.tensors))
     ascent = Ascent(block.tensors, [kind], block.step - begun, config.rate)
@@ -321,7 +321,17 @@ def _masks(probe: Probe, config: PermutationConfig) -> torch.Tensor:
     return masks.reshape(-1, *image_layout.mask_shape(shape)).to(probe.images.device)
 
 
-def _rows(probe: Probe, rows: slice) -> Probe:
+def _held(whole: Probe, searched: int, config: PermutationConfig) -> torch.Tensor:
+    """The rows (n,) after the `searched` first that show one of their sources, as the mapping says
+    nothing of others; those that are searched on where there are no more.
+    """
+    later = torch.isin(whole.labels, whole.labels[:searched])
+    later[:searched] = False
+    rows = later.nonzero()[:, 0][: config.evaluation_samples]
+    return rows if len(rows) else torch.arange(searched)
+
+
+def _rows(probe: Probe, rows: torch.Tensor) -> Probe:
     return replace(probe, images=probe.images[rows], labels=probe.labels[rows])
 
 

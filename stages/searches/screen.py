@@ -27,7 +27,7 @@ from stages.types import Floats, Integers, freeze
 
 LOOKED_AT_ONCE = 64
 """Classes of one brief look: what is kept of a screen that is stopped goes in such portions."""
-HOPEFUL = 4
+HOPEFUL = 8
 """One in so many classes of a brief look goes on after its first step."""
 
 

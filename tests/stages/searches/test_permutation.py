@@ -175,6 +175,19 @@ def test_many_classes_get_samples_of_their_own() -> None:
     assert torch.bincount(labels, minlength=10).tolist() == [4] * 10
 
 
+def test_more_classes_than_samples_cost_no_more() -> None:
+    """Some of them are sources, and what is evaluated on shows these and no others."""
+    subject = demo_subject("clean")
+    few = PermutationConfig(samples=4, per_class=4, most_samples=6, evaluation_samples=30)
+
+    ground = permutation.start(subject, few, 0).ground
+
+    sources = ground.probe.labels.tolist()
+    assert len(set(sources)) == len(sources) == 6
+    assert set(ground.evaluation.labels.tolist()) == set(sources)
+    assert len(ground.evaluation.images) == 30
+
+
 def test_images_shown_are_told() -> None:
     """Half of the samples at each of nine places at first, then all of them at one."""
     config = PermutationConfig(samples=20, first_steps=2, place_steps=3, pattern_steps=4)

@@ -212,19 +212,19 @@ def test_what_costs_nothing_is_a_brief_look_itself() -> None:
 
 @on_images
 def test_the_brief_look_is_told_as_effort(search: Search) -> None:
-    """Steps are one of all classes and the others of a quarter; the images are what the net was
+    """Steps are one of all classes and the others of those that go on; the images are what the net was
     shown.
     """
     subject, counting = counted(many_classes())
 
     looked = choose((search,), subject).looked[search.name]
 
-    assert looked.steps == MANY + MANY // HOPEFUL * (search.settings().brief.steps - 1)
+    assert looked.steps == MANY + -(-MANY // HOPEFUL) * (search.settings().brief.steps - 1)
     assert 0 < looked.images <= counting.shown
 
 
 @on_images
-def test_a_quarter_goes_on_after_the_first_step_of_a_look(search: Search) -> None:
+def test_the_hopeful_go_on_after_the_first_step_of_a_look(search: Search) -> None:
     """The classes that reached furthest by then; they reach what they reach among all classes, and
     the others keep what they reached.
     """
@@ -233,7 +233,7 @@ def test_a_quarter_goes_on_after_the_first_step_of_a_look(search: Search) -> Non
     reached = look(search, subject, config, subject.classes.numpy(), 0).reached
 
     early = first_step(search, subject)
-    hopeful = np.argsort(-early, kind="stable")[: MANY // HOPEFUL]
+    hopeful = np.argsort(-early, kind="stable")[: -(-MANY // HOPEFUL)]
     others = np.setdiff1d(np.arange(MANY), hopeful)
     np.testing.assert_allclose(reached[hopeful], brief(search, subject)[hopeful], rtol=1e-3)
     np.testing.assert_array_equal(reached[others], early[others])
