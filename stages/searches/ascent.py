@@ -7,7 +7,7 @@ is one batch for all classes, as no class's parameters touch another's margin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stages.later import adam, torch
 
@@ -39,7 +39,23 @@ class Ascent:
 
     def step(self, margins: torch.Tensor) -> None:
         """One step up the margins (r,), which were computed from the parameters."""
-        slopes = torch.autograd.grad(-margins.sum(), self.parameters)
+        self.step_by(torch.autograd.grad(-margins.sum(), self.parameters))
+
+    def step_in_parts(self, margins: Iterable[torch.Tensor]) -> torch.Tensor:
+        """One step up all margins, and what they were (r,); each part (n,) of them is computed from
+        the parameters when it is asked for, and its activations are given back before the next.
+        """
+        slopes = [torch.zeros_like(each) for each in self.parameters]
+        reached = []
+        for part in margins:
+            found = torch.autograd.grad(-part.sum(), self.parameters)
+            slopes = [slope + more for slope, more in zip(slopes, found, strict=True)]
+            reached.append(part.detach())
+        self.step_by(slopes)
+        return torch.cat(reached)
+
+    def step_by(self, slopes: Sequence[torch.Tensor]) -> None:
+        """One step down the slopes, one of each parameter."""
         means, squares = (
             [self.moments[f"{name}.{each}"] for name in self.names] for each in MOMENTS
         )

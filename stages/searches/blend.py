@@ -20,8 +20,9 @@ from functools import partial
 from stages.later import torch
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
-from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.blocks import Block, State, advanced
 from stages.searches.ground import Ground, ground_of
+from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
@@ -101,7 +102,9 @@ class Blend:
 
     def start(self, subject: Subject, config: BlendConfig, seed: int) -> BlendState:
         """A search of which no class has begun."""
-        ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
+        ground = ground_of(
+            subject, (config.samples, config.evaluation_samples), seed, config.memory_mb
+        )
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def at_once(self, state: BlendState) -> int:

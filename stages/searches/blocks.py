@@ -11,8 +11,7 @@ import numpy as np
 
 from stages import progress
 from stages.later import torch
-from stages.twin import fx_graph
-from stages.types import Floats, TorchTwin
+from stages.types import Floats
 
 Config = TypeVar("Config")
 Ground = TypeVar("Ground")
@@ -134,12 +133,3 @@ def _joined(blocks: list[Block]) -> Block:
 def _split(block: Block, rows: int) -> list[Block]:
     numbers = torch.arange(len(block.classes), device=block.classes.device)
     return [block.only(part) for part in torch.split(numbers, rows)]
-
-
-def rows_that_fit(twin: TorchTwin, images: torch.Tensor, memory_mb: int) -> int:
-    """How many rows, each with all of the images, fit into `memory_mb` MiB; at least one.
-
-    What counts are the activations, forward and backward.
-    """
-    floats = sum(fx_graph.sizes(twin.module, images[:1].to(twin.device)))
-    return max(1, memory_mb * 2**20 // (3 * 4 * floats * len(images)))

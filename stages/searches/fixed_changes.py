@@ -16,8 +16,9 @@ import numpy as np
 from stages import progress
 from stages.later import torch, without_gradients
 from stages.searches import margins
-from stages.searches.blocks import Block, State, rows_that_fit
+from stages.searches.blocks import Block, State
 from stages.searches.ground import Ground, ground_of
+from stages.searches.parts import rows_that_fit
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Trigger
@@ -94,7 +95,7 @@ class FixedChanges:
 
     def start(self, subject: Subject, config: Any, seed: int) -> FixedState:
         """Nothing is laid on yet."""
-        ground = ground_of(subject, config.samples, config.samples, seed)
+        ground = ground_of(subject, (config.samples, config.samples), seed, config.memory_mb)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def at_once(self, state: FixedState) -> int:

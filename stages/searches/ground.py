@@ -25,11 +25,10 @@ class Ground:
         return image_layout.plane(self.subject.samples.images.shape[1:])
 
 
-def ground_of(subject: Subject, samples: int, evaluation_samples: int, seed: int) -> Ground:
-    """The ground of so many clean samples, balanced over the classes; those that are searched on
-    are among those of the evaluation.
+def ground_of(subject: Subject, counts: tuple[int, int], seed: int, memory_mb: int) -> Ground:
+    """The ground of so many clean samples, balanced over the classes: those that are searched on,
+    which are among those of the evaluation.
     """
-    counts = (samples, evaluation_samples)
-    few, evaluation = probes(subject.twin, subject.samples, subject.clean, counts, seed)
+    few, evaluation = probes(subject, counts, seed, memory_mb)
     gap = margins.logit_gap(subject.clean.logits)
     return Ground(subject=subject, probe=few, evaluation=evaluation, gap=gap)

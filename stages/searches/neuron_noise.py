@@ -23,8 +23,9 @@ import numpy as np
 
 from stages.later import torch, without_gradients
 from stages.searches import margins
-from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.blocks import Block, State, advanced
 from stages.searches.noisy_tail import Noise, NoisyTail, sign_gradient_step
+from stages.searches.parts import rows_that_fit
 from stages.searches.probe import balanced
 from stages.searches.search import (
     AttackSuccess,
@@ -143,7 +144,7 @@ class NeuronNoise:
         ground = _Ground(
             subject=subject,
             early=early,
-            tail=NoisyTail(early, subject.sites[:reached], images),
+            tail=NoisyTail(early, subject.sites[:reached], images, config.memory_mb),
             images=images,
             labels=labels.to(twin.device),
             gap=margins.logit_gap(subject.clean.logits),
@@ -198,7 +199,9 @@ class NeuronNoise:
         chosen = torch.tensor([target], device=ground.subject.twin.device)
         alone = _climb(state, _begin(ground, chosen), steps, lambda: None)
         reached = len(ground.early.sites)
-        tail = NoisyTail(ground.early, ground.subject.sites[:reached], images)
+        tail = NoisyTail(
+            ground.early, ground.subject.sites[:reached], images, state.config.memory_mb
+        )
         with torch.no_grad():
             predicted = tail.logits(_listed(alone, "noise"))[0].argmax(-1)
         rate = float((predicted == target).float().mean())

@@ -6,7 +6,10 @@ noise patterns then act side by side on copies of the same images.
 
 from __future__ import annotations
 
+from functools import partial
+
 from stages.later import torch, without_gradients
+from stages.searches.parts import images_that_fit, in_parts
 from stages.twin import fx_graph
 from stages.types import NoiseSite, SiteStatistics, TorchTwin
 
@@ -23,6 +26,7 @@ class NoisyTail:
         twin: TorchTwin,
         statistics: tuple[SiteStatistics, ...],
         images: torch.Tensor,
+        memory_mb: int = 512,
     ) -> None:
         first = fx_graph.node_named(twin.module, twin.sites[0].node)
         cut = fx_graph.cut_after(twin.module, first)
@@ -31,19 +35,35 @@ class NoisyTail:
         self.means = means_of(twin, statistics)
         self.module = fx_graph.part(twin.module, cut, fx_graph.output_of(twin.module))
         self.start = fx_graph.values(twin.module, images.to(twin.device), cut)
+        self.count, self.most = len(images), images_that_fit(twin, images, memory_mb)
 
     def silence(self, copies: int) -> Noise:
         """Zero noise, for as many patterns."""
         return [torch.zeros(copies, 2, site.channels, device=self.device) for site in self.sites]
 
     def logits(self, noise: Noise) -> torch.Tensor:
-        """Logits (copies, B, K) of the images under `noise`."""
-        found: torch.Tensor = torch.vmap(self._logits_of_one)(noise)
-        return found
+        """Logits (copies, B, K) of the images under `noise`.
 
-    def _logits_of_one(self, noise: Noise) -> torch.Tensor:
-        edits = perturbation(self.sites, self.means, noise)
-        return fx_graph.run(self.module, *self.start, edits=edits)
+        How many copies fit is for the caller to know; where not even one does, parts of it do.
+        """
+        compute = partial(self._logits_of, noise)
+        rows = torch.arange(self.count, device=self.device)
+        if self.count <= self.most:
+            return compute(rows).transpose(0, 1)
+        return in_parts(compute, rows, self.most).transpose(0, 1)
+
+    def _logits_of(self, noise: Noise, rows: torch.Tensor) -> torch.Tensor:
+        """Logits (n, copies, K) of some of the images."""
+        start = self.start
+        if len(rows) < self.count:  # what is the same for all images has no row of each
+            start = [each[rows] if len(each) == self.count else each for each in start]
+
+        def of_one(noise: Noise) -> torch.Tensor:
+            edits = perturbation(self.sites, self.means, noise)
+            return fx_graph.run(self.module, *start, edits=edits)
+
+        found: torch.Tensor = torch.vmap(of_one, out_dims=1)(noise)
+        return found
 
 
 def means_of(twin: TorchTwin, statistics: tuple[SiteStatistics, ...]) -> list[torch.Tensor]:

@@ -23,7 +23,8 @@ from typing import Annotated
 from stages import image_layout
 from stages.later import torch, without_gradients
 from stages.searches import margins
-from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.blocks import Block, State, advanced
+from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe, probes
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.squares import Squares, everywhere
@@ -127,7 +128,7 @@ class PatchSearch:
     """
 
     name = "patch"
-    version = 5
+    version = 6
     settings = PatchConfig
     joint = False
     statistics = (
@@ -141,9 +142,7 @@ class PatchSearch:
     def start(self, subject: Subject, config: PatchConfig, seed: int) -> PatchState:
         """A search of which no class has begun."""
         counts = (config.place_samples, config.samples, config.evaluation_samples)
-        places, patterns, evaluation = probes(
-            subject.twin, subject.samples, subject.clean, counts, seed
-        )
+        places, patterns, evaluation = probes(subject, counts, seed, config.memory_mb)
         ground = _Ground(
             subject=subject,
             places=places,
@@ -327,7 +326,7 @@ class SmallPatchSearch(PatchSearch):
     """
 
     name = "small_patch"
-    version = 1
+    version = 2
     settings = SmallPatchConfig
     statistics = (
         StatisticSpec(

@@ -13,6 +13,7 @@ Source: ours (docs/method.md); the assignment is by the Hungarian method.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from stages.later import optimize, torch, without_gradients
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State
+from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe, probe
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
 from stages.searches.squares import square_of
@@ -58,7 +60,7 @@ class PermutationConfig:
     rate: Rate = 0.3
     """Adam's learning rate for logits of the colours."""
     memory_mb: Memory = unkeyed(512)
-    """Not used: what is shown at once is small."""
+    """MiB for the activations of what is shown at once."""
 
     @property
     def steps(self) -> int:
@@ -114,12 +116,12 @@ class Permutation:
         """Nothing is searched yet."""
         wanted = min(config.per_class * subject.twin.classes, config.most_samples)
         count = max(config.samples, wanted)
-        whole = probe(subject.twin, subject.samples, subject.clean, len(subject.samples), seed)
-        searched = _rows(whole, torch.arange(min(count, len(whole.images))))
+        whole = probe(subject, len(subject.samples), seed, config.memory_mb)
+        searched = whole.only(slice(count))
         ground = _Ground(
             subject=subject,
             probe=searched,
-            evaluation=_rows(whole, _held(whole, len(searched.images), config)),
+            evaluation=whole.only(_held(whole, len(searched.images), config)),
             masks=_masks(whole, config),
             gap=margins.logit_gap(subject.clean.logits),
         )
@@ -217,57 +219,67 @@ def _step(state: PermutationState, block: Block) -> Block:
     begun = begun if kind == PATCH else settled
     shown = state.ground.probe
     if block.step < config.first_steps:
-        shown = _rows(shown, torch.arange(len(shown.images) // 2))
+        shown = shown.only(slice(len(shown.images) // 2))
     if block.step == begun:
         block = replace(block, tensors=without_moments(block.tensors))
     ascent = Ascent(block.tensors, [kind], block.step - begun, config.rate)
-    reached = _margins(state, shown, ascent.parameters[0], kind, block)
-    ascent.step(reached)
-    moved = block.with_tensors(**ascent.tensors(), reached=reached.detach().max()[None])
+    parts = _assignments(state, shown, ascent.parameters[0], kind, block)
+    reached = ascent.step_in_parts(margins for _, margins in parts)
+    moved = block.with_tensors(**ascent.tensors(), reached=reached.max()[None])
     return replace(moved, step=block.step + 1)
 
 
 @without_gradients
 def _settled(state: PermutationState, block: Block) -> Block:
     """The block with the place alone whose patch goes furthest."""
-    reached = _margins(state, state.ground.probe, block.tensors[PATCH], PATCH, block)
+    reached = _all_assignments(state, state.ground.probe, block.tensors[PATCH], PATCH, block)[1]
     best = reached.argmax()[None]
     tensors = {**without_moments(block.tensors), PATCH: block.tensors[PATCH][:, best]}
     return replace(block, tensors={**tensors, "place": best})
 
 
-def _margins(
+def _all_assignments(
     state: PermutationState, shown: Probe, colours: torch.Tensor, kind: str, block: Block
-) -> torch.Tensor:
-    """The mean margin (places,) of the assigned classes, in logits."""
-    assignments = _assignments(state, shown, colours, kind, block)
-    return torch.stack([margin for _, margin in assignments])
+) -> list[torch.Tensor]:
+    """The mapping (places, K) at every place, and the mean margin (places,) of its classes, in
+    logits.
+    """
+    parts = list(_assignments(state, shown, colours, kind, block))
+    return [torch.cat(each) for each in zip(*parts, strict=True)]
 
 
 def _assignments(
     state: PermutationState, shown: Probe, colours: torch.Tensor, kind: str, block: Block
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The mapping (K,) at every place, and the mean margin of its classes, in logits."""
-    logits = shown.logits(_laid(state, colours[0], kind, block, shown.images))
-    return [
-        (mapping, margins.margins(each[:, None], mapping[shown.labels]).mean())
-        for each, mapping in zip(logits, assigned(logits, shown.labels), strict=True)
-    ]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The same, of as many places after another as fit into the memory."""
+    rows = rows_that_fit(shown.twin, shown.images, state.config.memory_mb)
+    masks = _masks_of(state, kind, block)
+    for part in torch.split(torch.arange(len(masks)), rows):
+        laid = _laid(state, colours[0][part], kind, masks[part], shown.images)
+        logits = shown.logits(laid)
+        mapping = assigned(logits, shown.labels)
+        wanted = zip(logits, mapping, strict=True)
+        reached = [margins.margins(each[:, None], to[shown.labels]).mean() for each, to in wanted]
+        yield mapping, torch.stack(reached)
+
+
+def _masks_of(state: PermutationState, kind: str, block: Block) -> torch.Tensor:
+    """The masks (places, 1, *mask shape) of the rows of colours; one of no use for the pattern."""
+    masks, count = state.ground.masks, block.tensors[kind].shape[1]
+    return masks if count == len(masks) else masks[block.tensors["place"]]
 
 
 def _laid(
     state: PermutationState,
     colours: torch.Tensor,
     kind: str,
-    block: Block,
+    masks: torch.Tensor,
     images: torch.Tensor,
 ) -> torch.Tensor:
-    """Images (B, *input shape) under the trigger at each place: (places, B, *input shape)."""
+    """Images (B, *input shape) under the trigger of each place: (places, B, *input shape)."""
     values = state.ground.probe.values(torch.sigmoid(colours))[:, None]
     if kind == PATTERN:
         return (1 - state.config.opacity) * images + state.config.opacity * values
-    masks = state.ground.masks
-    masks = masks if len(colours) == len(masks) else masks[block.tensors["place"]]
     return (1 - masks[:, None]) * images + masks[:, None] * values
 
 
@@ -287,15 +299,16 @@ def _evaluated(state: PermutationState, kind: str) -> _Found:
     """What the trigger that goes furthest on the probe set does on the evaluation samples."""
     ground, block = state.ground, state.blocks[0]
     colours = block.tensors[kind]
-    searched = _assignments(state, ground.probe, colours, kind, block)
-    row = int(torch.stack([margin for _, margin in searched]).argmax())
-    mapping = searched[row][0]
-    shown = _laid(state, colours[0], kind, block, ground.evaluation.images)[row][None]
+    mappings, reached = _all_assignments(state, ground.probe, colours, kind, block)
+    row = reached.argmax()[None]
+    mapping = mappings[row][0]
+    masks = _masks_of(state, kind, block)[row]
+    shown = _laid(state, colours[0][row], kind, masks, ground.evaluation.images)
     logits = ground.evaluation.logits(shown)[0]
     wanted = mapping[ground.evaluation.labels]
     margin = margins.margins(logits[:, None], wanted).mean() / ground.gap
     share = (logits.argmax(1) == wanted).float().mean()
-    return _Found(float(margin), mapping.cpu().numpy(), float(share), row)
+    return _Found(float(margin), mapping.cpu().numpy(), float(share), int(row))
 
 
 def _trigger(state: PermutationState, kind: str, row: int) -> Patch | Overlay:
@@ -329,10 +342,6 @@ def _held(whole: Probe, searched: int, config: PermutationConfig) -> torch.Tenso
     later[:searched] = False
     rows = later.nonzero()[:, 0][: config.evaluation_samples]
     return rows if len(rows) else torch.arange(searched)
-
-
-def _rows(probe: Probe, rows: torch.Tensor) -> Probe:
-    return replace(probe, images=probe.images[rows], labels=probe.labels[rows])
 
 
 permutation = Permutation()

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from stages import image_layout
 from stages.later import torch
+from stages.searches.parts import images_that_fit, in_parts
+from stages.searches.search import Subject
 from stages.twin import arithmetic
-from stages.types import CleanSamples, Floats, Integers, PreconditionResult, TorchTwin
+from stages.types import CleanSamples, Floats, Integers, TorchTwin
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Probe:
     """Images (B, *input shape), their labels (B,), and the smallest and largest valid values.
 
-    All lie on the twin's device; `low` and `high` spread over one image.
+    All lie on the twin's device; `low` and `high` spread over one image. `most` images fit into the
+    memory at once.
     """
 
     twin: TorchTwin
@@ -26,44 +30,46 @@ class Probe:
     labels: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
+    most: int
 
     def values(self, shares: torch.Tensor) -> torch.Tensor:
         """Input values of shares in [0, 1] of the valid range."""
         return self.low + (self.high - self.low) * shares
 
     def logits(self, shown: torch.Tensor) -> torch.Tensor:
-        """Logits (g, B, K) of what is shown to the twin (g, B, *input shape)."""
-        flat = arithmetic.logits(self.twin, shown.flatten(0, 1))
-        return flat.reshape(*shown.shape[:2], -1)
+        """Logits (g, B, K) of what is shown to the twin (g, B, *input shape).
+
+        How many rows fit is for the caller to know; where not even one does, parts of it do.
+        """
+        compute, flat = partial(arithmetic.logits, self.twin), shown.flatten(0, 1)
+        fits = shown.shape[1] <= self.most
+        found = compute(flat) if fits else in_parts(compute, flat, self.most)
+        return found.reshape(*shown.shape[:2], -1)
+
+    def only(self, rows: slice | torch.Tensor) -> Probe:
+        """The same with some of the images."""
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
 
 
-def probes(
-    twin: TorchTwin,
-    samples: CleanSamples,
-    clean: PreconditionResult,
-    counts: Sequence[int],
-    seed: int,
-) -> list[Probe]:
+def probes(subject: Subject, counts: Sequence[int], seed: int, memory_mb: int) -> list[Probe]:
     """A probe set of each count, the smaller ones with the first samples of the largest."""
-    largest = probe(twin, samples, clean, max(counts), seed)
-    return [
-        replace(largest, images=largest.images[:count], labels=largest.labels[:count])
-        for count in counts
-    ]
+    largest = probe(subject, max(counts), seed, memory_mb)
+    return [largest.only(slice(count)) for count in counts]
 
 
-def probe(
-    twin: TorchTwin, samples: CleanSamples, clean: PreconditionResult, count: int, seed: int
-) -> Probe:
+def probe(subject: Subject, count: int, seed: int, memory_mb: int) -> Probe:
     """Up to `count` correctly classified samples, balanced over the classes, as a probe set."""
-    rows = balanced(samples, clean.logits, count, seed)
+    twin, samples = subject.twin, subject.samples
+    rows = balanced(samples, subject.clean.logits, count, seed)
+    images = torch.tensor(samples.images[rows], device=twin.device)
     low, high = image_layout.valid_range(torch.tensor(samples.images))
     return Probe(
         twin=twin,
-        images=torch.tensor(samples.images[rows], device=twin.device),
+        images=images,
         labels=torch.tensor(samples.labels[rows], device=twin.device),
         low=low.to(twin.device),
         high=high.to(twin.device),
+        most=images_that_fit(twin, images, memory_mb),
     )
 
 

@@ -13,8 +13,8 @@ from stages import image_layout
 from stages.later import functional, torch, without_gradients
 from stages.searches import ascent
 from stages.searches.ascent import Ascent
-from stages.searches.blocks import rows_that_fit
 from stages.searches.margins import mean_margins
+from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe
 
 
@@ -117,12 +117,15 @@ class Squares:
         return self.probe.values(torch.sigmoid(self.tensors["colours"]))
 
     def _mask(self, sharpness: float) -> torch.Tensor:
-        """The squares (r, 1, *mask shape) of all places, weighted and added up."""
+        """The squares (r, 1, *mask shape) of all places, weighted and added up: along the width,
+        then along the height, which is a small part of the work of both at once.
+        """
         shape = tuple(self.probe.images.shape[1:])
         square = square_of(shape, self.side, self.rows.device)
         weights = (sharpness * self._logits()).softmax(1)
         placed = weights.reshape(-1, 1, *_places(shape, square))
-        added = functional.conv_transpose2d(placed, square)
+        along = functional.conv_transpose2d(placed, square[:, :, :1])
+        added = functional.conv_transpose2d(along, square[..., :1])
         return added.clamp(max=1).reshape(len(weights), 1, *image_layout.mask_shape(shape))
 
     def _logits(self) -> torch.Tensor:

@@ -19,8 +19,9 @@ from typing import Annotated
 
 from stages.later import torch
 from stages.searches import one_tensor
-from stages.searches.blocks import Block, State, advanced, rows_that_fit
+from stages.searches.blocks import Block, State, advanced
 from stages.searches.ground import Ground, ground_of
+from stages.searches.parts import rows_that_fit
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Filter, tone_of
@@ -84,7 +85,9 @@ class Tone:
 
     def start(self, subject: Subject, config: ToneConfig, seed: int) -> ToneState:
         """A search of which no class has begun."""
-        ground = ground_of(subject, config.samples, config.evaluation_samples, seed)
+        ground = ground_of(
+            subject, (config.samples, config.evaluation_samples), seed, config.memory_mb
+        )
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def at_once(self, state: ToneState) -> int:

@@ -249,7 +249,7 @@ def test_the_trigger_reproduces_its_own_statistic(search: Search) -> None:
     if result.mapping is not None:
         pytest.skip("its margins are of one class per sample; its own tests lay it on by hand")
     subject, target = demo_subject("patch"), result.targets[0]
-    ground = probe(*(subject.twin, subject.samples, subject.clean), config.evaluation_samples, 0)
+    ground = probe(subject, config.evaluation_samples, 0, config.memory_mb)
     shown = torch.tensor(result.trigger.apply(ground.images.numpy()))
     gap = margins.logit_gap(subject.clean.logits)
 

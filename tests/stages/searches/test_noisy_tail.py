@@ -12,10 +12,10 @@ from tests.support import twins, zoo
 EXPORTERS = ("dynamo", "legacy", "legacy-preserve", "dynamo-baked")
 
 
-def tail_of(architecture: str, exporter: str, count: int = 5) -> NoisyTail:
+def tail_of(architecture: str, exporter: str, count: int = 5, memory_mb: int = 512) -> NoisyTail:
     """The tail of a twin on a few images."""
     twin = twins.twin(architecture, exporter)
-    return NoisyTail(twin, twins.statistics(architecture, exporter), zoo.images(count))
+    return NoisyTail(twin, twins.statistics(architecture, exporter), zoo.images(count), memory_mb)
 
 
 @pytest.mark.parametrize("architecture", zoo.ARCHITECTURES)

@@ -9,9 +9,9 @@ from stages.searches.probe import Probe, balanced, probe, probes
 from tests.support import twins
 
 
-def drawn(count: int = 20, seed: int = 0) -> Probe:
+def drawn(count: int = 20, seed: int = 0, memory_mb: int = 512) -> Probe:
     """A probe set of the small net."""
-    return probe(twins.twin(), twins.samples(), twins.clean(), count, seed)
+    return probe(twins.subject(), count, seed, memory_mb)
 
 
 def test_a_probe_set_holds_what_a_trigger_is_laid_on() -> None:
@@ -38,9 +38,7 @@ def test_a_seed_draws_the_samples_of_a_probe_set() -> None:
 
 def test_smaller_probe_sets_are_the_beginning_of_the_largest() -> None:
     """What is searched on a few samples is evaluated on these and more."""
-    inputs = twins.twin(), twins.samples(), twins.clean()
-
-    few, many = probes(*inputs, (8, 20), 3)
+    few, many = probes(twins.subject(), (8, 20), 3, 512)
 
     assert (len(few.images), len(many.images)) == (8, 20)
     assert torch.equal(few.images, many.images[:8])

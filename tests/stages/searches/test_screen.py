@@ -212,8 +212,8 @@ def test_what_costs_nothing_is_a_brief_look_itself() -> None:
 
 @on_images
 def test_the_brief_look_is_told_as_effort(search: Search) -> None:
-    """Steps are one of all classes and the others of those that go on; the images are what the net was
-    shown.
+    """Steps are one of all classes and the others of those that go on; the images are those that
+    the net was shown.
     """
     subject, counting = counted(many_classes())
 
