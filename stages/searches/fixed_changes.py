@@ -126,7 +126,8 @@ class FixedChanges:
         groups = torch.split(numbers, rows)
         step_done = progress.counter(len(groups))
         for group in groups:
-            yield self.read(state, probe.logits(changes.shown(group, probe.images)))
+            shown = changes.shown(group, probe.images)
+            yield self.read(state, probe.logits(shown, exact=True))
             step_done()
 
     def reached(self, state: FixedState) -> Floats:

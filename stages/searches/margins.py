@@ -85,14 +85,14 @@ def evaluated(
     probe: Probe, gap: float, group: torch.Tensor, show: Show
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean margins (g,) in logit gaps, and standardised margins (g,), on the evaluation set."""
-    values, counted = _counted(probe, group, show(probe.images))
+    values, counted = _counted(probe, group, show(probe.images), exact=True)
     certain = standardised(values, counted, USUAL * gap)
     return mean_over(values, counted) / gap, certain
 
 
 def _counted(
-    probe: Probe, group: torch.Tensor, shown: torch.Tensor
+    probe: Probe, group: torch.Tensor, shown: torch.Tensor, *, exact: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Margins (g, B), and which of them count: those of samples of other classes."""
     others = probe.labels != group[:, None]
-    return margins(probe.logits(shown), group), others
+    return margins(probe.logits(shown, exact=exact), group), others

@@ -171,13 +171,7 @@ class PatchSearch:
 
     def reached(self, state: PatchState) -> Floats:
         """The mean margin (K,) in logits of the best square of each class, at its place."""
-        probe = state.ground.patterns
-        return state.per_class(
-            [
-                margins.reached(probe, each.classes, _settled(state, each).shown)
-                for each in state.blocks
-            ]
-        )
+        return state.per_class([_reached(state, each) for each in state.blocks])
 
     def effort(self, state: PatchState) -> Effort:
         """Steps, and images: every square of a class is laid on every image."""
@@ -252,6 +246,12 @@ def _narrowed(state: PatchState, block: Block) -> Block:
     if step == config.settled_at:
         squares = squares.leading(1, config.memory_mb).settled()
     return _block(block.classes, step, squares.without_moments())
+
+
+def _reached(state: PatchState, block: Block) -> torch.Tensor:
+    """The mean margin (g,) in logits of the best square of each class, at its place."""
+    reached = _squares(state, block).reached(state.config.memory_mb)
+    return reached.reshape(len(block.classes), -1).amax(1)
 
 
 def _settled(state: PatchState, block: Block) -> Squares:

@@ -304,7 +304,7 @@ def _evaluated(state: PermutationState, kind: str) -> _Found:
     mapping = mappings[row][0]
     masks = _masks_of(state, kind, block)[row]
     shown = _laid(state, colours[0][row], kind, masks, ground.evaluation.images)
-    logits = ground.evaluation.logits(shown)[0]
+    logits = ground.evaluation.logits(shown, exact=True)[0]
     wanted = mapping[ground.evaluation.labels]
     margin = margins.margins(logits[:, None], wanted).mean() / ground.gap
     share = (logits.argmax(1) == wanted).float().mean()

@@ -36,12 +36,13 @@ class Probe:
         """Input values of shares in [0, 1] of the valid range."""
         return self.low + (self.high - self.low) * shares
 
-    def logits(self, shown: torch.Tensor) -> torch.Tensor:
-        """Logits (g, B, K) of what is shown to the twin (g, B, *input shape).
+    def logits(self, shown: torch.Tensor, *, exact: bool = False) -> torch.Tensor:
+        """Logits (g, B, K) of what is shown to the twin (g, B, *input shape), for what is reported
+        `exact`.
 
         How many rows fit is for the caller to know; where not even one does, parts of it do.
         """
-        compute, flat = partial(arithmetic.logits, self.twin), shown.flatten(0, 1)
+        compute, flat = partial(arithmetic.logits, self.twin, exact=exact), shown.flatten(0, 1)
         fits = shown.shape[1] <= self.most
         found = compute(flat) if fits else in_parts(compute, flat, self.most)
         return found.reshape(*shown.shape[:2], -1)

@@ -94,10 +94,14 @@ def look(search: Search, subject: Subject, config: Any, classes: Integers, seed:
         Paused: it was to pause; nothing is kept of the look.
     """
     state = _advanced(search, subject, search.start(subject, config, seed), classes, steps=1)
-    furthest = np.argsort(-search.reached(state)[classes], kind="stable")
+    early = search.reached(state)
+    furthest = np.argsort(-early[classes], kind="stable")
     hopeful = classes[furthest[: _going_on(len(classes))]]
     state = _advanced(search, subject, state, hopeful, config.steps)
-    return Looked(reached=search.reached(state)[classes], effort=search.effort(state))
+    ended = tuple(each for each in state.blocks if each.step >= config.steps)
+    later = search.reached(replace(state, blocks=ended))
+    reached = np.where(np.isnan(later), early, later)[classes]
+    return Looked(reached=reached, effort=search.effort(state))
 
 
 def choose_classes(

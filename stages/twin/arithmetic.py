@@ -1,7 +1,7 @@
 """How a twin computes while it is searched: by what a timed pass of the model shows to be fast.
 
-Searches need a direction to go in, so their gradients may be computed in bfloat16; whatever is
-evaluated is in float32. Which of the two is faster, and with which layout in memory, depends on the
+Searches need a direction to go in, so their gradients and choices may be computed in bfloat16;
+whatever is reported is in float32. Which of the two is faster, and with which layout in memory, depends on the
 layers, the machine and the size of the images, so it is tried and not known by name.
 """
 
@@ -93,14 +93,13 @@ def compute_exactly() -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def logits(twin: TorchTwin, images: torch.Tensor) -> torch.Tensor:
-    """The twin's logits (n, K) float32 of images (n, *input shape), in its own arithmetic.
-
-    Where no gradient is wanted, something is evaluated, and that is in float32.
+def logits(twin: TorchTwin, images: torch.Tensor, *, exact: bool = False) -> torch.Tensor:
+    """The twin's logits (n, K) float32 of images (n, *input shape), in its own arithmetic, which
+    searches choose by; what is reported is `exact`, in float32.
     """
     if twin.arithmetic.layout == "channels_last" and images.dim() == BATCH_OF_IMAGES:
         images = images.contiguous(memory_format=torch.channels_last)
-    short = twin.arithmetic.precision == "bfloat16" and torch.is_grad_enabled()
+    short = twin.arithmetic.precision == "bfloat16" and not exact
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=short):
         found: torch.Tensor = twin.module(images)
     return found.float()

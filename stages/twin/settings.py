@@ -42,7 +42,7 @@ class ArithmeticConfig:
     """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of the passes whose gradients lead a search; all is evaluated in float32."""
+    """Precision of the passes that lead a search; what is reported is computed in float32."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """How images and filters lie in memory."""
 
