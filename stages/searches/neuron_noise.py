@@ -74,7 +74,7 @@ class NeuronNoiseConfig:
     gaps: every net bears another ε. Chosen on tuning and calibration models."""
     resisting: PositiveShare = 0.25
     """Share of the source classes, those that resist most, that the worst source looks at."""
-    memory_mb: Memory = unkeyed(512)
+    memory_mb: Memory = unkeyed(1024)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
     def __post_init__(self) -> None:
@@ -154,7 +154,8 @@ class NeuronNoise:
     def at_once(self, state: NoiseState) -> int:
         """How many classes fit into the memory at once."""
         ground = state.ground
-        return rows_that_fit(ground.subject.twin, ground.images, state.config.memory_mb)
+        twin, memory_mb = ground.subject.twin, state.config.memory_mb
+        return rows_that_fit(twin, ground.images, memory_mb, exact=True)
 
     def advance(self, state: NoiseState, classes: torch.Tensor, steps: int) -> NoiseState:
         """The state after up to `steps` more bounds of the sweep for the classes (n,)."""

@@ -26,7 +26,7 @@ class NoisyTail:
         twin: TorchTwin,
         statistics: tuple[SiteStatistics, ...],
         images: torch.Tensor,
-        memory_mb: int = 512,
+        memory_mb: int = 1024,
     ) -> None:
         first = fx_graph.node_named(twin.module, twin.sites[0].node)
         cut = fx_graph.cut_after(twin.module, first)
@@ -35,7 +35,7 @@ class NoisyTail:
         self.means = means_of(twin, statistics)
         self.module = fx_graph.part(twin.module, cut, fx_graph.output_of(twin.module))
         self.start = fx_graph.values(twin.module, images.to(twin.device), cut)
-        self.count, self.most = len(images), images_that_fit(twin, images, memory_mb)
+        self.count, self.most = len(images), images_that_fit(twin, images, memory_mb, exact=True)
 
     def silence(self, copies: int) -> Noise:
         """Zero noise, for as many patterns."""

@@ -1,8 +1,8 @@
 """How a twin computes while it is searched: by what a timed pass of the model shows to be fast.
 
 Searches need a direction to go in, so their gradients and choices may be computed in bfloat16;
-whatever is reported is in float32. Which of the two is faster, and with which layout in memory, depends on the
-layers, the machine and the size of the images, so it is tried and not known by name.
+whatever is reported is in float32. Which of the two is faster, and with which layout in memory,
+depends on the layers, the machine and the size of the images, so it is tried and not known by name.
 """
 
 from __future__ import annotations
