@@ -63,15 +63,17 @@ class Timed:
         return self.prepared.twin.device
 
 
-def random_resnet(side: int, classes: int, folder: Path) -> tuple[Path, Path]:
-    """A ResNet-18 with random weights and samples that it tells apart, as files.
+def random_resnet(
+    side: int, classes: int, folder: Path, count: int | None = None
+) -> tuple[Path, Path]:
+    """A ResNet-18 with random weights and `count` samples that it tells apart, as files.
 
     Each logit is scaled to the same spread over the samples, so that all classes occur; the labels
     are what the net says.
     """
     torch.manual_seed(0)
     net = resnets.resnet18(side, classes)
-    coarse = torch.rand(max(200, 3 * classes), 3, 8, 8)
+    coarse = torch.rand(count or max(200, 3 * classes), 3, 8, 8)
     images = functional.interpolate(coarse, size=side, mode="bilinear")
     net.eval().requires_grad_(requires_grad=False)
     logits = torch.cat([net(part) for part in torch.split(images, 50)])

@@ -53,7 +53,7 @@ class BlendConfig:
     """Clean samples of the brief search, where there are many classes."""
     brief_steps: Steps = 3
     """Adam steps of the faint pattern in the brief search."""
-    memory_mb: Memory = unkeyed(1024)
+    memory_mb: Memory = unkeyed(2048)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
     @property

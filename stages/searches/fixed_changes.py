@@ -35,7 +35,7 @@ class FixedConfig:
 
     samples: Samples = 40
     """Clean samples, balanced over the classes, that every change is laid on."""
-    memory_mb: Memory = unkeyed(1024)
+    memory_mb: Memory = unkeyed(2048)
     """Activations that may be held at once, in MiB; more changes are done in groups."""
 
     @property

@@ -37,7 +37,7 @@ class HeadProbeConfig:
     """Clean samples whose features give the range of the draws."""
     draws: Annotated[int, bounded("draws", ge=1, le=10_000_000)] = 4000
     """Random features."""
-    memory_mb: Memory = unkeyed(1024)
+    memory_mb: Memory = unkeyed(2048)
     """Not used: one layer is small."""
 
     @property

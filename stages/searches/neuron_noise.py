@@ -74,7 +74,7 @@ class NeuronNoiseConfig:
     gaps: every net bears another ε. Chosen on tuning and calibration models."""
     resisting: PositiveShare = 0.25
     """Share of the source classes, those that resist most, that the worst source looks at."""
-    memory_mb: Memory = unkeyed(1024)
+    memory_mb: Memory = unkeyed(2048)
     """Activations that may be held at once, in MiB; more classes are done in groups."""
 
     def __post_init__(self) -> None:

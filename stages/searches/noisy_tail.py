@@ -26,7 +26,7 @@ class NoisyTail:
         twin: TorchTwin,
         statistics: tuple[SiteStatistics, ...],
         images: torch.Tensor,
-        memory_mb: int = 1024,
+        memory_mb: int = 2048,
     ) -> None:
         first = fx_graph.node_named(twin.module, twin.sites[0].node)
         cut = fx_graph.cut_after(twin.module, first)

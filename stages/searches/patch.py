@@ -79,7 +79,7 @@ class PatchConfig:
     """Regions along each side in the brief search."""
     brief_steps: Steps = 2
     """Adam steps of the brief search."""
-    memory_mb: Memory = unkeyed(1024)
+    memory_mb: Memory = unkeyed(2048)
     """Activations that may be held at once, in MiB; more squares are laid in parts."""
 
     @property

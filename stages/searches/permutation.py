@@ -59,7 +59,7 @@ class PermutationConfig:
     """Adam steps of the faint pattern."""
     rate: Rate = 0.3
     """Adam's learning rate for logits of the colours."""
-    memory_mb: Memory = unkeyed(1024)
+    memory_mb: Memory = unkeyed(2048)
     """MiB for the activations of what is shown at once."""
 
     @property

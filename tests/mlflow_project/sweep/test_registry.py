@@ -134,6 +134,7 @@ def test_written_attestations_are_skipped_until_the_files_change(
     assert [each.action for each in found] == ["pass", "pass"]
 
 
+@pytest.mark.nightly
 def test_an_artifact_that_is_gone_fails_its_version_alone(
     registry: MlflowClient, sqlite_store: str, table: Path, tmp_path: Path
 ) -> None:
