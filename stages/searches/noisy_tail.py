@@ -34,8 +34,9 @@ class NoisyTail:
         self.sites = twin.sites
         self.means = means_of(twin, statistics)
         self.module = fx_graph.part(twin.module, cut, fx_graph.output_of(twin.module))
-        self.start = fx_graph.values(twin.module, images.to(twin.device), cut)
-        self.count, self.most = len(images), images_that_fit(twin, images, memory_mb, exact=True)
+        most = images_that_fit(twin, images, memory_mb, exact=True)
+        parts = torch.split(images.to(twin.device), most)
+        self.starts = [fx_graph.values(twin.module, each, cut) for each in parts]
 
     def silence(self, copies: int) -> Noise:
         """Zero noise, for as many patterns."""
@@ -47,16 +48,12 @@ class NoisyTail:
         How many copies fit is for the caller to know; where not even one does, parts of it do.
         """
         compute = partial(self._logits_of, noise)
-        rows = torch.arange(self.count, device=self.device)
-        if self.count <= self.most:
-            return compute(rows).transpose(0, 1)
-        return in_parts(compute, rows, self.most).transpose(0, 1)
+        whole = len(self.starts) == 1
+        found = compute(self.starts[0]) if whole else in_parts(compute, self.starts)
+        return found.transpose(0, 1)
 
-    def _logits_of(self, noise: Noise, rows: torch.Tensor) -> torch.Tensor:
-        """Logits (n, copies, K) of some of the images."""
-        start = self.start
-        if len(rows) < self.count:  # what is the same for all images has no row of each
-            start = [each[rows] if len(each) == self.count else each for each in start]
+    def _logits_of(self, noise: Noise, start: list[torch.Tensor]) -> torch.Tensor:
+        """Logits (n, copies, K) of the images that `start` is of."""
 
         def of_one(noise: Noise) -> torch.Tensor:
             edits = perturbation(self.sites, self.means, noise)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from stages.later import torch
 from stages.twin import fx_graph
 from stages.types import TorchTwin
+
+Part = TypeVar("Part")
 
 BYTES = {"float32": 6, "bfloat16": 3}
 """What a pass forward and backward holds for each number that a layer gives, in each precision:
@@ -33,17 +36,14 @@ def rows_that_fit(
     return max(1, images_that_fit(twin, images, memory_mb, exact=exact) // len(images))
 
 
-def in_parts(
-    compute: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, most: int
-) -> torch.Tensor:
-    """What is computed of the rows (n, …), `most` at a time, along the first axis.
+def in_parts(compute: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> torch.Tensor:
+    """What is computed of one part after another, along the first axis.
 
     For a gradient every part is computed a second time when its turn comes, so that only the
     activations of one part are held at once.
     """
     from torch.utils.checkpoint import checkpoint  # noqa: PLC0415 (slow, as torch is)
 
-    parts = torch.split(rows, most)
     if not torch.is_grad_enabled():
         return torch.cat([compute(part) for part in parts])
     return torch.cat(

@@ -44,7 +44,7 @@ class Probe:
         """
         compute, flat = partial(arithmetic.logits, self.twin, exact=exact), shown.flatten(0, 1)
         fits = shown.shape[1] <= self.most
-        found = compute(flat) if fits else in_parts(compute, flat, self.most)
+        found = compute(flat) if fits else in_parts(compute, torch.split(flat, self.most))
         return found.reshape(*shown.shape[:2], -1)
 
     def only(self, rows: slice | torch.Tensor) -> Probe:

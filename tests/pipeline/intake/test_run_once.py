@@ -26,9 +26,7 @@ with open({{note!r}}, "a") as note:
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-@pytest.mark.parametrize(
-    "way", ["file", pytest.param("here-document", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("way", ["file", pytest.param("here-document", marks=pytest.mark.nightly)])
 def test_a_script_without_a_guard_runs_once(way: str, tmp_path: Path) -> None:
     """No `if __name__ == "__main__"` is needed, in a file or on stdin."""
     note, script = tmp_path / "note.txt", tmp_path / "script.py"

@@ -57,6 +57,22 @@ def test_copies_do_not_mix(architecture: str) -> None:
     assert not torch.allclose(mixed[1], silent[1], atol=1e-2)
 
 
+@pytest.mark.parametrize("architecture", zoo.ARCHITECTURES)
+def test_images_in_parts_have_the_same_logits_and_slopes(architecture: str) -> None:
+    """Where even the images of one copy do not fit, whatever the tail begins with."""
+    whole, parts = (tail_of(architecture, "dynamo", memory_mb=room) for room in (2048, 0))
+    torch.manual_seed(0)
+    noise = [(0.1 * torch.randn(each.shape)).requires_grad_() for each in whole.silence(2)]
+
+    logits, again = whole.logits(noise), parts.logits(noise)
+    slopes, others = (torch.autograd.grad(each.square().sum(), noise) for each in (logits, again))
+
+    assert (len(whole.starts), len(parts.starts)) == (1, 5)
+    torch.testing.assert_close(again, logits, rtol=1e-4, atol=1e-5)
+    for one, other in zip(others, slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
+
+
 @pytest.mark.parametrize("exporter", ["dynamo", "legacy-preserve"])
 def test_noise_equals_ban_noise_on_batchnorm(exporter: str) -> None:
     """γ(1 + δ), β(1 + ξ) in the original net and noise at the sites give the same logits.

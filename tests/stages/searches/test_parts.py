@@ -28,7 +28,7 @@ def test_parts_have_the_logits_and_slopes_of_the_whole(most: int) -> None:
     def compute(rows: torch.Tensor) -> torch.Tensor:
         return module(scale * rows)  # type: ignore[no-any-return] # a module's output
 
-    whole, parts = compute(images), in_parts(compute, images, most)
+    whole, parts = compute(images), in_parts(compute, torch.split(images, most))
 
     torch.testing.assert_close(parts, whole)
     wanted, found = (
@@ -48,7 +48,7 @@ def test_no_more_images_than_fit_go_through_at_once() -> None:
 
     images = torch.rand(8, 4, requires_grad=True)
 
-    torch.autograd.grad(in_parts(compute, images, 3).sum(), images)
+    torch.autograd.grad(in_parts(compute, torch.split(images, 3)).sum(), images)
 
     assert sorted(seen) == sorted(2 * [3, 3, 2])
 
@@ -69,7 +69,10 @@ def test_only_one_part_is_kept_for_the_gradient() -> None:
             compute()
         return held
 
-    whole, parts = saved(partial(module, images)), saved(partial(in_parts, module, images, 2))
+    whole, parts = (
+        saved(partial(module, images)),
+        saved(partial(in_parts, module, torch.split(images, 2))),
+    )
 
     assert parts < whole / 3
 
