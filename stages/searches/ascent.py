@@ -60,7 +60,7 @@ class Ascent:
             [self.moments[f"{name}.{each}"] for name in self.names] for each in MOMENTS
         )
         steps = [torch.tensor(float(self.taken)) for _ in self.names]
-        with torch.no_grad():
+        with torch.no_grad(), torch.profiler.record_function("Optimizer.step"):
             adam.adam(
                 *(self.parameters, list(slopes), means, squares, [], steps),
                 amsgrad=False, beta1=BETAS[0], beta2=BETAS[1], lr=self.rate, weight_decay=0.0,

@@ -22,7 +22,6 @@ from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State, advanced
 from stages.searches.ground import Ground, ground_of
-from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
@@ -110,7 +109,7 @@ class Blend:
     def at_once(self, state: BlendState) -> int:
         """How many classes fit into the memory at once."""
         probe = state.ground.probe
-        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+        return probe.rows
 
     def advance(self, state: BlendState, classes: torch.Tensor, steps: int) -> BlendState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""

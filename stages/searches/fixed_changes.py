@@ -18,7 +18,6 @@ from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State
 from stages.searches.ground import Ground, ground_of
-from stages.searches.parts import rows_that_fit
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Trigger
@@ -122,8 +121,7 @@ class FixedChanges:
         """What is read under some changes after others."""
         probe, changes = state.ground.probe, self.changes(state)
         numbers = torch.arange(changes.count, device=probe.images.device)
-        rows = rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
-        groups = torch.split(numbers, rows)
+        groups = torch.split(numbers, probe.rows)
         step_done = progress.counter(len(groups))
         for group in groups:
             shown = changes.shown(group, probe.images)

@@ -25,7 +25,6 @@ from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced
 from stages.searches.noisy_tail import Noise, NoisyTail, sign_gradient_step
-from stages.searches.parts import rows_that_fit
 from stages.searches.probe import balanced
 from stages.searches.search import (
     AttackSuccess,
@@ -153,9 +152,7 @@ class NeuronNoise:
 
     def at_once(self, state: NoiseState) -> int:
         """How many classes fit into the memory at once."""
-        ground = state.ground
-        twin, memory_mb = ground.subject.twin, state.config.memory_mb
-        return rows_that_fit(twin, ground.images, memory_mb, exact=True)
+        return max(1, state.ground.tail.most // len(state.ground.images))
 
     def advance(self, state: NoiseState, classes: torch.Tensor, steps: int) -> NoiseState:
         """The state after up to `steps` more bounds of the sweep for the classes (n,)."""

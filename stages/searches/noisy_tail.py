@@ -34,8 +34,8 @@ class NoisyTail:
         self.sites = twin.sites
         self.means = means_of(twin, statistics)
         self.module = fx_graph.part(twin.module, cut, fx_graph.output_of(twin.module))
-        most = images_that_fit(twin, images, memory_mb, exact=True)
-        parts = torch.split(images.to(twin.device), most)
+        self.most = images_that_fit(twin, images, memory_mb, exact=True)
+        parts = torch.split(images.to(twin.device), self.most)
         self.starts = [fx_graph.values(twin.module, each, cut) for each in parts]
 
     def silence(self, copies: int) -> Noise:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from stages.searches.parts import rows_that_fit
 from stages.searches.probe import probe
 from stages.searches.search import Subject
 from stages.twin.arithmetic import both_ways
@@ -29,7 +28,7 @@ def images_per_second(
     take, or on a large net a few dozen.
     """
     shown = probe(subject, SHOWN, 0, memory_mb)
-    rows = min(subject.twin.classes, rows_that_fit(subject.twin, shown.images, memory_mb))
+    rows = min(subject.twin.classes, shown.rows)
     images = shown.images.expand(rows, *shown.images.shape)
     both_ways(shown.logits, images)
     started = clock()

@@ -29,13 +29,6 @@ def images_that_fit(
     return max(1, memory_mb * 2**20 // each)
 
 
-def rows_that_fit(
-    twin: TorchTwin, images: torch.Tensor, memory_mb: int, *, exact: bool = False
-) -> int:
-    """How many rows, each with all of the images, fit into `memory_mb` MiB; at least one."""
-    return max(1, images_that_fit(twin, images, memory_mb, exact=exact) // len(images))
-
-
 def in_parts(compute: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> torch.Tensor:
     """What is computed of one part after another, along the first axis.
 

@@ -24,7 +24,6 @@ from stages import image_layout
 from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced
-from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe, probes
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.squares import Squares, everywhere
@@ -155,7 +154,7 @@ class PatchSearch:
     def at_once(self, state: PatchState) -> int:
         """How many classes fit into the memory at once."""
         probe = state.ground.patterns
-        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+        return probe.rows
 
     def advance(self, state: PatchState, classes: torch.Tensor, steps: int) -> PatchState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
@@ -216,7 +215,7 @@ def _climb(state: PatchState, block: Block, steps: int, step_done: Callable[[], 
         until = min(end, last)
         sharpness = _sharpness(config)[block.step : until]
         squares = _squares(state, block).climbed(
-            sharpness, block.step - begun, config.rate, config.memory_mb, step_done
+            sharpness, block.step - begun, config.rate, step_done
         )
         block = _narrowed(state, _block(block.classes, until, squares))
     return block
@@ -242,21 +241,21 @@ def _narrowed(state: PatchState, block: Block) -> Block:
         return block
     squares = replace(_squares(state, block), probe=state.ground.places)
     if step == config.first_steps:
-        squares = squares.leading(config.kept, config.memory_mb)
+        squares = squares.leading(config.kept)
     if step == config.settled_at:
-        squares = squares.leading(1, config.memory_mb).settled()
+        squares = squares.leading(1).settled()
     return _block(block.classes, step, squares.without_moments())
 
 
 def _reached(state: PatchState, block: Block) -> torch.Tensor:
     """The mean margin (g,) in logits of the best square of each class, at its place."""
-    reached = _squares(state, block).reached(state.config.memory_mb)
+    reached = _squares(state, block).reached()
     return reached.reshape(len(block.classes), -1).amax(1)
 
 
 def _settled(state: PatchState, block: Block) -> Squares:
     """The best square of each class, at its place."""
-    return _squares(state, block).leading(1, state.config.memory_mb).settled()
+    return _squares(state, block).leading(1).settled()
 
 
 def _squares(state: PatchState, block: Block) -> Squares:

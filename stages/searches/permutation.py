@@ -24,7 +24,6 @@ from stages.later import optimize, torch, without_gradients
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State
-from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe, probe
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
 from stages.searches.squares import square_of
@@ -252,9 +251,8 @@ def _assignments(
     state: PermutationState, shown: Probe, colours: torch.Tensor, kind: str, block: Block
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The same, of as many places after another as fit into the memory."""
-    rows = rows_that_fit(shown.twin, shown.images, state.config.memory_mb)
     masks = _masks_of(state, kind, block)
-    for part in torch.split(torch.arange(len(masks)), rows):
+    for part in torch.split(torch.arange(len(masks)), shown.rows):
         laid = _laid(state, colours[0][part], kind, masks[part], shown.images)
         logits = shown.logits(laid)
         mapping = assigned(logits, shown.labels)

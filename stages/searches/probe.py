@@ -47,6 +47,11 @@ class Probe:
         found = compute(flat) if fits else in_parts(compute, torch.split(flat, self.most))
         return found.reshape(*shown.shape[:2], -1)
 
+    @property
+    def rows(self) -> int:
+        """How many rows, each with all of the images, fit into the memory at once; at least one."""
+        return max(1, self.most // len(self.images))
+
     def only(self, rows: slice | torch.Tensor) -> Probe:
         """The same with some of the images."""
         return replace(self, images=self.images[rows], labels=self.labels[rows])

@@ -14,7 +14,6 @@ from stages.later import functional, torch, without_gradients
 from stages.searches import ascent
 from stages.searches.ascent import Ascent
 from stages.searches.margins import mean_margins
-from stages.searches.parts import rows_that_fit
 from stages.searches.probe import Probe
 
 
@@ -37,13 +36,12 @@ class Squares:
         sharpness: list[float],
         taken: int,
         rate: float,
-        memory_mb: int,
         step_done: Callable[[], None],
     ) -> Squares:
         """After an Adam step of places and patterns for each factor on the logits of the places;
         `taken` such steps went before.
         """
-        parts = self._parts(memory_mb)
+        parts = self._parts()
         climbs = [Ascent(part.tensors, part._moving(), taken, rate) for part in parts]
         for factor in sharpness:
             for part, climb in zip(parts, climbs, strict=True):
@@ -59,23 +57,23 @@ class Squares:
         )
 
     @without_gradients
-    def reached(self, memory_mb: int) -> torch.Tensor:
+    def reached(self) -> torch.Tensor:
         """The mean margin (r,) over the samples of other classes, in logits, at settled places."""
         images = self.probe.images
         return torch.cat(
             [
                 mean_margins(self.probe, each.rows, each.shown(images))
-                for each in self.settled()._parts(memory_mb)
+                for each in self.settled()._parts()
             ]
         )
 
-    def leading(self, count: int, memory_mb: int) -> Squares:
+    def leading(self, count: int) -> Squares:
         """Of every class the `count` rows that reach furthest."""
         classes = len(torch.unique(self.rows))
         each = len(self.rows) // classes
         if each <= count:
             return self
-        best = self.reached(memory_mb).reshape(classes, each).topk(count, dim=1).indices
+        best = self.reached().reshape(classes, each).topk(count, dim=1).indices
         first = each * torch.arange(classes, device=best.device)[:, None]
         return self._only((best + first).flatten())
 
@@ -103,11 +101,10 @@ class Squares:
         unsettled = bool((self.tensors["allowed"].sum(1) > 1).any())
         return ["colours", "places"] if unsettled else ["colours"]
 
-    def _parts(self, memory_mb: int) -> list[Squares]:
+    def _parts(self) -> list[Squares]:
         """The rows in parts whose activations fit into the memory."""
         numbers = torch.arange(len(self.rows), device=self.rows.device)
-        size = rows_that_fit(self.probe.twin, self.probe.images, memory_mb)
-        return [self._only(part) for part in torch.split(numbers, size)]
+        return [self._only(part) for part in torch.split(numbers, self.probe.rows)]
 
     def _only(self, numbers: torch.Tensor) -> Squares:
         some = {name: tensor[numbers] for name, tensor in self.tensors.items()}

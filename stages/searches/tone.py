@@ -21,7 +21,6 @@ from stages.later import torch
 from stages.searches import one_tensor
 from stages.searches.blocks import Block, State, advanced
 from stages.searches.ground import Ground, ground_of
-from stages.searches.parts import rows_that_fit
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Filter, tone_of
@@ -93,7 +92,7 @@ class Tone:
     def at_once(self, state: ToneState) -> int:
         """How many classes fit into the memory at once."""
         probe = state.ground.probe
-        return rows_that_fit(probe.twin, probe.images, state.config.memory_mb)
+        return probe.rows
 
     def advance(self, state: ToneState, classes: torch.Tensor, steps: int) -> ToneState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""

@@ -9,23 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from stages import progress
-from stages.searches.blocks import Block, State, advanced, rows_that_fit
-from stages.types import TorchTwin
+from stages.searches.blocks import Block, State, advanced
+from stages.searches.parts import images_that_fit
 from tests.support import twins
-from tests.support.planted import CLASSES, by_hand
 
 MANY = 10
 Counting = State[None, None]
 """A search without settings that counts its steps in the tensor `count`."""
-
-
-def linear(pixels: int) -> TorchTwin:
-    """A linear net of one layer."""
-    torch.manual_seed(3)
-    return by_hand(nn.Sequential(nn.Flatten(), nn.Linear(pixels, CLASSES)))
 
 
 def begun() -> Counting:
@@ -56,7 +48,7 @@ def moved(state: Counting, classes: list[int], steps: int, rows: int = 3) -> Cou
 def test_blocks_cover_every_class_once_and_in_order(architecture: str, memory_mb: int) -> None:
     """Whatever the memory, the blocks one after the other are the classes."""
     twin, images = twins.twin(architecture), torch.tensor(twins.samples().images[:20])
-    rows = rows_that_fit(twin, images, memory_mb)
+    rows = max(1, images_that_fit(twin, images, memory_mb) // len(images))
 
     state = moved(begun(), list(range(MANY)), 1, rows)
 
@@ -69,25 +61,13 @@ def test_more_memory_makes_fewer_blocks() -> None:
     twin, images = twins.twin(), torch.tensor(twins.samples().images[:20])
 
     counts = [
-        len(moved(begun(), list(range(MANY)), 1, rows_that_fit(twin, images, memory)).blocks)
-        for memory in (0, 1, 10, 20, 40, 512)
+        len(moved(begun(), list(range(MANY)), 1, max(1, most // len(images))).blocks)
+        for most in (images_that_fit(twin, images, memory) for memory in (0, 1, 5, 10, 20, 512))
     ]
 
     assert counts == sorted(counts, reverse=True)
     assert (counts[0], counts[-1]) == (10, 1)
     assert len(set(counts)) > 2
-
-
-def test_the_activations_of_a_block_fit_into_the_memory() -> None:
-    """Twice the samples halve the rows, and what they hold in float32 is within the bound."""
-    twin = linear(pixels=4096)
-    images = torch.zeros(16, 1, 64, 64)
-
-    few, many = (rows_that_fit(twin, images.repeat(times, 1, 1, 1), 4) for times in (1, 2))
-
-    # the input, its flat form and the logits, forward and backward
-    assert few * 16 * 2 * 4 * (2 * 4096 + CLASSES) <= 4 * 2**20
-    assert (few, many) == (2, 1)
 
 
 @given(

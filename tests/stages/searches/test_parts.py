@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from stages.searches.parts import images_that_fit, in_parts, rows_that_fit
-from tests.support import twins
+from stages.searches.parts import images_that_fit, in_parts
+from tests.support.planted import CLASSES, by_hand
 
 
 def net() -> nn.Module:
@@ -77,11 +77,13 @@ def test_only_one_part_is_kept_for_the_gradient() -> None:
     assert parts < whole / 3
 
 
-def test_rows_that_fit_are_whole_rows() -> None:
-    """At least one, however little memory there is, and then its images are more than fit."""
-    twin, images = twins.twin(), torch.tensor(twins.samples().images[:10])
+def test_what_fits_is_within_the_memory() -> None:
+    """In float32, forward and backward: the input, its flat form and the logits of each image."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4096, CLASSES))
+    twin, images = by_hand(net), torch.zeros(2, 1, 64, 64)
 
-    fit = images_that_fit(twin, images, 1)
+    few, many = (images_that_fit(twin, images, memory) for memory in (4, 8))
 
-    assert rows_that_fit(twin, images, 1) == max(1, fit // 10)
-    assert images_that_fit(twin, images, 64) // 10 == rows_that_fit(twin, images, 64)
+    assert few * 4 * (2 * 4096 + CLASSES) <= 4 * 2**20 < 2 * few * 4 * (2 * 4096 + CLASSES)
+    assert many // 2 == few
+    assert images_that_fit(twin, images, 0) == 1
