@@ -53,7 +53,7 @@ class BlendConfig:
     brief_steps: Steps = 3
     """Adam steps of the faint pattern in the brief search."""
     memory_mb: Memory = unkeyed(2048)
-    """Activations that may be held at once, in MiB; more classes are done in groups."""
+    """MiB of activations at once: a quarter of it for groups of classes, all of it for one."""
 
     @property
     def steps(self) -> int:

@@ -25,6 +25,7 @@ from stages.later import torch, without_gradients
 from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced
 from stages.searches.noisy_tail import Noise, NoisyTail, sign_gradient_step
+from stages.searches.parts import rows_at_once
 from stages.searches.probe import balanced
 from stages.searches.search import (
     AttackSuccess,
@@ -74,7 +75,7 @@ class NeuronNoiseConfig:
     resisting: PositiveShare = 0.25
     """Share of the source classes, those that resist most, that the worst source looks at."""
     memory_mb: Memory = unkeyed(2048)
-    """Activations that may be held at once, in MiB; more classes are done in groups."""
+    """MiB of activations at once: a quarter of it for groups of classes, all of it for one."""
 
     def __post_init__(self) -> None:
         if self.smallest >= self.largest:
@@ -152,7 +153,7 @@ class NeuronNoise:
 
     def at_once(self, state: NoiseState) -> int:
         """How many classes fit into the memory at once."""
-        return max(1, state.ground.tail.most // len(state.ground.images))
+        return rows_at_once(state.ground.tail.most, len(state.ground.images))
 
     def advance(self, state: NoiseState, classes: torch.Tensor, steps: int) -> NoiseState:
         """The state after up to `steps` more bounds of the sweep for the classes (n,)."""

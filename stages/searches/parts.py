@@ -9,6 +9,8 @@ from stages.later import torch
 from stages.twin import fx_graph
 from stages.types import TorchTwin
 
+TOGETHER = 4
+"""Several rows take a part of the memory, one in so many; only a single one may take it all."""
 Part = TypeVar("Part")
 
 BYTES = {"float32": 6, "bfloat16": 3}
@@ -27,6 +29,11 @@ def images_that_fit(
     numbers = sum(fx_graph.sizes(twin.module, images[:1].to(twin.device)))
     each = BYTES["float32" if exact else twin.arithmetic.precision] * numbers
     return max(1, memory_mb * 2**20 // each)
+
+
+def rows_at_once(most: int, images: int) -> int:
+    """How many rows of so many images go at once where `most` images fit; at least one."""
+    return max(1, most // (TOGETHER * images))
 
 
 def in_parts(compute: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> torch.Tensor:

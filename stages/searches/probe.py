@@ -11,7 +11,7 @@ import numpy as np
 
 from stages import image_layout
 from stages.later import torch
-from stages.searches.parts import images_that_fit, in_parts
+from stages.searches.parts import images_that_fit, in_parts, rows_at_once
 from stages.searches.search import Subject
 from stages.twin import arithmetic
 from stages.types import CleanSamples, Floats, Integers, TorchTwin
@@ -49,8 +49,8 @@ class Probe:
 
     @property
     def rows(self) -> int:
-        """How many rows, each with all of the images, fit into the memory at once; at least one."""
-        return max(1, self.most // len(self.images))
+        """How many rows, each with all of the images, go at once; at least one."""
+        return rows_at_once(self.most, len(self.images))
 
     def only(self, rows: slice | torch.Tensor) -> Probe:
         """The same with some of the images."""

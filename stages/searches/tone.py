@@ -53,7 +53,7 @@ class ToneConfig:
     brief_steps: Steps = 4
     """Adam steps of the brief search."""
     memory_mb: Memory = unkeyed(2048)
-    """Activations that may be held at once, in MiB; more classes are done in groups."""
+    """MiB of activations at once: a quarter of it for groups of classes, all of it for one."""
 
     @property
     def brief(self) -> ToneConfig:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stages import progress
 from stages.searches.blocks import Block, State, advanced
-from stages.searches.parts import images_that_fit
+from stages.searches.parts import images_that_fit, rows_at_once
 from tests.support import twins
 
 MANY = 10
@@ -43,12 +43,12 @@ def moved(state: Counting, classes: list[int], steps: int, rows: int = 3) -> Cou
     return advanced(state, torch.tensor(classes, dtype=torch.int64), steps, rows, begin, climb)
 
 
-@pytest.mark.parametrize("memory_mb", [0, 1, 2, 512])
+@pytest.mark.parametrize("memory_mb", [0, 4, 8, 2048])
 @pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
 def test_blocks_cover_every_class_once_and_in_order(architecture: str, memory_mb: int) -> None:
     """Whatever the memory, the blocks one after the other are the classes."""
     twin, images = twins.twin(architecture), torch.tensor(twins.samples().images[:20])
-    rows = max(1, images_that_fit(twin, images, memory_mb) // len(images))
+    rows = rows_at_once(images_that_fit(twin, images, memory_mb), len(images))
 
     state = moved(begun(), list(range(MANY)), 1, rows)
 
@@ -61,8 +61,8 @@ def test_more_memory_makes_fewer_blocks() -> None:
     twin, images = twins.twin(), torch.tensor(twins.samples().images[:20])
 
     counts = [
-        len(moved(begun(), list(range(MANY)), 1, max(1, most // len(images))).blocks)
-        for most in (images_that_fit(twin, images, memory) for memory in (0, 1, 5, 10, 20, 512))
+        len(moved(begun(), list(range(MANY)), 1, rows_at_once(most, len(images))).blocks)
+        for most in (images_that_fit(twin, images, memory) for memory in (0, 4, 20, 40, 80, 2048))
     ]
 
     assert counts == sorted(counts, reverse=True)
