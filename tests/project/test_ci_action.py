@@ -168,15 +168,14 @@ def test_what_is_given_is_checked_first(
     assert told in done.stdout
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("model", "samples", "verdict", "code"),
     [
         ("clean.onnx", "few.npz", "inconclusive", 3),
-        pytest.param("clean.onnx", "samples.npz", "clean", 0, marks=pytest.mark.nightly),
-        pytest.param("blended.onnx", "samples.npz", "backdoored", 1, marks=pytest.mark.nightly),
-        pytest.param(
-            "clean.onnx\nblended.onnx\n", "samples.npz", "backdoored", 1, marks=pytest.mark.nightly
-        ),
+        ("clean.onnx", "samples.npz", "clean", 0),
+        ("blended.onnx", "samples.npz", "backdoored", 1),
+        ("clean.onnx\nblended.onnx\n", "samples.npz", "backdoored", 1),
     ],
 )
 def test_the_action_scans_and_decides(

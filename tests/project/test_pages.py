@@ -32,8 +32,6 @@ TESTS_OF_THEIR_OWN = {
     "docs/samples.md": "mlflow_project/cli/test_samples.py",
 }
 NOT_RUN = {"docs/results.md": "each command trains or measures models for hours"}
-QUICK = ("docs/notebook.md",)
-"""Pages that are run with every change; all others wait for the night."""
 REGISTRY = ("README.md", "docs/ci.md", "docs/gate.md")
 """Pages that presume registered versions."""
 REGISTERING = """
@@ -57,7 +55,6 @@ def runnable(page: str) -> list[Block]:
 
 
 RUN = [page for page in PAGES if runnable(page)]
-MARKED = [page if page in QUICK else pytest.param(page, marks=pytest.mark.nightly) for page in RUN]
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +63,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("home"))
 
 
-@pytest.mark.parametrize("page", MARKED)
+@pytest.mark.nightly
+@pytest.mark.parametrize("page", RUN)
 def test_its_blocks_do_what_it_says(
     page: str, child: dict[str, str], home: str, sqlite_store: str, tmp_path: Path
 ) -> None:
@@ -108,8 +106,7 @@ def test_the_lists_above_name_what_there_is() -> None:
     for page, test in TESTS_OF_THEIR_OWN.items():
         assert any(each.language in RUNNABLE for each in blocks(page)), page
         assert (ROOT / "tests" / test).exists()
-    assert {*NOT_RUN, *REGISTRY, *QUICK} <= {*PAGES}
-    assert {*QUICK} <= {*RUN}
+    assert {*NOT_RUN, *REGISTRY} <= {*PAGES}
 
 
 def test_a_wrong_page_is_found_out(child: dict[str, str], tmp_path: Path) -> None:

@@ -89,11 +89,9 @@ def heard() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("heard")
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [("SIGTERM", 143), pytest.param("SIGHUP", 129, marks=pytest.mark.nightly)],
-)
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_the_run_and_removes_the_folder(place: Place, name: str, code: int) -> None:
     """One sentence, the shell's exit code, a run that is KILLED."""
     scan = place.searching()

@@ -110,6 +110,7 @@ def test_what_is_kept_is_not_handed_out(subject: Subject, tmp_path: Path) -> Non
     assert equal(again, found)
 
 
+@pytest.mark.nightly
 def test_what_came_before_the_end_of_the_time_is_kept(
     subject: Subject, tmp_path: Path, alone: Callable[[ScanConfig], Results]
 ) -> None:
