@@ -1,5 +1,5 @@
-"""Whether brief looks lose a target among 100 classes when three quarters of the classes are left
-after the first step.
+"""Whether brief looks lose a target among 100 classes when the hopeful alone go on after the first
+step.
 
 `python -m benchmarks.looks --output FOLDER` trains nets that tell 100 pairs of digits apart, each
 with a backdoor, and takes both kinds of look at each. Nothing was chosen by these nets.
@@ -18,8 +18,6 @@ from benchmarks.many_classes import SAMPLES, built
 from benchmarks.speed import timed
 from benchmarks.zoo import training
 from benchmarks.zoo.recipe import Recipe
-from pipeline.cache.store import Store
-from pipeline.prepare import subject_of
 from stages.searches import SEARCHES
 from stages.searches.screen import ScreenConfig, leading, look, look_portions
 from stages.searches.search import Search, Subject
@@ -48,8 +46,7 @@ RECIPES = [
 def subject_of_file(path: Path, samples: Path) -> Subject:
     """What the searches look at."""
     with TemporaryDirectory() as folder:
-        found = timed(path, samples, Path(folder))
-    return subject_of(found.prepared, found.clean, Store(None))
+        return timed(path, samples, Path(folder)).searched
 
 
 def whole(search: Search, subject: Subject, classes: Integers) -> Floats:
@@ -61,7 +58,7 @@ def whole(search: Search, subject: Subject, classes: Integers) -> Floats:
     return reached
 
 
-def halved(search: Search, subject: Subject, classes: Integers) -> Floats:
+def shipped(search: Search, subject: Subject, classes: Integers) -> Floats:
     """What the classes (n,) reach by the look of a scan."""
     return look(search, subject, search.settings().brief, classes, 0).reached
 
@@ -69,7 +66,7 @@ def halved(search: Search, subject: Subject, classes: Integers) -> Floats:
 def row(recipe: Recipe, subject: Subject) -> str:
     """Markdown: the target's rank among all classes in each look, without and with leaving."""
     cells, found = [], []
-    for take in (whole, halved):
+    for take in (whole, shipped):
         ranks, searched = [], set()
         for search in SEARCHES:
             portions = look_portions(search, search.settings(), subject.twin.classes)

@@ -22,9 +22,7 @@ import psutil
 
 from benchmarks.speed import random_resnet, timed
 from pipeline.allocation import kept_memory
-from pipeline.cache.store import Store
 from pipeline.peak import peak_rss_mb
-from pipeline.prepare import subject_of
 from stages.searches import SEARCHES
 from stages.searches.screen import look, look_portions, run
 from stages.settings import unchecked
@@ -36,8 +34,8 @@ LOOKED, SEARCHED = 16, 2
 def measured(side: int, classes: int) -> tuple[float, float, float]:
     """MiB: when the searches begin, the peak until then, and the peak of the searches."""
     with TemporaryDirectory() as folder, kept_memory():
-        found = timed(*random_resnet(side, classes, Path(folder), SAMPLES), Path(folder))
-        subject = subject_of(found.prepared, found.clean, Store(None))
+        files = random_resnet(side, classes, Path(folder), SAMPLES)
+        subject = timed(*files, Path(folder)).searched
         begun, before = psutil.Process().memory_info().rss / 2**20, peak_rss_mb()
         for search in SEARCHES:
             config = search.settings()

@@ -36,6 +36,7 @@ from stages.published.ban import Ban
 from stages.published.settings import BanConfig
 from stages.searches import SEARCHES, screen
 from stages.searches.screen import ScreenConfig, choose_classes
+from stages.searches.search import Subject
 from stages.settings import unchecked
 from stages.twin.precondition import check_preconditions
 from stages.twin.sites import measure_sites
@@ -61,6 +62,11 @@ class Timed:
     def device(self) -> torch.device:
         """Where it computes."""
         return self.prepared.twin.device
+
+    @property
+    def searched(self) -> Subject:
+        """What the searches look at."""
+        return subject_of(self.prepared, self.clean, Store(None))
 
 
 def random_resnet(
@@ -132,7 +138,7 @@ def most_searched(classes: int, screening: ScreenConfig) -> int:
 def costs_of(subject: Timed) -> Costs:
     """What the searches of the subject cost, each by its default settings."""
     twin, config = subject.prepared.twin, ScanConfig()
-    ground = subject_of(subject.prepared, subject.clean, Store(None))
+    ground = subject.searched
     seconds = {True: 0.0, False: 0.0}
     for search in SEARCHES:
         started = clock(twin.device)

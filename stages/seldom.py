@@ -61,6 +61,6 @@ class _Seldom(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Lets onnx2torch do without torchvision, unless it has been imported already."""
+    """Lets onnx2torch do without torchvision when it is imported; once for all."""
     if not any(isinstance(each, _Seldom) for each in sys.meta_path):
         sys.meta_path.insert(0, _Seldom())

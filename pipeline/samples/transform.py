@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,15 +11,19 @@ from PIL import Image
 
 from pipeline.samples.input_form import GREY, InputForm
 from pipeline.samples.preprocessing import Preprocessing
+from stages.later import Later
 from stages.types import Floats
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+else:
+    v2 = Later("torchvision.transforms.v2")
 
 Transform = Callable[[Image.Image], Floats]
 
 
 def transform_of(recipe: Preprocessing, form: InputForm) -> Transform:
     """A function from a picture to one input (*input shape without batch) float32."""
-    from torchvision.transforms import v2  # noqa: PLC0415 (heavy)
-
     grey = form.channels == GREY or recipe.channels == "grey"
     steps = v2.Compose([*_sizes(recipe), v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)])
 
@@ -37,18 +42,14 @@ def with_values(unit: torch.Tensor, recipe: Preprocessing) -> torch.Tensor:
     spread = ordered if (low, high) == (0.0, 1.0) else ordered * (high - low) + low
     if not any(recipe.mean) and set(recipe.std) == {1.0}:
         return spread
-    from torchvision.transforms import v2  # noqa: PLC0415 (heavy)
-
     scaled: torch.Tensor = v2.functional.normalize(spread, list(recipe.mean), list(recipe.std))
     return scaled
 
 
 def _sizes(recipe: Preprocessing) -> list[torch.nn.Module]:
-    from torchvision.transforms import InterpolationMode, v2  # noqa: PLC0415 (heavy)
-
     steps: list[torch.nn.Module] = []
     if recipe.resize:
-        steps.append(v2.Resize(list(recipe.resize), InterpolationMode(recipe.interpolation)))
+        steps.append(v2.Resize(list(recipe.resize), v2.InterpolationMode(recipe.interpolation)))
     if recipe.crop:
         steps.append(v2.CenterCrop(list(recipe.crop)))
     return steps

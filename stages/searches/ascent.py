@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from stages.later import adam, torch
+from stages.later import adam, torch, without_gradients
 
 BETAS = (0.5, 0.9)
 """Adam's decays: short memories, for searches of a few steps."""
@@ -39,7 +39,7 @@ class Ascent:
 
     def step(self, margins: torch.Tensor) -> None:
         """One step up the margins (r,), which were computed from the parameters."""
-        self.step_by(torch.autograd.grad(-margins.sum(), self.parameters))
+        self._step_by(torch.autograd.grad(-margins.sum(), self.parameters))
 
     def step_in_parts(self, margins: Iterable[torch.Tensor]) -> torch.Tensor:
         """One step up all margins, and what they were (r,); each part (n,) of them is computed from
@@ -51,16 +51,17 @@ class Ascent:
             found = torch.autograd.grad(-part.sum(), self.parameters)
             slopes = [slope + more for slope, more in zip(slopes, found, strict=True)]
             reached.append(part.detach())
-        self.step_by(slopes)
+        self._step_by(slopes)
         return torch.cat(reached)
 
-    def step_by(self, slopes: Sequence[torch.Tensor]) -> None:
+    @without_gradients
+    def _step_by(self, slopes: Sequence[torch.Tensor]) -> None:
         """One step down the slopes, one of each parameter."""
         means, squares = (
             [self.moments[f"{name}.{each}"] for name in self.names] for each in MOMENTS
         )
         steps = [torch.tensor(float(self.taken)) for _ in self.names]
-        with torch.no_grad(), torch.profiler.record_function("Optimizer.step"):
+        with torch.profiler.record_function("Optimizer.step"):
             adam.adam(
                 *(self.parameters, list(slopes), means, squares, [], steps),
                 amsgrad=False, beta1=BETAS[0], beta2=BETAS[1], lr=self.rate, weight_decay=0.0,

@@ -108,8 +108,7 @@ class Blend:
 
     def at_once(self, state: BlendState) -> int:
         """How many classes fit into the memory at once."""
-        probe = state.ground.probe
-        return probe.rows
+        return state.ground.probe.rows
 
     def advance(self, state: BlendState, classes: torch.Tensor, steps: int) -> BlendState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""

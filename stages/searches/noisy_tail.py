@@ -47,10 +47,7 @@ class NoisyTail:
 
         How many copies fit is for the caller to know; where not even one does, parts of it do.
         """
-        compute = partial(self._logits_of, noise)
-        whole = len(self.starts) == 1
-        found = compute(self.starts[0]) if whole else in_parts(compute, self.starts)
-        return found.transpose(0, 1)
+        return in_parts(partial(self._logits_of, noise), self.starts).transpose(0, 1)
 
     def _logits_of(self, noise: Noise, start: list[torch.Tensor]) -> torch.Tensor:
         """Logits (n, copies, K) of the images that `start` is of."""

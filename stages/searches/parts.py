@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from stages.later import torch
@@ -36,12 +36,14 @@ def rows_at_once(most: int, images: int) -> int:
     return max(1, most // (TOGETHER * images))
 
 
-def in_parts(compute: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> torch.Tensor:
+def in_parts(compute: Callable[[Part], torch.Tensor], parts: Sequence[Part]) -> torch.Tensor:
     """What is computed of one part after another, along the first axis.
 
-    For a gradient every part is computed a second time when its turn comes, so that only the
-    activations of one part are held at once.
+    For a gradient every part, unless it is the only one, is computed a second time when its turn
+    comes, so that only the activations of one part are held at once.
     """
+    if len(parts) == 1:
+        return compute(parts[0])
     from torch.utils.checkpoint import checkpoint  # noqa: PLC0415 (slow, as torch is)
 
     if not torch.is_grad_enabled():

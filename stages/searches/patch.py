@@ -153,8 +153,7 @@ class PatchSearch:
 
     def at_once(self, state: PatchState) -> int:
         """How many classes fit into the memory at once."""
-        probe = state.ground.patterns
-        return probe.rows
+        return state.ground.patterns.rows
 
     def advance(self, state: PatchState, classes: torch.Tensor, steps: int) -> PatchState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""

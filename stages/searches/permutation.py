@@ -24,7 +24,7 @@ from stages.later import optimize, torch, without_gradients
 from stages.searches import margins
 from stages.searches.ascent import Ascent, without_moments
 from stages.searches.blocks import Block, State
-from stages.searches.probe import Probe, probe
+from stages.searches.probe import Probe, balanced, probe_of
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
 from stages.searches.squares import square_of
 from stages.searches.trigger import Overlay, Patch
@@ -115,13 +115,15 @@ class Permutation:
         """Nothing is searched yet."""
         wanted = min(config.per_class * subject.twin.classes, config.most_samples)
         count = max(config.samples, wanted)
-        whole = probe(subject, len(subject.samples), seed, config.memory_mb)
-        searched = whole.only(slice(count))
+        samples = subject.samples
+        rows = balanced(samples, subject.clean.logits, len(samples), seed)
+        searched = probe_of(subject, rows[:count], config.memory_mb)
+        held = _held(samples.labels[rows], count, config.evaluation_samples)
         ground = _Ground(
             subject=subject,
             probe=searched,
-            evaluation=whole.only(_held(whole, len(searched.images), config)),
-            masks=_masks(whole, config),
+            evaluation=probe_of(subject, rows[held], config.memory_mb) if len(held) else searched,
+            masks=_masks(searched, config),
             gap=margins.logit_gap(subject.clean.logits),
         )
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
@@ -252,9 +254,9 @@ def _assignments(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The same, of as many places after another as fit into the memory."""
     masks = _masks_of(state, kind, block)
-    for part in torch.split(torch.arange(len(masks)), shown.rows):
-        laid = _laid(state, colours[0][part], kind, masks[part], shown.images)
-        logits = shown.logits(laid)
+    parts = (torch.split(each, shown.rows) for each in (colours[0], masks))
+    for some, places in zip(*parts, strict=True):
+        logits = shown.logits(_laid(state, some, kind, places, shown.images))
         mapping = assigned(logits, shown.labels)
         wanted = zip(logits, mapping, strict=True)
         reached = [margins.margins(each[:, None], to[shown.labels]).mean() for each, to in wanted]
@@ -332,14 +334,13 @@ def _masks(probe: Probe, config: PermutationConfig) -> torch.Tensor:
     return masks.reshape(-1, *image_layout.mask_shape(shape)).to(probe.images.device)
 
 
-def _held(whole: Probe, searched: int, config: PermutationConfig) -> torch.Tensor:
-    """The rows (n,) after the `searched` first that show one of their sources, as the mapping says
-    nothing of others; those that are searched on where there are no more.
+def _held(labels: Integers, searched: int, most: int) -> Integers:
+    """At most so many places (n,) in the labels after the `searched` first: those of one of their
+    sources, as the mapping says nothing of others.
     """
-    later = torch.isin(whole.labels, whole.labels[:searched])
-    later[:searched] = False
-    rows = later.nonzero()[:, 0][: config.evaluation_samples]
-    return rows if len(rows) else torch.arange(searched)
+    known = np.isin(labels[searched:], labels[:searched])
+    held: Integers = searched + np.flatnonzero(known)[:most]
+    return held
 
 
 permutation = Permutation()

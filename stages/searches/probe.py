@@ -43,8 +43,8 @@ class Probe:
         How many rows fit is for the caller to know; where not even one does, parts of it do.
         """
         compute, flat = partial(arithmetic.logits, self.twin, exact=exact), shown.flatten(0, 1)
-        fits = shown.shape[1] <= self.most
-        found = compute(flat) if fits else in_parts(compute, torch.split(flat, self.most))
+        size = len(flat) if shown.shape[1] <= self.most else self.most
+        found = in_parts(compute, torch.split(flat, size))
         return found.reshape(*shown.shape[:2], -1)
 
     @property
@@ -65,8 +65,13 @@ def probes(subject: Subject, counts: Sequence[int], seed: int, memory_mb: int) -
 
 def probe(subject: Subject, count: int, seed: int, memory_mb: int) -> Probe:
     """Up to `count` correctly classified samples, balanced over the classes, as a probe set."""
+    rows = balanced(subject.samples, subject.clean.logits, count, seed)
+    return probe_of(subject, rows, memory_mb)
+
+
+def probe_of(subject: Subject, rows: Integers, memory_mb: int) -> Probe:
+    """The samples of these rows (n,) as a probe set."""
     twin, samples = subject.twin, subject.samples
-    rows = balanced(samples, subject.clean.logits, count, seed)
     images = torch.tensor(samples.images[rows], device=twin.device)
     low, high = image_layout.valid_range(torch.tensor(samples.images))
     return Probe(

@@ -202,8 +202,11 @@ def planned_looks(
     images = 0
     for search in searches:
         config = configs[search.name]
+        portions = look_portions(search, config, subject.twin.classes)
+        if not portions:
+            continue
         started = search.start(subject, config.brief, seed)
-        for portion in look_portions(search, config, subject.twin.classes):
+        for portion in portions:
             blocks = _after_a_look(search, config.brief, len(portion))
             images += search.effort(replace(started, blocks=blocks)).images
     return images

@@ -91,8 +91,7 @@ class Tone:
 
     def at_once(self, state: ToneState) -> int:
         """How many classes fit into the memory at once."""
-        probe = state.ground.probe
-        return probe.rows
+        return state.ground.probe.rows
 
     def advance(self, state: ToneState, classes: torch.Tensor, steps: int) -> ToneState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""

@@ -92,8 +92,7 @@ class Warp:
 
     def at_once(self, state: WarpState) -> int:
         """How many classes fit into the memory at once."""
-        probe = state.ground.probe
-        return probe.rows
+        return state.ground.probe.rows
 
     def advance(self, state: WarpState, classes: torch.Tensor, steps: int) -> WarpState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
