@@ -12,8 +12,9 @@ FRAMEWORKS := tensorflow flax paddle
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' pyproject.toml
 
-# So many packages are unpacked at once.
+# So many packages are unpacked at once; those of one name to begin with hold files in common, so one after another.
 PARTS := 4
+IN_ONE := mlflow
 
 LINTERS := ruff mypy imports spelling
 
@@ -64,7 +65,8 @@ frameworks: $(VENV)/.installed $(FRAMEWORKS:%=.venv-%/.installed)
 
 $(VENV)/.installed: pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	awk '/^[a-z]/ {part = count++ % $(PARTS)} {print > "$(VENV)/part-" part + 0 ".txt"}' requirements-dev.txt
+	awk '/^[a-z]/ {part = /^$(IN_ONE)/ ? 0 : count++ % $(PARTS)} {print > "$(VENV)/part-" part + 0 ".txt"}' \
+		requirements-dev.txt
 	ls $(VENV)/part-*.txt | xargs -P $(PARTS) -I{} \
 		$(BIN)/pip install --quiet --require-hashes --no-compile --no-deps --requirement {}
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,31 @@ def test_whoever_installs_asks_for_hashes() -> None:
     assert "install --quiet --no-deps --no-build-isolation --editable ." in make
     assert conda["dependencies"][-1] == {"pip": ["-r requirements.txt"]}
     assert "setuptools" in by_name(DEV)
+
+
+def test_packages_that_hold_the_same_file_are_unpacked_one_after_another(tmp_path: Path) -> None:
+    """Or one takes away what the other has just written, now and then."""
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    recipe = subprocess.run(
+        ["make", "--dry-run", f"VENV={venv}", f"{venv}/.installed"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.replace("\\\n", "")
+    (share_out,) = re.findall(r"^awk .*$", recipe, re.MULTILINE)
+    subprocess.run(["sh", "-c", share_out], cwd=ROOT, check=True)
+    part = {name: path.name for path in venv.glob("part-*.txt") for name in by_name(path)}
+    holders: dict[str, set[str]] = {}
+    for package in metadata.distributions():
+        if (name := canonicalize_name(package.metadata["Name"])) in part:
+            for file in package.files or ():
+                holders.setdefault(str(file), set()).add(name)
+
+    assert set(part) == set(by_name(DEV))
+    assert len(set(part.values())) > 1
+    assert len(holders["mlflow/__init__.py"]) > 1
+    assert not [
+        (file, names) for file, names in holders.items() if len({part[each] for each in names}) > 1
+    ]
