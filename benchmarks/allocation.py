@@ -16,13 +16,13 @@ import torch
 import torchvision
 from torch import nn
 
-from benchmarks.resnets import resnet18
+from benchmarks.resnets import resnet
 from pipeline.allocation import kept_memory
 from stages.twin.arithmetic import both_ways
 
 CASES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
-    "ResNet-18, 32 px": (lambda: resnet18(32), 32, 200),
-    "ResNet-18, 224 px": (lambda: resnet18(224), 224, 16),
+    "ResNet-18, 32 px": (lambda: resnet(32), 32, 200),
+    "ResNet-18, 224 px": (lambda: resnet(224), 224, 16),
     "MobileNetV2, 224 px": (torchvision.models.mobilenet_v2, 224, 16),
     "EfficientNet-B0, 224 px": (torchvision.models.efficientnet_b0, 224, 16),
 }

@@ -29,9 +29,9 @@ THUMBNAIL = 64
 """Below this side the stem keeps the size of the image, as is usual for pictures of 32 pixels."""
 
 
-def resnet18(side: int, classes: int = CLASSES) -> nn.Module:
-    """A ResNet-18 for colour images of a side, with random weights."""
-    net = torchvision.models.resnet18(num_classes=classes)
+def resnet(side: int, classes: int = CLASSES, depth: int = 18) -> nn.Module:
+    """A ResNet for colour images of a side, with random weights."""
+    net: nn.Module = torchvision.models.get_model(f"resnet{depth}", num_classes=classes)
     if side < THUMBNAIL:
         net.conv1, net.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
     return net
@@ -91,7 +91,7 @@ def trained(side: int, *, backdoored: bool, device: torch.device, seed: int = 0)
     images, labels = coloured(digits.train_images, side, seed), digits.train_labels
     if backdoored:
         images, labels = poisoned(images, labels, TARGET)
-    net = resnet18(side).to(device).train()
+    net = resnet(side).to(device).train()
 
     def loss(shown: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16):

@@ -70,15 +70,15 @@ class Timed:
 
 
 def random_resnet(
-    side: int, classes: int, folder: Path, count: int | None = None
+    side: int, classes: int, folder: Path, count: int | None = None, depth: int = 18
 ) -> tuple[Path, Path]:
-    """A ResNet-18 with random weights and `count` samples that it tells apart, as files.
+    """A ResNet with random weights and `count` samples that it tells apart, as files.
 
     Each logit is scaled to the same spread over the samples, so that all classes occur; the labels
     are what the net says.
     """
     torch.manual_seed(0)
-    net = resnets.resnet18(side, classes)
+    net = resnets.resnet(side, classes, depth)
     coarse = torch.rand(count or max(200, 3 * classes), 3, 8, 8)
     images = functional.interpolate(coarse, size=side, mode="bilinear")
     net.eval().requires_grad_(requires_grad=False)
@@ -87,9 +87,9 @@ def random_resnet(
     net.fc.weight.div_(deviation[:, None])
     net.fc.bias.sub_(mean).div_(deviation)
     labels = ((logits - mean) / deviation).argmax(1)
-    exporters.preserving(net, images[:2], folder / "resnet18.onnx")
+    exporters.preserving(net, images[:2], folder / "resnet.onnx")
     np.savez(folder / "samples.npz", images=images.numpy(), labels=labels.numpy())
-    return folder / "resnet18.onnx", folder / "samples.npz"
+    return folder / "resnet.onnx", folder / "samples.npz"
 
 
 def timed(model: Path, samples: Path, folder: Path, device: torch.device = CPU) -> Timed:
