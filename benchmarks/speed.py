@@ -131,7 +131,7 @@ def most_searched(classes: int, screening: ScreenConfig) -> int:
     """How many classes are searched to the end at most: where the searches' leading ones differ."""
     if not screening.screens(classes):
         return classes
-    looking = [each for each in SEARCHES if not each.joint or each.settings().brief.steps == 1]
+    looking = [each for each in SEARCHES if each.settings().brief is not None]
     return min(classes, screening.ordinary + screening.leading * len(looking))
 
 

@@ -45,8 +45,8 @@ from stages.types import Floats, unkeyed
 
 
 @settings
-class PatchConfig:
-    """Settings of the patch."""
+class SquareConfig:
+    """Settings of a square that is searched for its place and its pattern."""
 
     side: PositiveShare = 0.25
     """Side of the square as a share of the image's."""
@@ -72,14 +72,30 @@ class PatchConfig:
     """Adam's learning rate for the logits of place and pattern."""
     sharpest: Annotated[float, bounded(ge=1, le=1000)] = 12.0
     """Factor on the logits of the places at the last step; it grows from 1 geometrically."""
-    brief_samples: Samples = 3
+    memory_mb: Memory = unkeyed(2048)
+    """Activations that may be held at once, in MiB; more squares are laid in parts."""
+
+    @property
+    def settled_at(self) -> int:
+        """The step from which only the pattern moves."""
+        return self.first_steps + self.place_steps
+
+    @property
+    def steps(self) -> int:
+        """All steps of one class."""
+        return self.settled_at + self.pattern_steps
+
+
+@settings
+class PatchConfig(SquareConfig):
+    """Settings of the patch."""
+
+    brief_samples: Samples = 6
     """Clean samples of the brief search, where there are many classes."""
-    brief_regions: Places = 2
+    brief_regions: Places = 1
     """Regions along each side in the brief search."""
     brief_steps: Steps = 2
     """Adam steps of the brief search."""
-    memory_mb: Memory = unkeyed(2048)
-    """Activations that may be held at once, in MiB; more squares are laid in parts."""
 
     @property
     def brief(self) -> PatchConfig:
@@ -96,16 +112,6 @@ class PatchConfig:
             pattern_steps=0,
         )
 
-    @property
-    def settled_at(self) -> int:
-        """The step from which only the pattern moves."""
-        return self.first_steps + self.place_steps
-
-    @property
-    def steps(self) -> int:
-        """All steps of one class."""
-        return self.settled_at + self.pattern_steps
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Ground:
@@ -118,7 +124,7 @@ class _Ground:
     gap: float
 
 
-PatchState = State[PatchConfig, _Ground]
+SquareState = State[SquareConfig, _Ground]
 
 
 class PatchSearch:
@@ -128,7 +134,7 @@ class PatchSearch:
 
     name = "patch"
     version = 6
-    settings = PatchConfig
+    settings: type[SquareConfig] = PatchConfig
     joint = False
     statistics = (
         StatisticSpec(
@@ -138,7 +144,7 @@ class PatchSearch:
         ),
     )
 
-    def start(self, subject: Subject, config: PatchConfig, seed: int) -> PatchState:
+    def start(self, subject: Subject, config: SquareConfig, seed: int) -> SquareState:
         """A search of which no class has begun."""
         counts = (config.place_samples, config.samples, config.evaluation_samples)
         places, patterns, evaluation = probes(subject, counts, seed, config.memory_mb)
@@ -151,11 +157,11 @@ class PatchSearch:
         )
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
-    def at_once(self, state: PatchState) -> int:
+    def at_once(self, state: SquareState) -> int:
         """How many classes fit into the memory at once."""
         return state.ground.patterns.rows
 
-    def advance(self, state: PatchState, classes: torch.Tensor, steps: int) -> PatchState:
+    def advance(self, state: SquareState, classes: torch.Tensor, steps: int) -> SquareState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
         config = state.config
 
@@ -167,11 +173,11 @@ class PatchSearch:
 
         return advanced(state, classes, steps, self.at_once(state), begin, partial(_climb, state))
 
-    def reached(self, state: PatchState) -> Floats:
+    def reached(self, state: SquareState) -> Floats:
         """The mean margin (K,) in logits of the best square of each class, at its place."""
         return state.per_class([_reached(state, each) for each in state.blocks])
 
-    def effort(self, state: PatchState) -> Effort:
+    def effort(self, state: SquareState) -> Effort:
         """Steps, and images: every square of a class is laid on every image."""
         config, ground = state.config, state.ground
         regions, images = _beginning(state), 0
@@ -184,7 +190,7 @@ class PatchSearch:
                 images += shown * len(block.classes)
         return Effort(steps=state.steps, images=images)
 
-    def result(self, state: PatchState) -> SearchResult:
+    def result(self, state: SquareState) -> SearchResult:
         """Standardised margins, and the patch that leads."""
         ground = state.ground
         settled = [_settled(state, block) for block in state.blocks]
@@ -205,7 +211,7 @@ class PatchSearch:
         )
 
 
-def _climb(state: PatchState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
+def _climb(state: SquareState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
     """Steps in every region first, then in fewer, then of the pattern alone."""
     config = state.config
     last = min(block.step + steps, config.steps)
@@ -220,20 +226,20 @@ def _climb(state: PatchState, block: Block, steps: int, step_done: Callable[[], 
     return block
 
 
-def _phase(config: PatchConfig, step: int) -> tuple[int, int]:
+def _phase(config: SquareConfig, step: int) -> tuple[int, int]:
     """The first step of the phase that a step is in, and the first of the next one."""
     ends = (0, config.first_steps, config.settled_at, config.steps)
     return max(end for end in ends if end <= step), min(end for end in ends if end > step)
 
 
-def _sharpness(config: PatchConfig) -> list[float]:
+def _sharpness(config: SquareConfig) -> list[float]:
     """Factors on the logits of the places, step by step: from 1 on, each as much above the last."""
     last = max(config.settled_at - 1, 1)
     growing = [config.sharpest ** (step / last) for step in range(config.settled_at)]
     return growing + [1.0] * config.pattern_steps
 
 
-def _narrowed(state: PatchState, block: Block) -> Block:
+def _narrowed(state: SquareState, block: Block) -> Block:
     """The block with the squares that go on from its step."""
     config, step = state.config, block.step
     if step not in (config.first_steps, config.settled_at):
@@ -246,18 +252,18 @@ def _narrowed(state: PatchState, block: Block) -> Block:
     return _block(block.classes, step, squares.without_moments())
 
 
-def _reached(state: PatchState, block: Block) -> torch.Tensor:
+def _reached(state: SquareState, block: Block) -> torch.Tensor:
     """The mean margin (g,) in logits of the best square of each class, at its place."""
     reached = _squares(state, block).reached()
     return reached.reshape(len(block.classes), -1).amax(1)
 
 
-def _settled(state: PatchState, block: Block) -> Squares:
+def _settled(state: SquareState, block: Block) -> Squares:
     """The best square of each class, at its place."""
     return _squares(state, block).leading(1).settled()
 
 
-def _squares(state: PatchState, block: Block) -> Squares:
+def _squares(state: SquareState, block: Block) -> Squares:
     """The squares of a block, on what they are searched on at its step."""
     ground = state.ground
     probe = ground.patterns if block.step >= state.config.settled_at else ground.places
@@ -288,14 +294,14 @@ def _patch(settled: list[Squares], target: int) -> Patch:
     raise KeyError(target)
 
 
-def _beginning(state: PatchState) -> int:
+def _beginning(state: SquareState) -> int:
     """How many squares a class begins with."""
     config, one = state.config, torch.zeros(1, dtype=torch.int64)
     places = state.ground.places
     return len(everywhere(places, one, _side(state), config.regions, state.seed).rows)
 
 
-def _side(state: PatchState) -> float:
+def _side(state: SquareState) -> float:
     """Side of the square as a share of the image's; a vector counts as a square of its size."""
     height, width = image_layout.plane(state.ground.subject.samples.images.shape[1:])
     side = min(height, width) if min(height, width) > 1 else (height * width) ** 0.5
@@ -303,7 +309,7 @@ def _side(state: PatchState) -> float:
 
 
 @settings
-class SmallPatchConfig(PatchConfig):
+class SmallPatchConfig(SquareConfig):
     """Settings of the small patch: half the side, and more steps to find it."""
 
     side: PositiveShare = 0.125
@@ -316,6 +322,10 @@ class SmallPatchConfig(PatchConfig):
     """Adam steps of place and pattern in the regions that go on."""
     pattern_steps: Steps = 14
     """Adam steps of the pattern at the place that was found."""
+
+    @property
+    def brief(self) -> None:
+        """None: whatever a small square carries, the look with the larger one sees."""
 
 
 class SmallPatchSearch(PatchSearch):

@@ -67,9 +67,8 @@ class PermutationConfig:
         return self.first_steps + self.place_steps + self.pattern_steps
 
     @property
-    def brief(self) -> PermutationConfig:
-        """The same: it takes no brief look."""
-        return self
+    def brief(self) -> None:
+        """None: it takes no brief look."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

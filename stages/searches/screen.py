@@ -37,7 +37,7 @@ class ScreenConfig:
 
     all_up_to: Classes = 24
     """Number of classes up to which all of them are searched to the end."""
-    leading: Classes = 2
+    leading: Classes = 1
     """Classes that lead a brief look and are searched to the end, for each search."""
     ordinary: Classes = 10
     """Classes drawn at random that are searched to the end and stand for the ordinary."""
@@ -183,7 +183,7 @@ def groups_of(
 
 def look_portions(search: Search, config: Any, classes: int) -> list[Integers]:
     """The classes of each brief look at all of so many; none where the search takes no looks."""
-    if not _takes_looks(search, config):
+    if config.brief is None:
         return []
     size = classes if search.joint else LOOKED_AT_ONCE
     return [np.arange(first, min(first + size, classes)) for first in range(0, classes, size)]
@@ -280,14 +280,14 @@ def choice_of(
         return choose_classes(searches, subject, configs, screening, seed, look)
 
     choose.__name__ = "choose_classes"
-    return Stage(choose, 400 + sum(search.version for search in searches))
+    return Stage(choose, 500 + sum(search.version for search in searches))
 
 
 def _looked(
     search: Search, subject: Subject, config: Any, seed: int, look: Look
 ) -> tuple[Floats, Effort]:
-    """What brief looks at every class reached (K,), and their cost; 0 of a joint search, which
-    looks later, but for one whose whole search is brief.
+    """What brief looks at every class reached (K,), and their cost; 0 of a search that takes
+    none.
     """
     count = subject.twin.classes
     portions = look_portions(search, config, count)
@@ -301,6 +301,3 @@ def _looked(
     cost = sum((each.effort for each in found), Effort(steps=0, images=0))
     return np.concatenate([each.reached for each in found]), cost
 
-
-def _takes_looks(search: Search, config: Any) -> bool:
-    return not search.joint or config.brief.steps == 1

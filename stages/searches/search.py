@@ -157,9 +157,9 @@ class Search(Protocol):
 
     `version` is raised when its results change, `settings` is the type of its settings, which have
     a field `memory_mb` and properties `steps`, all steps of one class, and `brief`, the settings
-    of a first look. A `joint` search has one trigger for all classes, or none, or tries the same
-    ones for each: it advances all of them, whichever are asked for. Its look is the whole of it,
-    where that is one step; otherwise it takes none.
+    of a first look at every class, or None where it takes no such look. A `joint` search has one
+    trigger for all classes, or none, or tries the same ones for each: it advances all of them,
+    whichever are asked for.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -281,13 +281,18 @@ def test_of_classes_that_are_not_searched_nothing_is_said(search: Search) -> Non
 
 
 @every_search
-def test_it_has_a_brief_look(search: Search) -> None:
-    """Its brief settings are no more work, and of the same type; a joint search has no other."""
+def test_its_brief_look_is_brief(search: Search) -> None:
+    """Its settings are no more work, and of the same type; that of a joint search is the whole of
+    it, one step. A search without one has no settings for it.
+    """
     config = search.settings()
 
+    if config.brief is None:
+        assert not [each.name for each in fields(config) if each.name.startswith("brief_")]
+        return
     assert type(config.brief) is type(config)
     assert 0 < config.brief.steps <= config.steps
-    assert not search.joint or config.brief == config
+    assert not search.joint or (config.brief == config and config.steps == 1)
 
 
 def _evaluated_on(
