@@ -17,8 +17,8 @@ class Course:
     """The course of one scan, which began when this was made.
 
     `budget` is how many seconds it may take; None for as long as it needs. A `quick` one takes only
-    the searches of a first look. `clock` gives seconds. `step` is what runs now, `searched` the
-    seconds of searching so far, `prepared` those before the searches began.
+    the searches of a first look. `clock` gives seconds. `step` is what runs now, `shown` the
+    images shown so far, `searched` the seconds of searching, `prepared` those before it began.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Course:
         self.prepared = 0.0
         self._started = clock()
         self._expected = 0
-        self._done = 0.0
+        self.shown = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -61,7 +61,7 @@ class Course:
     @property
     def share(self) -> float:
         """The share in [0, 1] of the images to be shown that has been shown."""
-        return min(self._done / self._expected, 1.0) if self._expected else 0.0
+        return min(self.shown / self._expected, 1.0) if self._expected else 0.0
 
     @property
     def left(self) -> float | None:
@@ -69,9 +69,9 @@ class Course:
         if self.estimate is None:
             return None
         pace = self.estimate.images_per_second
-        if self.searched > TELLING and self._done:
-            pace = self._done / self.searched
-        return max(self._expected - self._done, 0.0) / pace
+        if self.searched > TELLING and self.shown:
+            pace = self.shown / self.searched
+        return max(self._expected - self.shown, 0.0) / pace
 
     def expect(self, images: int) -> None:
         """So many more images are to be shown, or fewer where it is negative."""
@@ -85,15 +85,15 @@ class Course:
     @contextmanager
     def showing(self, images: int) -> Iterator[None]:
         """Around a step that shows so many images, and reports its progress."""
-        before, seconds, started = self._done, self.searched, self.clock()
+        before, seconds, started = self.shown, self.searched, self.clock()
 
         def heard(done: int, total: int) -> None:
-            self._done = before + images * min(done / max(total, 1), 1.0)
+            self.shown = before + images * min(done / max(total, 1), 1.0)
             self.searched = seconds + self.clock() - started
 
         with progress.also_listening(heard):
             yield
-        self._done = before + images
+        self.shown = before + images
         self.searched = seconds + self.clock() - started
 
 

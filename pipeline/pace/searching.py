@@ -24,7 +24,7 @@ from stages.searches.screen import (
     Paused,
     choice_of,
     look_stage,
-    planned,
+    planned_look,
     stage_of,
 )
 from stages.searches.screen import look as brief_look
@@ -156,9 +156,13 @@ def _chosen(
     ) -> Looked:
         ahead = looks.get((search.name, int(classes[0])))
         taking: Look = (lambda *_: awaited(ahead)) if ahead else brief_look
-        images = planned(search, subject, settings, len(classes), seed).images
+        work = (look_stage(search, taking), subject, settings, classes, seed)
+        images = planned_look(search, subject, settings, len(classes), seed)
+        if store.kept(*work) is not None:
+            course.expect(-images)
+            return quiet.run(*work)
         with course.showing(images):
-            return quiet.run(look_stage(search, taking), subject, settings, classes, seed)
+            return quiet.run(*work)
 
     return store.run(choice_of(SEARCHES, look), *arguments)
 

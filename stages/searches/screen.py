@@ -11,6 +11,7 @@ and where most classes have some it never stands for the ordinary.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,13 +204,16 @@ def planned_looks(
     for search in searches:
         config = configs[search.name]
         portions = look_portions(search, config, subject.twin.classes)
-        if not portions:
-            continue
-        started = search.start(subject, config.brief, seed)
-        for portion in portions:
-            blocks = _after_a_look(search, config.brief, len(portion))
-            images += search.effort(replace(started, blocks=blocks)).images
+        for classes, times in Counter(map(len, portions)).items():
+            images += times * planned_look(search, subject, config.brief, classes, seed)
     return images
+
+
+def planned_look(search: Search, subject: Subject, config: Any, classes: int, seed: int) -> int:
+    """How many images a brief look at so many classes will show, with its brief settings."""
+    started = search.start(subject, config, seed)
+    blocks = _after_a_look(search, config, classes)
+    return search.effort(replace(started, blocks=blocks)).images
 
 
 def _going_on(classes: int) -> int:
@@ -300,4 +304,3 @@ def _looked(
         found.append(look(search, subject, config.brief, portion, seed))
     cost = sum((each.effort for each in found), Effort(steps=0, images=0))
     return np.concatenate([each.reached for each in found]), cost
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -103,6 +104,26 @@ def test_the_estimate_is_what_is_shown(subject: Subject, config: ScanConfig) -> 
     assert course.share == 1.0
     assert course.left == 0
     assert course.searched > 0
+
+
+def test_looks_count_as_what_they_show(subject: Subject, tmp_path: Path) -> None:
+    """Those that are kept from a scan that was stopped count as nothing, so that the time that is
+    left is told by the pace of what is shown.
+    """
+    first, again = Course(), Course()
+    chosen, found = search_all(subject, MANY, Store(tmp_path), course=first)
+    for each in ("choose_classes", "find_*"):
+        for folder in tmp_path.glob(each):
+            shutil.rmtree(folder)
+
+    _, same = search_all(subject, MANY, Store(tmp_path), course=again)
+
+    looked = sum(each.images for each in chosen.looked.values())
+    searched = sum(each.effort.images for each in found.values())
+    assert equal(same, found)
+    assert first.shown == looked + searched
+    assert again.shown == searched
+    assert (first.share, again.share, again.left) == (1.0, 1.0, 0)
 
 
 def test_what_is_kept_is_not_estimated_again(
