@@ -147,6 +147,7 @@ def fitted(name: str, values: Floats, classes: Floats, models: int, origin: Orig
         location=round(float(location), 3),
         scale=round(float(scale), 3),
         growth=round(growth, 3),
+        up_to=int(classes.max()),
         n=models,
         date=origin.date,
         command=origin.command,
@@ -161,7 +162,7 @@ def calibrated(models: Sequence[Known], origin: Origin) -> Calibration:
     """
     if next(pairs(models), None) is None:
         raise click.ClickException("found no two measured clean models of one task, expected them")
-    unknown = Null(location=0.0, scale=1.0, growth=0.0, n=1)
+    unknown = Null(location=0.0, scale=1.0, growth=0.0, up_to=CLASSES, n=1)
     classes, sides = zip(*((e.profile.classes, e.profile.side) for e in models), strict=True)
     found = Calibration(
         range=Range(

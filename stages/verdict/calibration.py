@@ -71,6 +71,10 @@ class Null:
     """The scale of the distribution."""
     growth: Size
     """How the location grows with the logarithm of the number of classes."""
+    up_to: Classes
+    """Classes up to which that was measured; beyond, it grows by the scale, or by more if it did
+    so before.
+    """
     n: Models
     """Clean models that it was measured on."""
     date: Text = unkeyed("")

@@ -30,7 +30,7 @@ POWER = "blend.strong_margin"
 """The statistic that is above 0 where the searches have the power to find something."""
 
 
-@stage(version=6)
+@stage(version=7)
 def judge(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
 ) -> Verdict:

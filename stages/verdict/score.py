@@ -19,7 +19,11 @@
 
        p = 1 − exp(−exp(−x)),   x = (score² − location − growth · ln(K/10)) / scale.
 
-Source: outliers by median absolute deviation as in Neural Cleanse; the rest is ours
+   Beyond the numbers of classes that were measured, growth is the scale at least: so the largest of
+   classes that are independent grows, and those of a model hardly grow faster.
+
+Source: outliers by median absolute deviation as in Neural Cleanse; the maximum of n values of a
+Gumbel distribution is one whose location is larger by scale · ln n; the rest is ours
 (docs/method.md).
 """
 
@@ -153,6 +157,9 @@ def critical_value(rate: float, null: Null, classes: int) -> float:
 def location_of(null: Null, classes: int) -> float:
     """Where the square of the largest score of clean models of so many classes usually lies.
 
-    Fewer than ten have no smaller one, as none were measured.
+    Fewer than ten have no smaller one, as none were measured; more than were measured have one that
+    is not too small.
     """
-    return null.location + null.growth * math.log(max(1.0, classes / CLASSES))
+    measured = math.log(max(1.0, min(classes, null.up_to) / CLASSES))
+    beyond = math.log(max(1.0, classes / max(null.up_to, CLASSES)))
+    return null.location + null.growth * measured + max(null.growth, null.scale) * beyond

@@ -20,8 +20,8 @@ WHOLE = tuple(name for name, spec in SPECS.items() if spec.whole)
 """The statistics of the whole model."""
 USUAL = -1.0
 """What statistics say where nothing stands out, but for the strong margin."""
-NULL = Null(location=3.0, scale=1.8, growth=3.0, n=63)
-REFERENCED = Null(location=1.0, scale=1.0, growth=2.0, n=1284)
+NULL = Null(location=3.0, scale=1.8, growth=3.0, up_to=1000, n=63)
+REFERENCED = Null(location=1.0, scale=1.0, growth=2.0, up_to=1000, n=1284)
 
 
 def tail(least: float = 0.5, centre: float = 0.0, upper: float = 1.0, scale: float = 0.5) -> Tail:

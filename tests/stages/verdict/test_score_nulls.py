@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.verdict.calibration import Null, shipped
 from stages.verdict.score import critical_value, location_of, null_of, p_value, printable_p
 from tests.support.profiles import NULL, REFERENCED, SETTINGS
 
@@ -71,11 +72,39 @@ def test_fewer_classes_than_ten_have_no_lower_critical_value(classes: int) -> No
     assert location_of(NULL, classes) == location_of(NULL, 10) == NULL.location
 
 
-def test_a_null_without_growth_is_the_same_for_all_numbers_of_classes() -> None:
-    """As one that was measured on models of ten classes alone."""
-    flat = replace(NULL, growth=0.0)
+def test_a_null_without_growth_is_the_same_for_all_numbers_of_classes_that_were_measured() -> None:
+    """Up to the largest of them."""
+    flat = replace(NULL, growth=0.0, up_to=43)
 
-    assert p_value(3.0, flat, 1000) == p_value(3.0, flat, 10)
+    assert p_value(3.0, flat, 43) == p_value(3.0, flat, 10)
+    assert p_value(3.0, flat, 44) > p_value(3.0, flat, 43)
+
+
+@pytest.mark.parametrize("growth", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("times", [2, 10, 25])
+def test_beyond_what_was_measured_the_largest_of_independent_classes_is_usual(
+    growth: float, times: int
+) -> None:
+    """Where no growth was measured, of clean models of so many times the classes as many exceed the
+    critical value as of those that were measured, if the classes tell nothing of each other; where
+    a faster one was measured, it goes on.
+    """
+    null = replace(NULL, growth=growth, up_to=43)
+    drawn = np.random.default_rng(1).gumbel(location_of(null, 43), null.scale, (4000, times))
+    largest = np.sqrt(np.maximum(drawn.max(1), 0.0))
+
+    flagged = np.mean([p_value(each, null, 43 * times) <= 0.05 for each in largest])
+
+    # three standard errors of 4 000 draws
+    assert flagged < 0.0604
+    assert growth > null.scale or flagged > 0.0396
+    assert location_of(null, 43) == location_of(replace(null, up_to=1000), 43)
+
+
+@pytest.mark.parametrize("null", [shipped().alone, shipped().referenced])
+def test_the_shipped_nulls_end_where_their_models_do(null: Null) -> None:
+    """What was measured up to is the largest number of classes of the calibration's range."""
+    assert null.up_to == shipped().range.most_classes
 
 
 @given(rate=st.floats(1e-6, 0.9), classes=st.integers(4, 1000))
