@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import numpy as np
@@ -24,7 +25,7 @@ from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.judging import further_seeds, is_near
 from pipeline.references.measure import profile
-from pipeline.references.profile_file import profile_text, read_profiles
+from pipeline.references.profile_file import profile_text, read_profiles, settings_of
 from pipeline.request import ScanRequest
 from stages.errors import ConfigError
 from stages.verdict.decide import judge
@@ -36,6 +37,8 @@ LOWEST_SUCCESS = 0.8
 LOWEST_ACCURACY = 0.6
 """A model counts only where it does its task."""
 SAMPLES = 500
+FOR_MANY = "most_samples"
+"""A setting that bounds what a search takes of more classes than any measured model has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ def further_places(place: Path, seed: int) -> list[Path]:
 
 
 def read_line(text: str) -> Known:
-    """A model of a file of `benchmarks.measured`.
+    """A model of a file of `benchmarks.measured`, by whatever looks its classes were chosen.
 
     Raises:
         ConfigError: it was measured by other settings.
@@ -103,9 +106,32 @@ def read_line(text: str) -> Known:
     with TemporaryDirectory() as folder:
         place, found = Path(folder) / "profile.json", []
         for document in both["profiles"]:
+            document["settings"] = _with_todays_looks(document["settings"])
             place.write_text(json.dumps(document))
             found += read_profiles(place, ScanConfig())
     return _known(both["truth"], found[0], tuple(found[1:]))
+
+
+def _with_todays_looks(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a profile, with those of brief looks as they are now.
+
+    Where all classes are searched there is no look. Of more classes, looks only choose which are
+    searched, and change nothing of what is found for those.
+    """
+    today = json.loads(json.dumps(settings_of(ScanConfig())))
+    return {
+        section: now
+        if section == "screen"
+        else {
+            **{name: value for name, value in settings[section].items() if not _is_of_looks(name)},
+            **{name: value for name, value in now.items() if _is_of_looks(name)},
+        }
+        for section, now in today.items()
+    }
+
+
+def _is_of_looks(name: str) -> bool:
+    return name.startswith("brief_") or name == FOR_MANY
 
 
 def _known(

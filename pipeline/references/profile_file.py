@@ -45,7 +45,7 @@ def profile_text(profiles: tuple[ClassProfile, ...], config: ScanConfig) -> str:
     """The profiles as JSON, with the settings they were measured with."""
     document = {
         "ban_gate_profile": SCHEMA,
-        "settings": _settings(config),
+        "settings": settings_of(config),
         "models": [
             {
                 "name": each.name,
@@ -80,7 +80,7 @@ def read_profiles(path: Path, config: ScanConfig) -> tuple[ClassProfile, ...]:
             f"profile `{path}` cannot be read ({reason}); expected a file that `ban-gate calibrate`"
             " wrote"
         ) from error
-    if document.settings != _settings(config):
+    if document.settings != settings_of(config):
         raise ConfigError(
             f"profile `{path}` was measured with other settings of the searches than this scan's;"
             " write it again with `ban-gate calibrate` and the same settings"
@@ -148,7 +148,7 @@ def _values(numbers: tuple[float | None, ...]) -> Floats:
         return np.array(numbers, dtype=np.float32)
 
 
-def _settings(config: ScanConfig) -> dict[str, dict[str, object]]:
+def settings_of(config: ScanConfig) -> dict[str, dict[str, object]]:
     """What a profile depends on."""
     searches = {name: described_fields(each) for name, each in config.searches.items()}
     return {**searches, "screen": described_fields(config.screen)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
@@ -12,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import measured
-from benchmarks.profiles import SAMPLES, known, main, measure, place_of
+from benchmarks.measured import FOLDER
+from benchmarks.profiles import SAMPLES, known, main, measure, place_of, read_line
 from benchmarks.zoo import training
 from benchmarks.zoo.recipe import Recipe
 from pipeline.config import ScanConfig
@@ -127,3 +129,28 @@ def test_a_kept_file_of_other_settings_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="measured with other settings"):
         known(path)
+
+
+@pytest.mark.parametrize("name", ["tuning", "calibration", "report"])
+def test_what_was_measured_is_read_by_the_settings_of_today(name: str) -> None:
+    """So that the calibration and the tables of results rebuild; each task's last model."""
+    lines = (FOLDER / f"{name}.jsonl").read_text().splitlines()
+    of_tasks = {json.loads(line)["truth"]["task"]: line for line in lines}
+
+    models = [read_line(line) for line in of_tasks.values()]
+
+    assert {model.task for model in models} == set(of_tasks)
+    assert all(set(model.profile.statistics) == set(STATISTICS) for model in models)
+
+
+def test_only_looks_may_have_been_others(tmp_path: Path) -> None:
+    """They choose which of many classes are searched, and change nothing of what is found."""
+    path = collected(write_zoo(tmp_path / "zoo", clean_models(1)), tmp_path / "zoo.jsonl")
+    text = path.read_text()
+    (one,) = known(path)
+
+    for setting in ("brief_steps", "leading", "most_samples"):
+        other, times = re.subn(rf'("{setting}": ?)\d+', r"\g<1>7", text)
+        path.write_text(other)
+        assert times
+        assert known(path)[0].profile.digest == one.profile.digest
