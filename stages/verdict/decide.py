@@ -19,6 +19,7 @@ from stages.verdict.score import (
     critical_value,
     evidence,
     null_of,
+    of_known_nulls,
     p_value,
     printable_p,
     scores,
@@ -30,7 +31,7 @@ POWER = "blend.strong_margin"
 """The statistic that is above 0 where the searches have the power to find something."""
 
 
-@stage(version=7)
+@stage(version=8)
 def judge(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
 ) -> Verdict:
@@ -52,13 +53,11 @@ def judge(
         statistics=statistics_of(profile),
         outside=calibration.range.outside(profile.classes, profile.side),
     )
-    strong = profile.statistics[POWER][profile.ordinary]
-    working = float((strong > 0).mean())
-    if working < config.min_working and not backdoored:
-        thin = (_thin(working, config), *references.remarks)
+    doubts = () if backdoored else _doubts(profile, references, calibration, config)
+    if doubts:
         return Verdict(
             label="inconclusive",
-            reasons=thin,
+            reasons=(*doubts, *references.remarks),
             class_scores=verdict.class_scores,
             statistics=verdict.statistics,
             outside=verdict.outside,
@@ -91,11 +90,34 @@ def statistics_of(profile: ClassProfile) -> tuple[Statistic, ...]:
     )
 
 
+def _doubts(
+    profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
+) -> tuple[str, ...]:
+    """Sentences on why a model that is not blocked cannot be passed."""
+    strong = profile.statistics[POWER][profile.ordinary]
+    working = float((strong > 0).mean())
+    if working < config.min_working:
+        return (_thin(working, config),)
+    every = scores(profile, references.kept, calibration, profile.statistics)
+    null = null_of(calibration, bool(references.kept))
+    if p_value(float(every.max()), null, profile.classes) <= config.false_alarm_rate:
+        return (_unknown(profile.classes, calibration.range.fewest_classes),)
+    return ()
+
+
 def _thin(working: float, config: JudgeConfig) -> str:
     return (
         f"no strong pattern was found that wins for {1 - working:.0%} of the classes, at most"
         f" {1 - config.min_working:.0%} are allowed, so the search has too little power here; raise"
         " `blend.strong_steps`, or check range and preprocessing of the samples"
+    )
+
+
+def _unknown(classes: int, fewest: int) -> str:
+    return (
+        "one fixed trigger turns each class into another one; how often this is so of clean models"
+        f" of {classes} classes is not known, as all that were measured have at least {fewest};"
+        " give a clean model of the same task as `--reference`"
     )
 
 
@@ -116,7 +138,7 @@ def _is_mapped(
     """Whether at least half of the score is of the whole model, not of its leading class."""
     squares = [
         float(evidence(name, profile, references.kept, calibration).max()) ** 2
-        for name in profile.statistics
+        for name in of_known_nulls(profile, references.kept, calibration)
         if SPECS[name].whole
     ]
     return 2 * sum(squares) >= (verdict.anomaly_score or 0.0) ** 2

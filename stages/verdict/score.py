@@ -30,6 +30,7 @@ Gumbel distribution is one whose location is larger by scale · ln n; the rest i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from scipy.special import ndtri
@@ -73,16 +74,34 @@ def normal_score(index: Floats, tail: Tail) -> Floats:
 
 
 def scores(
-    profile: ClassProfile, references: tuple[ClassProfile, ...], calibration: Calibration
+    profile: ClassProfile,
+    references: tuple[ClassProfile, ...],
+    calibration: Calibration,
+    names: Iterable[str] | None = None,
 ) -> Floats:
-    """The anomaly score (K,) of every class, by itself or beside references.
+    """The anomaly score (K,) of every class, by itself or beside references: of some statistics, or
+    of all whose null is known.
 
     Raises:
         ConfigError: a statistic has no row in the calibration.
     """
-    squares = [evidence(name, profile, references, calibration) ** 2 for name in profile.statistics]
+    if names is None:
+        names = of_known_nulls(profile, references, calibration)
+    squares = [evidence(name, profile, references, calibration) ** 2 for name in names]
     joined: Floats = np.sqrt(np.sum(squares, axis=0)).astype(np.float32)
     return joined
+
+
+def of_known_nulls(
+    profile: ClassProfile, references: tuple[ClassProfile, ...], calibration: Calibration
+) -> list[str]:
+    """The statistics of a profile that tell how unlikely it is of a clean model.
+
+    The fewer the classes, the easier one trigger turns each into another, so what is said of the
+    whole model tells nothing below the fewest that were measured, unless beside a reference.
+    """
+    few = profile.classes < calibration.range.fewest_classes and not references
+    return [name for name in profile.statistics if not (few and SPECS[name].whole)]
 
 
 def evidence(
