@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,7 +95,8 @@ def scanned(model: Model, tree: Path, folder: Path) -> Scanned:
     """What the command line of a tree says of a model; kept in the folder."""
     kept = folder / "scanned.json"
     if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of a scan that was stopped
+        folder.mkdir(parents=True)
         kept.write_text(json.dumps(asdict(_scan(model, tree, folder))))
     return Scanned(**json.loads(kept.read_text()))
 
