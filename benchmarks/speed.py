@@ -35,7 +35,7 @@ from pipeline.request import ScanRequest
 from stages.published.ban import Ban
 from stages.published.settings import BanConfig
 from stages.searches import SEARCHES, screen
-from stages.searches.screen import ScreenConfig, choose_classes
+from stages.searches.screen import ScreenConfig, choose_classes, most_searched
 from stages.searches.search import Subject
 from stages.settings import unchecked
 from stages.twin.precondition import check_preconditions
@@ -124,15 +124,8 @@ class Costs:
     def of(self, classes: int, screening: ScreenConfig) -> float:
         """Seconds of all searches of a net of so many classes."""
         looks = classes if screening.screens(classes) else 0
-        return self.joint + looks * self.brief + most_searched(classes, screening) * self.whole
-
-
-def most_searched(classes: int, screening: ScreenConfig) -> int:
-    """How many classes are searched to the end at most: where the searches' leading ones differ."""
-    if not screening.screens(classes):
-        return classes
-    looking = [each for each in SEARCHES if each.settings().brief is not None]
-    return min(classes, screening.ordinary + screening.leading * len(looking))
+        searched = most_searched(classes, screening, ScanConfig().searches)
+        return self.joint + looks * self.brief + searched * self.whole
 
 
 def costs_of(subject: Timed) -> Costs:

@@ -13,6 +13,7 @@ from stages.searches.screen import (
     Chosen,
     choice_of,
     choose_classes,
+    most_searched,
     planned,
     planned_looks,
     stage_of,
@@ -72,7 +73,9 @@ def works_of(
     it is the largest that is possible.
     """
     chosen = chosen or _chosen(subject, config, store)
-    classes = most_searched(subject, config) if chosen is None else len(chosen.classes)
+    classes = most_searched(subject.twin.classes, config.screen, config.searches)
+    if chosen is not None:
+        classes = len(chosen.classes)
     works = []
     if config.screen.screens(subject.twin.classes):
         looks = planned_looks(SEARCHES, subject, config.searches, config.seed)
@@ -83,14 +86,6 @@ def works_of(
         kept = 0 if chosen is None else _kept(search, subject, config, chosen, store, images)
         works.append(Work(step=f"find_{search.name}", images=images, kept=kept))
     return tuple(works)
-
-
-def most_searched(subject: Subject, config: ScanConfig) -> int:
-    """How many classes are searched to the end at most: where the searches' leading ones differ."""
-    classes, screening = subject.twin.classes, config.screen
-    if not screening.screens(classes):
-        return classes
-    return min(classes, screening.ordinary + screening.leading * len(SEARCHES))
 
 
 def count_text(count: int) -> str:

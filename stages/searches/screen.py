@@ -11,7 +11,6 @@ and where most classes have some it never stands for the ordinary.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,16 +202,29 @@ def planned_looks(
     images = 0
     for search in searches:
         config = configs[search.name]
-        portions = look_portions(search, config, subject.twin.classes)
-        for classes, times in Counter(map(len, portions)).items():
-            images += times * planned_look(search, subject, config.brief, classes, seed)
+        if portions := look_portions(search, config, subject.twin.classes):
+            started = search.start(subject, config.brief, seed)
+            images += sum(_shown_by_a_look(search, started, len(each)) for each in portions)
     return images
 
 
 def planned_look(search: Search, subject: Subject, config: Any, classes: int, seed: int) -> int:
     """How many images a brief look at so many classes will show, with its brief settings."""
-    started = search.start(subject, config, seed)
-    blocks = _after_a_look(search, config, classes)
+    return _shown_by_a_look(search, search.start(subject, config, seed), classes)
+
+
+def most_searched(classes: int, screening: ScreenConfig, configs: Mapping[str, Any]) -> int:
+    """How many of so many classes are searched to the end at most, by the settings of all searches:
+    where the leading ones of their looks differ.
+    """
+    if not screening.screens(classes):
+        return classes
+    looks = sum(config.brief is not None for config in configs.values())
+    return min(classes, screening.ordinary + screening.leading * looks)
+
+
+def _shown_by_a_look(search: Search, started: State[Any, Any], classes: int) -> int:
+    blocks = _after_a_look(search, started.config, classes)
     return search.effort(replace(started, blocks=blocks)).images
 
 
