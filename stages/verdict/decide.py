@@ -53,11 +53,11 @@ def judge(
         statistics=statistics_of(profile),
         outside=calibration.range.outside(profile.classes, profile.side),
     )
-    doubts = () if backdoored else _doubts(profile, references, calibration, config)
-    if doubts:
+    doubt = "" if backdoored else _doubt(profile, references, calibration, config)
+    if doubt:
         return Verdict(
             label="inconclusive",
-            reasons=(*doubts, *references.remarks),
+            reasons=(doubt, *references.remarks),
             class_scores=verdict.class_scores,
             statistics=verdict.statistics,
             outside=verdict.outside,
@@ -90,19 +90,19 @@ def statistics_of(profile: ClassProfile) -> tuple[Statistic, ...]:
     )
 
 
-def _doubts(
+def _doubt(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
-) -> tuple[str, ...]:
-    """Sentences on why a model that is not blocked cannot be passed."""
+) -> str:
+    """Why a model that is not blocked cannot be passed; empty if it can."""
     strong = profile.statistics[POWER][profile.ordinary]
     working = float((strong > 0).mean())
     if working < config.min_working:
-        return (_thin(working, config),)
+        return _thin(working, config)
     every = scores(profile, references.kept, calibration, profile.statistics)
     null = null_of(calibration, bool(references.kept))
     if p_value(float(every.max()), null, profile.classes) <= config.false_alarm_rate:
-        return (_unknown(profile.classes, calibration.range.fewest_classes),)
-    return ()
+        return _unknown(profile.classes, calibration.range.fewest_classes)
+    return ""
 
 
 def _thin(working: float, config: JudgeConfig) -> str:
