@@ -1,6 +1,6 @@
 """What whole scans cost beside those of another commit, of the same files in one run.
 
-    python -m benchmarks.against 38137c2 --output FOLDER --field ../shared/field --resnets
+    python -m benchmarks.against 38137c2 --output FOLDER --field MODELS --resnets
     python -m benchmarks.against 38137c2 --output FOLDER --pair model.onnx samples.npz
 
 Every model is scanned as people scan it, through the command line with its default settings, by

@@ -30,6 +30,7 @@ from benchmarks.speed import (
     random_resnet,
     timed,
 )
+from pipeline.pace.estimate import count_text
 from stages.searches.screen import ScreenConfig
 
 SIDES, CLASSES, DEPTHS = (32, 96, 224), (10, 43, 147, 200, 1000), (18, 34, 50)
@@ -84,8 +85,7 @@ def kept(folder: Path, side: int, depth: int, steps: int) -> Case:
 def table(cases: list[Case]) -> list[str]:
     """Markdown: what each case costs, in scans of ten classes of the first one."""
     unit = cases[0].scans[USUAL_CLASSES]
-    heads = [f"{count:,}".replace(",", " ") for count in CLASSES]
-    scans = " | ".join(f"scan, {each} classes" for each in heads)
+    scans = " | ".join(f"scan, {count_text(each)} classes" for each in CLASSES)
     lines = [
         f"| net | pixels | {scans} | BAN | BTI-DBF |",
         "|---" * (len(CLASSES) + 4) + "|",

@@ -2,7 +2,8 @@
 step.
 
 `python -m benchmarks.looks --output FOLDER` trains nets that tell 100 pairs of digits apart, each
-with a backdoor, and takes both kinds of look at each. Nothing was chosen by these nets.
+with a backdoor, and takes both kinds of look at each. How many classes of a look are searched, and
+what a patch's look shows, were chosen by these nets.
 """
 
 from __future__ import annotations

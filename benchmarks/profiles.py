@@ -118,7 +118,6 @@ def _with_todays_looks(settings: dict[str, Any]) -> dict[str, Any]:
     Where all classes are searched there is no look. Of more classes, looks only choose which are
     searched, and change nothing of what is found for those.
     """
-    today = json.loads(json.dumps(settings_of(ScanConfig())))
     return {
         section: now
         if section == "screen"
@@ -126,7 +125,7 @@ def _with_todays_looks(settings: dict[str, Any]) -> dict[str, Any]:
             **{name: value for name, value in settings[section].items() if not _is_of_looks(name)},
             **{name: value for name, value in now.items() if _is_of_looks(name)},
         }
-        for section, now in today.items()
+        for section, now in settings_of(ScanConfig()).items()
     }
 
 
