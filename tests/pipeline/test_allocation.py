@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -30,13 +31,13 @@ def memory():
     return psutil.Process().memory_info().rss // 2**20
 
 
-usual, before = faults(20), memory()
+once, usual, before = faults(1), faults(20), memory()
 try:
     with kept_memory():
         first, kept, during = faults(1), faults(20), memory()
         raise KeyError
 except KeyError:
-    print(json.dumps([usual, first, kept, before, during, memory()]))
+    print(json.dumps([once, usual, first, kept, before, during, memory()]))
 """
 
 
@@ -44,14 +45,20 @@ except KeyError:
 def test_a_block_is_taken_from_the_system_once_and_given_back_however_it_ends() -> None:
     """Twenty fillings of a block cost no more than one, and at the end the process is no larger.
 
-    In a process of its own, since one in which a scan has run has room for the block anyway.
+    In a process of its own, since one in which a scan has run has room for the block anyway; and
+    without huge pages, of which a block takes 24 or 500 by where it happens to lie.
     """
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
-    usual, first, kept, before, during, after = json.loads(done.stdout)
-    assert usual > 10 * first
+    once, usual, first, kept, before, during, after = json.loads(done.stdout)
+    assert usual > 10 * once
     assert kept < first / 10
     assert during > before + 40
     assert after < before + 8
