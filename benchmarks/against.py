@@ -1,6 +1,6 @@
 """What whole scans cost beside those of another commit, of the same files in one run.
 
-    python -m benchmarks.against 38137c2 --output FOLDER --field MODELS --resnets
+    python -m benchmarks.against 38137c2 --output FOLDER --field MODELS --resnets 32
     python -m benchmarks.against 38137c2 --output FOLDER --pair model.onnx samples.npz
 
 Every model is scanned as people scan it, through the command line with its default settings, by
@@ -12,14 +12,12 @@ processor's; only their ratios are worth quoting.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,32 +26,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import resnets
+from benchmarks.whole_scan import Model, Scanned, scan
 
 HERE = Path(__file__).parents[1]
 FIELD = "manifest.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """A file, its samples, and the class that its trigger leads to, if that is known: −1 if it is
-    clean.
-    """
-
-    name: str
-    path: Path
-    samples: Path
-    target: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scanned:
-    """What a scan said, and its processor seconds and peak memory in MiB."""
-
-    verdict: str | None
-    suspected: int | None
-    score: float | None
-    seconds: float
-    peak: float
 
 
 def of_field(folder: Path) -> Iterator[Model]:
@@ -68,11 +44,11 @@ def of_field(folder: Path) -> Iterator[Model]:
         )
 
 
-def of_resnets(folder: Path) -> Iterator[Model]:
-    """ResNet-18s at 32 pixels, clean and backdoored; trained if they are not there."""
+def of_resnets(folder: Path, side: int) -> Iterator[Model]:
+    """ResNet-18s for images of a side, clean and backdoored; trained if they are not there."""
     for backdoored in (False, True):
         path, samples = resnets.written(
-            32, backdoored=backdoored, device=torch.device("cpu"), folder=folder
+            side, backdoored=backdoored, device=torch.device("cpu"), folder=folder
         )
         target = resnets.TARGET if backdoored else -1
         yield Model(name=path.stem, path=path, samples=samples, target=target)
@@ -97,32 +73,8 @@ def scanned(model: Model, tree: Path, folder: Path) -> Scanned:
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)  # of a scan that was stopped
         folder.mkdir(parents=True)
-        kept.write_text(json.dumps(asdict(_scan(model, tree, folder))))
+        kept.write_text(json.dumps(asdict(scan(model, tree, folder))))
     return Scanned(**json.loads(kept.read_text()))
-
-
-def _scan(model: Model, tree: Path, folder: Path) -> Scanned:
-    command = [sys.executable, "-m", "mlflow_project", "scan", str(model.path.absolute())]
-    command += ["--samples", str(model.samples.absolute()), "--output", str(folder)]
-    alone = {
-        "PYTHONPATH": str(tree),
-        "OMP_NUM_THREADS": "1",
-        "BAN_GATE_HOME": str(folder / "home"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-    }
-    with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, **alone}, cwd=folder
-        )
-        _, _, used = os.wait4(process.pid, 0)
-    said = json.loads(text.read_text()) if (text := folder / "verdict.json").exists() else {}
-    return Scanned(
-        verdict=said.get("verdict"),
-        suspected=said.get("suspected_class"),
-        score=said.get("anomaly_score", said.get("score")),
-        seconds=used.ru_utime + used.ru_stime,
-        peak=used.ru_maxrss / 1024,
-    )
 
 
 def summary(name: str, found: list[tuple[Model, Scanned]]) -> str:
@@ -178,7 +130,7 @@ def compare(models: list[Model], commit: str, tree: Path, output: Path) -> None:
 @click.argument("commit")
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 @click.option("--field", type=click.Path(path_type=Path, exists=True), help="A manifest's folder.")
-@click.option("--resnets", "with_resnets", is_flag=True, help="Trained ResNet-18s at 32 pixels.")
+@click.option("--resnets", "sides", type=int, multiple=True, help="Pixels of trained ResNet-18s.")
 @click.option(
     "--pair",
     "pairs",
@@ -190,15 +142,14 @@ def main(
     commit: str,
     output: Path,
     field: Path | None,
+    sides: tuple[int, ...],
     pairs: tuple[tuple[Path, Path], ...],
-    *,
-    with_resnets: bool,
 ) -> None:
     """Print what scans cost by COMMIT and by the code as it is."""
     output = output.absolute()
     output.mkdir(parents=True, exist_ok=True)
     models = [Model(name=path.stem, path=path, samples=samples) for path, samples in pairs]
-    models += of_resnets(output) if with_resnets else []
+    models += [each for side in sides for each in of_resnets(output, side)]
     models += of_field(field.absolute()) if field else []
     with tree_of(commit) as tree:
         compare(models, commit, tree, output)
