@@ -8,8 +8,10 @@ from functools import cache
 from pipeline.config import ScanConfig, flat_settings
 from pipeline.gate.provenance import ChangedSetting
 
-RESOURCES = ("seconds", "memory_mb")
-"""Last parts of names of settings that only limit what a scan may take; at a limit it ends."""
+RESOURCES = ("seconds", "memory_mb", "until_certain")
+"""Last parts of names of settings that only limit what a scan may take; at a limit it ends, and
+never with a pass.
+"""
 MACHINE = ("device", "isolation")
 """Settings and sections that say where and how a scan runs."""
 

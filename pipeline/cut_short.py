@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.cache.store import Store
@@ -29,16 +30,22 @@ def cut_short(found: Unfinished, subject: Subject, run: Run) -> Verdict:
     request = run.request
     needs = run.course.needed if run.course.is_spent() else None
     run.note(extent=Extent(quick=request.quick, budget=request.budget, unfinished=why, needs=needs))
-    certain = _certain(found, subject, run)
-    if certain is None:
+    verdict = certain(found, subject, run)
+    if verdict is None:
         return Verdict(label="inconclusive", reasons=(why,))
-    return replace(certain, reasons=(*certain.reasons, why))
+    return replace(verdict, reasons=(*verdict.reasons, why))
 
 
 def why_unfinished(found: Unfinished, course: Course, *, keeps: bool) -> str:
     """What was done, what was not, and what to do; `keeps` says whether results are kept."""
-    names = ", ".join(name.replace("_", " ") for name in found.results)
+    names = _in_words(found.results)
     done = f"searched so far: {names}" if names else "no search came to its end"
+    if course.until_certain and not course.is_spent() and not course.quick:
+        left = _in_words(each.name for each in SEARCHES if each.name not in found.results)
+        return (
+            f"the scan ended as soon as this was certain ({done}; not {left}); with"
+            " `judge.until_certain=false` it goes on to the end"
+        )
     if not course.is_spent():
         return f"this was a first look, which never passes a model ({done}); run the full scan"
     assert course.budget is not None, "it is spent"  # noqa: S101 (our own logic)
@@ -47,6 +54,10 @@ def why_unfinished(found: Unfinished, course: Course, *, keeps: bool) -> str:
     if not keeps:
         return f"{spent}; nothing is kept with `--fresh`, and the rest alone needs {about}"
     return f"{spent}; the rest needs {about}, and the same command goes on from here"
+
+
+def _in_words(names: Iterable[str]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names)
 
 
 def where_it_goes_on(evidence: Evidence, store: Store) -> str:
@@ -64,9 +75,10 @@ def where_it_goes_on(evidence: Evidence, store: Store) -> str:
     )
 
 
-def _certain(found: Unfinished, subject: Subject, run: Run) -> Verdict | None:
-    """The verdict that is certain already; references count as in the whole scan, so of those it
-    takes only what is kept.
+def certain(found: Unfinished, subject: Subject, run: Run) -> Verdict | None:
+    """The verdict that is certain already, or None.
+
+    References count as in the whole scan, so of those it takes only what is kept.
     """
     if found.chosen is None or not found.results:
         return None

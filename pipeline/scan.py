@@ -15,7 +15,7 @@ import torch
 from pipeline.allocation import kept_memory
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
-from pipeline.cut_short import cut_short, where_it_goes_on
+from pipeline.cut_short import certain, cut_short, where_it_goes_on
 from pipeline.evidence import Evidence, ScanResult
 from pipeline.intake.sandbox import Sandbox
 from pipeline.judging import judged
@@ -23,7 +23,7 @@ from pipeline.note import Note
 from pipeline.pace.course import Course
 from pipeline.pace.crew import Crew
 from pipeline.pace.extent import Extent
-from pipeline.pace.searching import Unfinished, search_all
+from pipeline.pace.searching import Results, Unfinished, search_all
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Prepared, checked, prepare, subject_of
 from pipeline.references.measure import select_references
@@ -40,6 +40,8 @@ from stages.published.ban import run_ban
 from stages.published.feature_mask import find_mask
 from stages.published.statistics import ban_statistic, masked_statistics
 from stages.published.untargeted_noise import find_untargeted_noise
+from stages.searches import SEARCHES
+from stages.searches.screen import Chosen
 from stages.searches.search import SearchResult, Subject
 from stages.twin.arithmetic import compute_exactly
 from stages.twin.summary import TwinSummary
@@ -108,7 +110,9 @@ def scan(
 
 def course_of(request: ScanRequest) -> Course:
     """The course of a scan that begins now."""
-    return Course(request.budget, quick=request.quick)
+    return Course(
+        request.budget, quick=request.quick, until_certain=request.config.judge.until_certain
+    )
 
 
 def _result(
@@ -141,24 +145,43 @@ def _verdict(run: Run) -> Verdict:
         decisions = on_samples(prepared, clean, run.sandbox)
     note(decisions=decisions)
     subject = subject_of(prepared, clean, store)
+    verdict, about = _searched(subject, run)
+    if not about:
+        return verdict
+    with store.timed("compare_found"):
+        found = on_found(prepared, about, clean.alike, run.sandbox)
+    note(decisions=(*decisions, *found), shown=shown_under(prepared, clean, about))
+    verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
+    if len(about) < len(SEARCHES):
+        return verdict
+    return with_published(verdict, *_published(subject, about, store, config, note))
+
+
+def _searched(subject: Subject, run: Run) -> tuple[Verdict, Mapping[str, SearchResult]]:
+    """The verdict on a model, and the results of the searches that it is about; none where the time
+    for them was over, and nothing certain yet.
+    """
+    request, config, store = run.request, run.config, run.store
+
+    def enough(chosen: Chosen, results: Results) -> bool:
+        found = Unfinished(chosen, results)
+        return run.course.until_certain and certain(found, subject, run) is not None
+
     own: Unfinished | None = None
     try:
-        chosen, results = search_all(subject, config, store, note, run.course, run.crew)
+        chosen, results = search_all(subject, config, store, run.note, run.course, run.crew, enough)
         own = Unfinished(chosen, results)
         profile = profile_of(request.uri, subject, chosen, results)
         references = Vetted(kept=(), remarks=())
         if request.references:
             with store.timed("select_references"):
                 references, summaries = select_references(profile, run)
-            note(references=summaries)
-        verdict, about = judged(subject, profile, results, references, run)
+            run.note(references=summaries)
+        return judged(subject, profile, results, references, run)
     except Unfinished as early:  # of this model, or of a reference or a further seed
-        return cut_short(own or early, subject, run)
-    with store.timed("compare_found"):
-        found = on_found(prepared, about, clean.alike, run.sandbox)
-    note(decisions=(*decisions, *found), shown=shown_under(prepared, clean, about))
-    verdict = replace(verdict, reasons=(*verdict.reasons, *_remarks(prepared, clean)))
-    return with_published(verdict, *_published(subject, about, store, config, note))
+        verdict = cut_short(own or early, subject, run)
+        shows = own is None and verdict.label == "backdoored"
+        return verdict, early.results if shows else {}
 
 
 def _remarks(prepared: Prepared, clean: PreconditionResult) -> Iterator[str]:

@@ -17,8 +17,9 @@ class Course:
     """The course of one scan, which began when this was made.
 
     `budget` is how many seconds it may take; None for as long as it needs. A `quick` one takes only
-    the searches of a first look. `clock` gives seconds. `step` is what runs now, `shown` the
-    images shown so far, `searched` the seconds of searching, `prepared` those before it began.
+    the searches of a first look, one `until_certain` ends once a block is. `clock` gives seconds.
+    `step` is what runs now, `shown` the images shown so far, `searched` the seconds of searching,
+    `prepared` those before it began.
     """
 
     def __init__(
@@ -26,10 +27,12 @@ class Course:
         budget: float | None = None,
         *,
         quick: bool = False,
+        until_certain: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
         self.quick = quick
+        self.until_certain = until_certain
         self.clock = clock
         self.estimate: Estimate | None = None
         self.step = ""
@@ -46,8 +49,13 @@ class Course:
 
     @property
     def is_limited(self) -> bool:
-        """Whether it may have to stop before its end."""
+        """Whether its time may be over before its end."""
         return self.budget is not None
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether what tells most for its time should come first."""
+        return self.is_limited or self.until_certain
 
     @property
     def needed(self) -> float | None:

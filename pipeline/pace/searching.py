@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -35,6 +35,8 @@ QUICK_SHARE = 1 / 3
 """The share of a whole scan's images that a first look shows at most."""
 
 Results = Mapping[str, SearchResult]
+Enough = Callable[[Chosen, Results], bool]
+"""Whether what was found of the chosen classes suffices for the verdict."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +57,15 @@ def search_all(
     note: Note = unnoted,
     course: Course | None = None,
     crew: Crew | None = None,
+    enough: Enough = lambda *_: False,
 ) -> tuple[Chosen, dict[str, SearchResult]]:
     """Which classes were searched, and what every search says of them, by the search's name.
 
     What a search says depends neither on the course, nor on what had begun before, nor on the crew.
 
     Raises:
-        Unfinished: the time of the course is over, or it is that of a first look.
+        Unfinished: the time of the course is over, it is that of a first look, or what was found is
+            enough.
     """
     course = course or Course()
     works = works_of(subject, config, store)
@@ -83,6 +87,8 @@ def search_all(
                     )
                 results[search.name] = found
                 note(searches=in_order(results))
+                if enough(chosen, in_order(results)):
+                    break
     except Paused:
         raise Unfinished(chosen, in_order(results)) from None
     if len(results) < len(SEARCHES):
@@ -114,10 +120,10 @@ def first_look(works: Sequence[Work]) -> list[Search]:
 
 
 def _wanted(works: Sequence[Work], course: Course) -> Sequence[Search]:
-    """Which searches run, in which order: where time may run out, what tells most comes first."""
+    """Which searches run, in which order: where it may end early, what tells most comes first."""
     if course.quick:
         return first_look(works)
-    return cheapest_first(works) if course.is_limited else SEARCHES
+    return cheapest_first(works) if course.may_end_early else SEARCHES
 
 
 def _pausing(course: Course) -> AbstractContextManager[None]:

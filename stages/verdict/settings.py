@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from stages.settings import Probability, Share, bounded, settings
+from stages.types import unkeyed
 
 
 @settings
@@ -18,6 +19,9 @@ class JudgeConfig:
     near: Annotated[float, bounded(ge=1, le=100)] = 3.0
     """Where p is within this factor of `false_alarm_rate`, the median of three seeds counts; 1
     turns that off."""
+    until_certain: bool = unkeyed(False)
+    """Search no further once it is certain that the model is blocked; what was found until then is
+    shown. Other models are searched to the end."""
 
 
 @settings

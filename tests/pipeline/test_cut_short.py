@@ -55,6 +55,35 @@ def test_a_first_look_blocks_what_is_certain(judged: Scan) -> None:
     assert result.evidence.extent.unfinished
 
 
+def test_a_scan_until_it_is_certain_ends_there(judged: Scan) -> None:
+    """With pictures of what was found, and a sentence on what was not run; what is kept counts."""
+    until_certain = load_config(None, ("judge.until_certain=true",))
+    judged("blended", quick=True)
+
+    result = judged("blended", until_certain)
+
+    verdict, evidence = result.verdict, result.evidence
+    assert (verdict.label, verdict.suspected_class) == ("backdoored", 7)
+    assert "blend" in evidence.searches
+    assert "small_patch" not in evidence.searches
+    assert "permutation); with `judge.until_certain=false`" in verdict.reasons[-1]
+    assert evidence.extent.unfinished
+    assert evidence.shown
+    assert not verdict.published
+
+
+def test_until_then_it_is_the_whole_scan(judged: Scan) -> None:
+    """Where no block becomes certain nothing is left out, and every number is the same."""
+    brief = load_config(None, BRIEF)
+    until_certain = load_config(None, (*BRIEF, "judge.until_certain=true"))
+
+    whole, found = judged("clean", brief), judged("clean", until_certain)
+
+    assert found.verdict == whole.verdict
+    assert list(found.evidence.searches) == list(whole.evidence.searches)
+    assert not found.evidence.extent.unfinished
+
+
 @pytest.mark.nightly
 def test_so_does_a_scan_whose_budget_is_spent(judged: Scan) -> None:
     """With what is kept by then; beside a reference that is not measured, nothing is certain."""
@@ -116,6 +145,9 @@ def test_the_reason_says_what_to_do(make_result: Scan) -> None:
     )
     assert why_unfinished(found, over(), keeps=True).endswith("the same command goes on from here")
     assert "nothing is kept" in why_unfinished(found, over(), keeps=False)
+    assert why_unfinished(found, Course(until_certain=True), keeps=True).startswith(
+        "the scan ended as soon as this was certain (searched so far: blend, patch; not small"
+    )
     nothing = why_unfinished(Unfinished(None, {}), over(), keeps=True)
     assert "no search came to its end" in nothing
     assert len(SEARCHES) > 2

@@ -29,9 +29,10 @@ SHIPPED = flat_settings(ScanConfig())
 RESOURCES = {
     name
     for name in SHIPPED
-    if name.split(".")[0] in ("device", "isolation") or name.endswith((".seconds", ".memory_mb"))
+    if name.split(".")[0] in ("device", "isolation")
+    or name.endswith((".seconds", ".memory_mb", ".until_certain"))
 }
-"""Settings of where a scan runs and what it may take: at such a limit it ends without a verdict."""
+"""Settings of where a scan runs and what it may take: at such a limit it ends without a pass."""
 
 
 def others(name: str) -> list[str]:

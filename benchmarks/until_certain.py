@@ -1,0 +1,110 @@
+"""What a scan spares, and what it says otherwise, that ends once a block is certain.
+
+    python -m benchmarks.until_certain --zoo benchmarks/measured/report.jsonl
+
+Read off what whole scans have measured, by one seed; nothing is searched. Images are those that the
+searches show forward and backward for ten classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+
+import click
+
+from benchmarks.data import DEMO
+from benchmarks.profiles import Known, known
+from benchmarks.speed import timed
+from pipeline.cache.store import Store
+from pipeline.config import ScanConfig
+from pipeline.pace.estimate import works_of
+from pipeline.pace.searching import cheapest_first
+from stages.types import Verdict
+from stages.verdict.decide import judge
+from stages.verdict.early import certain_verdict
+from stages.verdict.profile import ClassProfile
+from stages.verdict.vetting import Vetted
+
+ALONE = Vetted(kept=(), remarks=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The whole scan's verdict on a model, that of the scan which ends once it is certain, and the
+    share in [0, 1] of the images that it shows.
+    """
+
+    model: Known
+    whole: Verdict
+    early: Verdict
+    share: float
+
+
+def ended(model: Known, images: Mapping[str, int], config: ScanConfig) -> Ended:
+    """Both verdicts on a model; the searches run in the order of the `images` that they show."""
+    rules = (ALONE, config.calibration, config.judge)
+    whole, shown = judge(model.profile, *rules), 0
+    for count, name in enumerate(images, start=1):
+        shown += images[name]
+        early = certain_verdict(_of_searches(model, list(images)[:count]), *rules)
+        if early is not None:
+            return Ended(model=model, whole=whole, early=early, share=shown / sum(images.values()))
+    return Ended(model=model, whole=whole, early=whole, share=1.0)
+
+
+def _of_searches(model: Known, searches: list[str]) -> ClassProfile:
+    """A model's profile by some searches alone."""
+    every = model.profile.statistics
+    some = {name: values for name, values in every.items() if name.partition(".")[0] in searches}
+    return replace(model.profile, statistics=some)
+
+
+def images_shown(config: ScanConfig) -> dict[str, int]:
+    """How many images each search shows for ten classes, in the order of a scan that may end early,
+    by the names of the searches.
+    """
+    with TemporaryDirectory() as folder:
+        subject = timed(DEMO / "clean.onnx", DEMO / "samples.npz", Path(folder)).searched
+    works = works_of(subject, config, Store(None))
+    shows = {each.step: each.images for each in works}
+    return {each.name: shows[f"find_{each.name}"] for each in cheapest_first(works)}
+
+
+def row(name: str, group: list[Ended]) -> str:
+    """Markdown: what became of a group of models."""
+    blocked = [each for each in group if each.whole.label == "backdoored"]
+    early = sum(each.early is not each.whole for each in group)
+    other = sum(each.early.label != each.whole.label for each in group)
+    right = sum(each.whole.suspected_class in each.model.targets for each in blocked)
+    sooner = sum(each.early.suspected_class in each.model.targets for each in blocked)
+    shares = [each.share for each in group]
+    return (
+        f"| {name} | {len(group)} | {other} | {len(blocked)} | {right} | {sooner} | {early}"
+        f" | {mean(shares):.2f} | {median(shares):.2f} |"
+    )
+
+
+@click.command()
+@click.option(
+    "--zoo", "zoos", type=click.Path(exists=True, path_type=Path), multiple=True, required=True
+)
+def main(zoos: tuple[Path, ...]) -> None:
+    """Print what changes among the models of every ZOO."""
+    config = ScanConfig()
+    images = images_shown(config)
+    found = [ended(model, images, config) for zoo in zoos for model in known(zoo)]
+    click.echo(
+        "| models | | other verdict | blocked | right class | right class, early | ended early"
+        " | images, mean share | median |"
+    )
+    click.echo("|---" * 9 + "|")
+    click.echo(row("clean", [each for each in found if each.model.clean]))
+    click.echo(row("backdoored", [each for each in found if not each.model.clean]))
+
+
+if __name__ == "__main__":
+    main()
