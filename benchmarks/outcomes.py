@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from pipeline.config import ScanConfig
-from pipeline.judging import FURTHER, is_near, score_of
+from pipeline.judging import FURTHER, is_near, settled
 from stages.types import Verdict
 from stages.verdict.decide import judge
 from stages.verdict.score import null_of, p_value
@@ -96,12 +96,12 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
 
 
 def _verdict(model: Known, vetted: Vetted, config: ScanConfig) -> Verdict:
-    """The verdict; near the limit the median of three seeds, where all were measured."""
+    """The verdict; near the limit that of the median of three seeds, where all were measured."""
     profiles = (model.profile, *model.further)
     first, *others = (judge(e, vetted, config.calibration, config.judge) for e in profiles)
     if len(others) < len(FURTHER) or not is_near(first, config):
         return first
-    return sorted((first, *others), key=score_of)[1]
+    return settled((first, others[0])) or settled((first, *others)) or first
 
 
 def peer(models: Sequence[Known], zoos: Sequence[Path], method: str) -> list[Outcome]:

@@ -1,13 +1,15 @@
-"""The verdict on a searched model: of one seed, or near the limit the median one of three.
+"""The verdict on a searched model: of one seed, or near the limit that of the median of three.
 
 What a search finds depends a little on the samples and starts that its seed draws. Where p lies
-within a factor of `judge.near` of the false-alarm rate, the searches are run twice more with seeds
-of their own, and the verdict with the median anomaly score counts.
+within a factor of `judge.near` of the false-alarm rate, the searches are run again with another
+seed, and where the two verdicts differ with a third one. Of two that agree the one nearer to the
+limit counts, and of three the one with the median anomaly score; so it is always the verdict of the
+median of three, as two that agree have it between them whatever the third says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.config import LARGEST_SEED, ScanConfig
@@ -21,6 +23,8 @@ from stages.verdict.vetting import Vetted
 
 FURTHER = (1, 2)
 """What is added to the seed for the second and the third opinion."""
+AGREEING = 2
+"""So many opinions may settle the verdict without a third."""
 
 
 def judged(
@@ -43,20 +47,44 @@ def judged(
     verdict = run.store.compute(judge, first, references, config.calibration, config.judge)
     if not is_near(verdict, config):
         return verdict, results
-    quiet = run.store.quiet()
-    found = [(verdict, results)]
+    opinions, searched = [verdict], [results]
     for seed in further_seeds(config.seed):
-        seeded = replace(config, seed=seed)
-        chosen, again = search_all(subject, seeded, quiet, course=run.course, crew=run.crew)
-        profile = profile_of(first.name, subject, chosen, again)
-        opinion = quiet.compute(judge, profile, references, config.calibration, config.judge)
-        found.append((opinion, again))
-    found.sort(key=lambda each: score_of(each[0]))
-    median, searches = found[len(found) // 2]
-    run.note(searches=dict(searches))
-    values = ", ".join(f"{max(each.class_scores):.2f}" for each, _ in found)
-    reason = f"near the limit: anomaly scores of three seeds are {values}, and the median counts"
-    return replace(median, reasons=(*median.reasons, reason)), searches
+        opinion, again = _opinion(subject, first.name, references, seed, run)
+        opinions.append(opinion)
+        searched.append(again)
+        counted = settled(opinions)
+        if counted is not None:
+            break
+    assert counted is not None, "three settle it"  # noqa: S101 (our own logic)
+    about = searched[opinions.index(counted)]
+    run.note(searches=dict(about))
+    values = ", ".join(f"{max(each.class_scores):.2f}" for each in opinions)
+    which = "one nearer to the limit" if len(opinions) == AGREEING else "median"
+    count = len(opinions)
+    reason = f"near the limit: anomaly scores of {count} seeds are {values}; the {which} counts"
+    return replace(counted, reasons=(*counted.reasons, reason)), about
+
+
+def _opinion(
+    subject: Subject, name: str, references: Vetted, seed: int, run: Run
+) -> tuple[Verdict, Mapping[str, SearchResult]]:
+    """The verdict on a model by another seed, and the results that it is about."""
+    config, store = replace(run.config, seed=seed), run.store.quiet()
+    chosen, results = search_all(subject, config, store, course=run.course, crew=run.crew)
+    profile = profile_of(name, subject, chosen, results)
+    verdict = store.compute(judge, profile, references, config.calibration, config.judge)
+    return verdict, results
+
+
+def settled(opinions: Sequence[Verdict]) -> Verdict | None:
+    """The verdict that counts of those of two seeds or three; None where a third is needed."""
+    ordered = sorted(opinions, key=score_of)
+    if len(ordered) > AGREEING:
+        return ordered[1]
+    lower, higher = ordered
+    if lower.label != higher.label:
+        return None
+    return lower if lower.label == "backdoored" else higher
 
 
 def further_seeds(seed: int) -> tuple[int, ...]:

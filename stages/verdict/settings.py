@@ -17,8 +17,8 @@ class JudgeConfig:
     min_working: Share = 0.5
     """Smallest share of the classes that strong patterns must win before a model is `clean`."""
     near: Annotated[float, bounded(ge=1, le=100)] = 3.0
-    """Where p is within this factor of `false_alarm_rate`, the median of three seeds counts; 1
-    turns that off."""
+    """Where p is within this factor of `false_alarm_rate`, the verdict is that of the median of
+    three seeds; two that agree settle it. 1 turns that off."""
     until_certain: bool = unkeyed(False)
     """Search no further once it is certain that the model is blocked; what was found until then is
     shown. Other models are searched to the end."""
