@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from benchmarks.speed import random_resnet, timed
-from pipeline.allocation import kept_memory
+from pipeline.allocation import give_back, kept_memory
 from pipeline.peak import peak_rss_mb
 from stages.searches import SEARCHES
 from stages.searches.screen import look, look_portions, run
@@ -38,6 +38,7 @@ def measured(side: int, classes: int) -> tuple[float, float, float]:
         subject = timed(*files, Path(folder)).searched
         begun, before = psutil.Process().memory_info().rss / 2**20, peak_rss_mb()
         for search in SEARCHES:
+            give_back()
             config = search.settings()
             if classes > LOOKED and look_portions(search, config, classes):
                 some = np.arange(classes if search.joint else LOOKED)

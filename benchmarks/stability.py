@@ -2,12 +2,14 @@
 
 `python -m benchmarks.profiles --zoo FOLDER --seed S` measures a zoo's models with other seeds; then
 `python -m benchmarks.stability --zoo FOLDER` compares the verdicts of every model that was measured
-with several.
+with several. A verdict near the limit asks for the two seeds after its own, so ten verdicts take
+twelve seeds.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import product
 from pathlib import Path
 
 import click
@@ -18,12 +20,14 @@ from pipeline.config import ScanConfig
 
 
 @click.command()
-@click.option("--zoo", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option(
+    "--zoo", "zoos", type=click.Path(exists=True, path_type=Path), multiple=True, required=True
+)
 @click.option("--seeds", type=int, default=10, show_default=True)
-def main(zoo: Path, seeds: int) -> None:
+def main(zoos: tuple[Path, ...], seeds: int) -> None:
     """Print how many models get one verdict for all seeds, and which do not."""
     verdicts: defaultdict[str, list[bool]] = defaultdict(list)
-    for seed in range(seeds):
+    for zoo, seed in product(zoos, range(seeds)):
         for each in alone(known(zoo, seed), ScanConfig(seed=seed)):
             verdicts[each.name].append(bool(each.blocked))
     several = {name: found for name, found in verdicts.items() if len(found) > 1}

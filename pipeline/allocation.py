@@ -26,8 +26,8 @@ def kept_memory() -> Iterator[None]:
 
     Nothing is computed otherwise. Where the C library is another than glibc it does nothing.
     """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if library is None or not hasattr(library, "malloc_trim"):
+    library = _glibc()
+    if library is None:
         yield
         return
     try:
@@ -38,3 +38,17 @@ def kept_memory() -> Iterator[None]:
         for parameter, value in USUAL.items():
             library.mallopt(parameter, value)
         library.malloc_trim(0)
+
+
+def give_back() -> None:
+    """Gives what is free now back to the system, also while memory is kept: between two steps whose
+    blocks are of other sizes, so that what one left does not add to what the next one takes.
+    """
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "malloc_trim") else None

@@ -52,17 +52,19 @@ def build(recipe: Recipe, folder: Path) -> dict[str, object]:
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--share", default="0/1", show_default=True, help="Part I of N, as I/N: every Nth.")
-def main(split: str, output: Path, threads: int, share: str) -> None:
+@click.option("--task", "tasks", multiple=True, help="Only models of these tasks.")
+def main(split: str, output: Path, threads: int, share: str, tasks: tuple[str, ...]) -> None:
     """Train the classifiers of a split that are missing in OUTPUT."""
     torch.set_num_threads(threads)
     (output / "batchnorm").mkdir(parents=True, exist_ok=True)
-    for task in dict.fromkeys(recipe.task for recipe in recipes(split)):
+    wanted = [each for each in recipes(split) if not tasks or each.task in tasks]
+    for task in dict.fromkeys(recipe.task for recipe in wanted):
         if (output / f"{task}.npz").exists():
             continue
         images, labels = training.clean_samples(task, SAMPLES, seed=1)
         np.savez(output / f"{task}.npz", images=images, labels=labels)
     first, step = map(int, share.split("/"))
-    for recipe in list(recipes(split))[first::step]:
+    for recipe in wanted[first::step]:
         entry = build(recipe, output)
         click.echo(
             f"{recipe.name:40} {entry['clean_accuracy']:.3f} {entry.get('attack_success_rate', '')}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from pipeline.allocation import give_back
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.note import Note, unnoted
@@ -167,6 +168,7 @@ def _chosen(
         if store.kept(*work) is not None:
             course.expect(-images)
             return quiet.run(*work)
+        give_back()
         with course.showing(images):
             return quiet.run(*work)
 
@@ -205,6 +207,7 @@ def _searched(
     have come to.
     """
     arguments = (search, store, subject, config.searches[search.name], classes, config.seed)
+    give_back()
     try:
         begun = parts.joined() if parts else begun_blocks(*arguments)
         found = store.run(stage_of(search, begun), *arguments[2:])
