@@ -1,11 +1,10 @@
 """How the cost of a scan grows with classes, pixels and parameters, beside BAN and BTI-DBF.
 
 `python -m benchmarks.growth --output docs/growth.svg` prints a table and draws it. ResNets with
-random weights, one thread, each case in a process of its own. A scan's joint searches are timed,
-and the search and the brief look of four classes, and added up for more; of the published methods
-some steps of each kind are timed, on a part of their batch, and multiplied. Whatever depends on
-what is found, such as which looks agree, is counted at its most. Seconds are the processor's; only
-their ratios are worth quoting.
+random weights, one thread, each case in a process of its own. Of a scan a few passes are timed and
+multiplied by the images that its searches show at most, as its own estimate does, which is a little
+short (`benchmarks.estimate`); of the published methods some steps of each kind, on a part of their
+batch. Seconds are the processor's; only their ratios are worth quoting.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,16 +22,20 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.clock import seconds as clock
 from benchmarks.speed import (
-    PROBED,
-    costs_of,
+    SAMPLES,
+    images_shown,
     published_ban,
     published_bti_dbf,
     random_resnet,
     timed,
 )
+from pipeline.allocation import kept_memory
+from pipeline.config import ScanConfig
 from pipeline.pace.estimate import count_text
-from stages.searches.screen import ScreenConfig
+from stages.searches import SEARCHES
+from stages.searches.pace import images_per_second
 
 SIDES, CLASSES, DEPTHS = (32, 96, 224), (10, 43, 147, 200, 1000), (18, 34, 50)
 USUAL_SIDE, USUAL_DEPTH, USUAL_CLASSES = 32, 18, 10
@@ -56,16 +60,18 @@ class Case:
 def measured(side: int, depth: int, steps: int) -> Case:
     """What a case costs."""
     torch.set_num_threads(1)
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, kept_memory():
         folder = Path(name)
-        subject = timed(*random_resnet(side, PROBED, folder, depth=depth), folder)
-        costs, screening = costs_of(subject), ScreenConfig()
+        subject = timed(*random_resnet(side, USUAL_CLASSES, folder, SAMPLES, depth), folder)
+        ground = subject.searched
+        memory_mb = ScanConfig().searches[SEARCHES[0].name].memory_mb
+        pace = images_per_second(ground, memory_mb, partial(clock, subject.device))
         module = subject.prepared.twin.module
         return Case(
             side=side,
             depth=depth,
             parameters=sum(each.numel() for each in module.state_dict().values()) / 1e6,
-            scans={count: subject.seconds + costs.of(count, screening) for count in CLASSES},
+            scans={count: images_shown(ground, count) / pace for count in CLASSES},
             ban=published_ban(subject, steps, PART),
             bti_dbf=published_bti_dbf(subject, steps, PART),
         )

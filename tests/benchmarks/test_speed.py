@@ -1,31 +1,30 @@
-"""What a scan of many classes costs is put together from what was timed."""
+"""What a scan of many classes shows is counted without a net of so many."""
 
 from __future__ import annotations
 
-import pytest
-
-from benchmarks.speed import Costs
+from benchmarks.speed import images_shown
+from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
-from stages.searches import SEARCHES
-from stages.searches.screen import ScreenConfig, most_searched
-
-SETTINGS = ScanConfig().searches
-
-
-def test_few_classes_are_all_searched_to_the_end() -> None:
-    """Up to the screen's number no look is taken."""
-    screening, costs = ScreenConfig(), Costs(joint=5.0, whole=2.0, brief=0.5)
-
-    assert most_searched(screening.all_up_to, screening, SETTINGS) == screening.all_up_to
-    assert costs.of(10, screening) == pytest.approx(5.0 + 10 * 2.0)
+from pipeline.pace.estimate import works_of
+from stages.searches.screen import ScreenConfig
+from tests.support.subjects import demo_subject
 
 
-def test_many_classes_are_looked_at_and_some_are_searched() -> None:
-    """Each class costs a look; the ordinary and what leads in any search cost a whole search."""
-    screening, costs = ScreenConfig(), Costs(joint=5.0, whole=2.0, brief=0.5)
-    looking = sum(each.settings().brief is not None for each in SEARCHES)
+def test_its_own_number_is_that_of_the_estimate() -> None:
+    """Of a net of ten classes, all that its searches show."""
+    subject = demo_subject("clean")
 
-    searched = most_searched(1000, screening, SETTINGS)
+    works = works_of(subject, ScanConfig(), Store(None))
 
-    assert searched == screening.ordinary + screening.leading * looking
-    assert costs.of(1000, screening) == pytest.approx(5.0 + 1000 * 0.5 + searched * 2.0)
+    assert images_shown(subject, 10) == sum(each.images for each in works)
+
+
+def test_it_grows_slower_than_the_classes() -> None:
+    """In proportion while all classes are searched, and beyond by looks at them."""
+    subject, most = demo_subject("clean"), ScreenConfig().all_up_to
+
+    few, all_searched, many, thousand = (images_shown(subject, k) for k in (10, most, 100, 1000))
+
+    assert few < all_searched < few * most / 10
+    assert few < many < thousand < 10 * many
+    assert thousand < 4 * few
