@@ -1,11 +1,10 @@
 """What a scan costs beside BAN and BTI-DBF as published, on the same model in one run.
 
 `python -m benchmarks.speed` times whole runs on the demo's clean model. `--case small` takes a
-ResNet-18 for 32×32 images of 10 classes, trained on digits (`--backdoored` takes one with a patch),
-`--case large` one for 224×224 images of 10 with random weights; BatchNorm is kept in the file,
-which is the published methods' best case. What makes equal steps is timed for a few of them and
-multiplied; so is the scan of ten classes for more of them, by the images that it shows. Seconds are
-the processor's, of this process; only their ratios are worth quoting.
+ResNet-18 for 32×32 images of 10 classes, trained on digits (`--backdoored` takes one with a patch);
+BatchNorm is kept in the file, which is the published methods' best case. Of those some steps of
+each kind are timed and multiplied. Seconds are the processor's, of this process; only their ratios
+are worth quoting. `benchmarks.growth` compares nets of other sizes.
 """
 
 from __future__ import annotations
@@ -41,12 +40,7 @@ from stages.twin.sites import measure_sites
 from stages.types import PreconditionResult
 
 CPU = torch.device("cpu")
-LARGE = (10, 200, 1000)
-"""Classes of the large case, of which the first is timed."""
 PUBLISHED_GENERATOR = {"width": 32, "levels": 4}
-SAMPLES = 300
-PART = {"demo": 1, "small": 1, "large": 8}
-"""By how much the published batch of 128 is divided where it is timed, and its time multiplied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +165,7 @@ def compare(subject: Timed, scan_seconds: dict[str, float], steps: int, part: in
 
 
 @click.command()
-@click.option("--case", type=click.Choice(["demo", "small", "large"]), default="demo")
+@click.option("--case", type=click.Choice(["demo", "small"]), default="demo")
 @click.option("--threads", type=int, default=torch.get_num_threads(), show_default=True)
 @click.option("--steps", type=int, default=5, show_default=True, help="Steps that are timed.")
 @click.option("--backdoored", is_flag=True, help="The small net with a patch for a class.")
@@ -184,20 +178,11 @@ def main(case: str, threads: int, steps: int, *, backdoored: bool) -> None:
         (folder / "scan").mkdir()
         if case == "demo":
             model, samples = DEMO / "clean.onnx", DEMO / "samples.npz"
-        elif case == "small":
-            model, samples = resnets.written(32, backdoored=backdoored, device=CPU, folder=folder)
         else:
-            model, samples = random_resnet(224, LARGE[0], folder, SAMPLES)
+            model, samples = resnets.written(32, backdoored=backdoored, device=CPU, folder=folder)
         subject = timed(model, samples, folder / "scan")
-        searched = searches(subject, ScanConfig())
-        costs = {"a scan": subject.seconds + searched}
-        if case == "large":
-            shown = [images_shown(subject.searched, count) for count in LARGE]
-            costs = {
-                f"a scan of {count} classes": subject.seconds + searched * images / shown[0]
-                for count, images in zip(LARGE, shown, strict=True)
-            }
-        compare(subject, costs, steps, PART[case])
+        costs = {"a scan": subject.seconds + searches(subject, ScanConfig())}
+        compare(subject, costs, steps, part=1)
 
 
 if __name__ == "__main__":
