@@ -1,7 +1,7 @@
 """How the cost of a scan grows with classes, pixels and parameters, beside BAN and BTI-DBF.
 
 `python -m benchmarks.growth --output docs/growth.svg` prints a table and draws it. ResNets with
-random weights, one thread, each case in a process of its own. Of a scan a few passes are timed and
+random weights, one thread, float32, each case in a process of its own. Of a scan a few passes are timed and
 multiplied by the images that its searches show at most, as its own estimate does, which is a little
 short (`benchmarks.estimate`); of the published methods some steps of each kind, on a part of their
 batch. Seconds are the processor's; only their ratios are worth quoting.
@@ -31,7 +31,7 @@ from benchmarks.speed import (
     timed,
 )
 from pipeline.allocation import kept_memory
-from pipeline.config import ScanConfig
+from pipeline.config import ScanConfig, load_config
 from pipeline.pace.estimate import count_text
 from stages.searches import SEARCHES
 from stages.searches.pace import images_per_second
@@ -39,6 +39,8 @@ from stages.searches.pace import images_per_second
 SIDES, CLASSES, DEPTHS = (32, 96, 224), (10, 43, 147, 200, 1000), (18, 34, 50)
 USUAL_SIDE, USUAL_DEPTH, USUAL_CLASSES = 32, 18, 10
 SAMPLES = 300
+FLOAT32 = load_config(None, ("arithmetic.precision=float32", "arithmetic.layout=contiguous"))
+"""What all cases have in common; trained nets are searched in bfloat16 where a processor has it."""
 PART = 8
 """By how much the published batch of 128 is divided where it is timed, and its time multiplied."""
 
@@ -62,7 +64,8 @@ def measured(side: int, depth: int, steps: int) -> Case:
     torch.set_num_threads(1)
     with TemporaryDirectory() as name, kept_memory():
         folder = Path(name)
-        subject = timed(*random_resnet(side, USUAL_CLASSES, folder, SAMPLES, depth), folder)
+        files = random_resnet(side, USUAL_CLASSES, folder, SAMPLES, depth)
+        subject = timed(*files, folder, config=FLOAT32)
         ground = subject.searched
         memory_mb = ScanConfig().searches[SEARCHES[0].name].memory_mb
         pace = images_per_second(ground, memory_mb, partial(clock, subject.device))

@@ -85,11 +85,19 @@ def random_resnet(
     return folder / "resnet.onnx", folder / "samples.npz"
 
 
-def timed(model: Path, samples: Path, folder: Path, device: torch.device = CPU) -> Timed:
-    """The twin of a file, as a scan makes it in an empty folder."""
+def timed(
+    model: Path,
+    samples: Path,
+    folder: Path,
+    device: torch.device = CPU,
+    config: ScanConfig | None = None,
+) -> Timed:
+    """The twin of a file, as a scan makes it in an empty folder, by default as shipped."""
     sandbox.warm_up()
     started = clock(device)
-    request = ScanRequest(model=str(model), samples=samples, uri=model.name)
+    request = ScanRequest(
+        model=str(model), samples=samples, uri=model.name, config=config or ScanConfig()
+    )
     cage = sandbox.Sandbox(limits=request.config.isolation)
     made = prepare(request, Store(None), device, folder, cage)
     clean = check_preconditions(made.twin, made.samples, request.config.precondition)
