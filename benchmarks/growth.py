@@ -1,10 +1,10 @@
 """How the cost of a scan grows with classes, pixels and parameters, beside BAN and BTI-DBF.
 
 `python -m benchmarks.growth --output docs/growth.svg` prints a table and draws it. ResNets with
-random weights, one thread, float32, each case in a process of its own. Of a scan a few passes are timed and
-multiplied by the images that its searches show at most, as its own estimate does, which is a little
-short (`benchmarks.estimate`); of the published methods some steps of each kind, on a part of their
-batch. Seconds are the processor's; only their ratios are worth quoting.
+random weights, one thread, float32, each case in a process of its own. Of a scan a few passes are
+timed and multiplied by the images that its searches show at most, as its own estimate does, which
+is a little short (`benchmarks.estimate`); of the published methods some steps of each kind, on a
+part of their batch. Seconds are the processor's; only their ratios are worth quoting.
 """
 
 from __future__ import annotations
@@ -114,10 +114,12 @@ def drawn(cases: list[Case], path: Path) -> None:
     unit = cases[0].scans[USUAL_CLASSES]
     first = cases[0]
     by_class.plot(CLASSES, [first.scans[count] / unit for count in CLASSES], "o-", label="ban-gate")
-    for name, seconds in (("BAN", first.ban), ("BTI-DBF", first.bti_dbf)):
-        by_class.axhline(seconds / unit, linestyle="--", label=f"{name}, whatever the classes")
+    for name, seconds, colour in (("BAN", first.ban, "C1"), ("BTI-DBF", first.bti_dbf, "C2")):
+        label = f"{name}, whatever the classes"
+        by_class.axhline(seconds / unit, linestyle="--", color=colour, label=label)
     by_class.set_xlabel("classes, ResNet-18 at 32 pixels")
     by_class.set_xscale("log")
+    by_class.set_xticks([10, 100, 1000], ["10", "100", "1000"])
     by_class.legend(fontsize="small")
     sides = [case for case in cases if case.depth == USUAL_DEPTH]
     _curves(by_side, sides, unit, lambda case: case.side)

@@ -12,12 +12,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psutil import Process
+
 # parameters of mallopt(3), by their numbers in malloc.h
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 KEEPING = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * 2**20}
 """No block of its own for anything, and as much kept free at the heap's end as an int can say."""
 USUAL = {MMAP_MAX: 65536, TRIM_THRESHOLD: 128 * 1024, TOP_PAD: 0}
 """What they are unless set."""
+MUCH = 2 * 2**30
+"""Bytes of a process from which memory matters more than the second that it takes to get it again.
+"""
 
 
 @contextmanager
@@ -40,12 +45,13 @@ def kept_memory() -> Iterator[None]:
         library.malloc_trim(0)
 
 
-def give_back() -> None:
-    """Gives what is free now back to the system, also while memory is kept: between two steps whose
-    blocks are of other sizes, so that what one left does not add to what the next one takes.
+def give_back(least: int = MUCH) -> None:
+    """Gives what is free now back to the system, also while memory is kept, if the process holds
+    `least` bytes: between two steps whose blocks are of other sizes, so that what one left does not
+    add to what the next one takes.
     """
     library = _glibc()
-    if library is not None:
+    if library is not None and Process().memory_info().rss >= least:
         library.malloc_trim(0)
 
 
