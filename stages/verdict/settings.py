@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from stages.settings import Probability, Share, bounded, settings
+from stages.settings import Probability, Share, Switch, bounded, settings
 from stages.types import unkeyed
 
 
@@ -19,7 +19,7 @@ class JudgeConfig:
     near: Annotated[float, bounded(ge=1, le=100)] = 3.0
     """Where p is within this factor of `false_alarm_rate`, the verdict is that of the median of
     three seeds; two that agree settle it. 1 turns that off."""
-    until_certain: bool = unkeyed(False)
+    until_certain: Switch = unkeyed(False)
     """Search no further once it is certain that the model is blocked; what was found until then is
     shown. Other models are searched to the end."""
 
