@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,29 +49,29 @@ def test_a_third_is_asked_where_two_differ() -> None:
         assert settled([opinion(one), opinion(other)]) is None
 
 
-def by_seed(workspace: Path, *overrides: str) -> Verdict:
-    """What a brief scan of the clean demo model says."""
-    workspace.mkdir()
+def by_seed(folder: Path, *overrides: str) -> Verdict:
+    """What a brief scan of the clean demo model says; what is searched is kept in the folder."""
     request = ScanRequest(
         model=str(DEMO / "clean.onnx"),
         samples=DEMO / "samples.npz",
         uri="clean",
         config=load_config(None, (*BRIEF, *overrides)),
     )
-    return scan(request, Store(workspace / "store"), workspace).verdict
+    with TemporaryDirectory() as workspace:
+        return scan(request, Store(folder), Path(workspace)).verdict
 
 
 def test_a_scan_near_the_limit_asks_as_many_seeds_as_it_takes(tmp_path: Path) -> None:
     """With a limit below which both are, and with one between them: the verdict is one of those
     that each seed has by itself, and its sentence has all that were asked.
     """
-    alone = [by_seed(tmp_path / f"{each}", f"seed={each}", "judge.near=1") for each in range(3)]
+    alone = [by_seed(tmp_path, f"seed={each}", "judge.near=1") for each in range(3)]
     scores = [each.anomaly_score or 0.0 for each in alone]
     first, second, _ = (each.p_value or 0.0 for each in alone)
     between, below = (first * second) ** 0.5, min(first, second) / 2
 
-    agreed = by_seed(tmp_path / "a", f"judge.false_alarm_rate={below}", "judge.near=100")
-    asked = by_seed(tmp_path / "b", f"judge.false_alarm_rate={between}", "judge.near=100")
+    agreed = by_seed(tmp_path, f"judge.false_alarm_rate={below}", "judge.near=100")
+    asked = by_seed(tmp_path, f"judge.false_alarm_rate={between}", "judge.near=100")
 
     assert agreed.label == "clean"
     assert agreed.anomaly_score == max(scores[:2])
