@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -48,16 +49,15 @@ def measure(
     """
     profiles: list[ClassProfile] = []
     remarks = []
-    for number, model in enumerate(models):
+    for model in models:
         if Path(model).suffix == SUFFIX:
             profiles += read_profiles(Path(model), request.config)
             continue
-        place = folder / f"reference-{number}"
-        place.mkdir()
         name = request.names.get(model, model)
         try:
             each = replace(request, model=model, uri=name, references=(), registered=False)
-            profiles.append(profile(each, store, device, place, course, crew))
+            with TemporaryDirectory(dir=folder) as place:
+                profiles.append(profile(each, store, device, Path(place), course, crew))
         except CannotJudge as refusal:
             remarks.append(f"reference `{name}` is left out: {refusal}")
     return Measured(profiles=tuple(profiles), remarks=tuple(remarks))

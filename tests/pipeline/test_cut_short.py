@@ -84,6 +84,19 @@ def test_until_then_it_is_the_whole_scan(judged: Scan) -> None:
     assert not found.evidence.extent.unfinished
 
 
+def test_beside_a_reference_that_is_measured_it_is_the_whole_scan_too(judged: Scan) -> None:
+    """Whether a block is certain is asked after each search, and the reference opened each time."""
+    references = (str(DEMO / "patch.onnx"),)
+    brief = load_config(None, BRIEF)
+    until_certain = load_config(None, (*BRIEF, "judge.until_certain=true"))
+
+    whole = judged("clean", brief, references=references)
+    found = judged("clean", until_certain, references=references)
+
+    assert found.verdict == whole.verdict
+    assert found.evidence.references == whole.evidence.references
+
+
 @pytest.mark.nightly
 def test_so_does_a_scan_whose_budget_is_spent(judged: Scan) -> None:
     """With what is kept by then; beside a reference that is not measured, nothing is certain."""
