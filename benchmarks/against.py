@@ -26,9 +26,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import resnets
-from benchmarks.whole_scan import Model, Scanned, scan
+from benchmarks.whole_scan import HERE, PAIR, Model, Scanned, scan
 
-HERE = Path(__file__).parents[1]
 FIELD = "manifest.json"
 
 
@@ -131,13 +130,7 @@ def compare(models: list[Model], commit: str, tree: Path, output: Path) -> None:
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 @click.option("--field", type=click.Path(path_type=Path, exists=True), help="A manifest's folder.")
 @click.option("--resnets", "sides", type=int, multiple=True, help="Pixels of trained ResNet-18s.")
-@click.option(
-    "--pair",
-    "pairs",
-    type=(click.Path(path_type=Path, exists=True), click.Path(path_type=Path, exists=True)),
-    multiple=True,
-    help="A model, and its samples.",
-)
+@click.option("--pair", "pairs", type=PAIR, multiple=True, help="A model, and its samples.")
 def main(
     commit: str,
     output: Path,

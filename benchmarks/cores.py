@@ -15,9 +15,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks.whole_scan import Model, scan
-
-HERE = Path(__file__).parents[1]
+from benchmarks.whole_scan import HERE, PAIR, Model, scan
 
 
 def elapsed(model: Model, output: Path, processes: int, threads: int) -> float:
@@ -43,12 +41,7 @@ def spread(values: list[float]) -> str:
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="For what is left.")
 @click.option("--runs", type=int, default=3, show_default=True)
 @click.option(
-    "--pair",
-    "pairs",
-    type=(click.Path(path_type=Path, exists=True), click.Path(path_type=Path, exists=True)),
-    multiple=True,
-    required=True,
-    help="A model, and its samples.",
+    "--pair", "pairs", type=PAIR, multiple=True, required=True, help="A model, and its samples."
 )
 def main(output: Path, runs: int, pairs: tuple[tuple[Path, Path], ...]) -> None:
     """Print both as shares of the time of one scan on one thread in the same run."""

@@ -97,7 +97,7 @@ def times(side: int, device: torch.device, folder: Path, steps: int) -> None:
     click.echo(f"ResNet-18, {side} pixels, {resnets.CLASSES} classes, {device}")
     click.echo(f"computed in {subject.prepared.twin.arithmetic}")
     costs = {"a scan": subject.seconds + speed.searches(subject, ScanConfig())}
-    speed.compare(subject, costs, steps, part=1)
+    speed.compare(subject, costs, steps)
     if device.type == "cuda":
         click.echo(f"{'peak memory of the GPU':34} {torch.cuda.max_memory_allocated() >> 20:9} MiB")
     images = torch.tensor(subject.prepared.samples.images[:160], device=device)

@@ -158,14 +158,14 @@ def _per_step(step: Callable[[], None], steps: int, device: torch.device) -> flo
     return (clock(device) - started) / steps
 
 
-def compare(subject: Timed, scan_seconds: dict[str, float], steps: int, part: int) -> None:
+def compare(subject: Timed, scan_seconds: dict[str, float], steps: int) -> None:
     """Prints the scan's seconds and how many times more each published method takes."""
     for name, seconds in scan_seconds.items():
         click.echo(f"{name:34} {seconds:9.1f} s")
     click.echo(f"{'peak memory of the scan':34} {peak_rss_mb():9.0f} MiB")
     peers = {
-        "BAN as published": published_ban(subject, steps, part),
-        "BTI-DBF as published": published_bti_dbf(subject, steps, part),
+        "BAN as published": published_ban(subject, steps, part=1),
+        "BTI-DBF as published": published_bti_dbf(subject, steps, part=1),
     }
     for name, seconds in peers.items():
         ratios = " ".join(f"{seconds / each:6.1f}×" for each in scan_seconds.values())
@@ -190,7 +190,7 @@ def main(case: str, threads: int, steps: int, *, backdoored: bool) -> None:
             model, samples = resnets.written(32, backdoored=backdoored, device=CPU, folder=folder)
         subject = timed(model, samples, folder / "scan")
         costs = {"a scan": subject.seconds + searches(subject, ScanConfig())}
-        compare(subject, costs, steps, part=1)
+        compare(subject, costs, steps)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
+HERE = Path(__file__).parents[1]
+"""The tree of files that this code is of."""
+FILE = click.Path(path_type=Path, exists=True)
+PAIR = (FILE, FILE)
+"""The type of an option for a model, and its samples."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:

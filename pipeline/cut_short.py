@@ -40,14 +40,14 @@ def why_unfinished(found: Unfinished, course: Course, *, keeps: bool) -> str:
     """What was done, what was not, and what to do; `keeps` says whether results are kept."""
     names = _in_words(found.results)
     done = f"searched so far: {names}" if names else "no search came to its end"
-    if course.until_certain and not course.is_spent() and not course.quick:
+    if not course.is_spent():
+        if course.quick:
+            return f"this was a first look, which never passes a model ({done}); run the full scan"
         left = _in_words(each.name for each in SEARCHES if each.name not in found.results)
         return (
             f"the scan ended as soon as this was certain ({done}; not {left}); with"
             " `judge.until_certain=false` it goes on to the end"
         )
-    if not course.is_spent():
-        return f"this was a first look, which never passes a model ({done}); run the full scan"
     assert course.budget is not None, "it is spent"  # noqa: S101 (our own logic)
     spent = f"the budget of {time_text(course.budget)} is spent ({done})"
     about = f"about {time_text(course.needed)}" if course.needed is not None else "longer"
