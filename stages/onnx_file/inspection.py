@@ -19,6 +19,7 @@ from stages.onnx_file.content_digest import content_digest
 from stages.onnx_file.functions import inline_functions
 from stages.onnx_file.graph_logic import find_graph_logic
 from stages.onnx_file.imports import DOMAINS, drop_unused_imports, used_domains
+from stages.onnx_file.one_probability import write_both
 from stages.onnx_file.outputs import Judged, judged_output
 from stages.onnx_file.precision import require_one_precision
 from stages.onnx_file.tensor_specs import show, spec_of
@@ -53,7 +54,7 @@ _LONGEST_REASON = 300  # characters of the checker's message
 _UNREADABLE = (DecodeError, UnicodeDecodeError, ValueError, TypeError, RuntimeError)
 
 
-@stage(version=5)
+@stage(version=6)
 def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     """The facts about an ONNX classifier with one float input and scores (batch, classes).
 
@@ -70,6 +71,8 @@ def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
     _require_valid(model)
     require_whole(tensors(model.graph))
     require_one_precision(model)
+    content_of_file = content_digest(model)
+    write_both(model)
     source, judged = _one_input(model), judged_output(model, output)
     _require_fixed_weights(model)
     return OnnxArtifact(
@@ -77,7 +80,7 @@ def inspect_onnx(path: Path, output: str = "") -> OnnxArtifact:
         framework="onnx",
         producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
         digest=hashlib.sha256(content).hexdigest(),
-        content_digest=content_digest(model),
+        content_digest=content_of_file,
         opset=opset(model),
         parameters=_count_parameters(model),
         input=source,
@@ -102,12 +105,13 @@ def load_proto(path: Path) -> ModelProto:
 
 
 def load_scored(artifact: OnnxArtifact) -> ModelProto:
-    """The model in an artifact's file with the one output that is judged.
+    """The model in an artifact's file with the one output that is judged, of two classes or more.
 
     Raises:
         ModelRefused: there is no such file, or it is not an ONNX model.
     """
     model = load_proto(artifact.path)
+    write_both(model)
     keep_output(model, artifact.output.name)
     return model
 
@@ -302,7 +306,8 @@ def _scores(judged: Judged) -> TensorSpec:
         classes = spec.shape[1]
     if classes is not None and classes < 2:
         raise ModelRefused(
-            f"output `{spec.name}` has shape {show(spec.shape)}, expected two classes or more"
+            f"output `{spec.name}` has shape {show(spec.shape)}, expected two classes or more, or"
+            " the probability of the second of two behind a Sigmoid"
         )
     return replace(spec, shape=(spec.shape[0], classes))
 
