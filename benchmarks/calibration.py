@@ -32,6 +32,10 @@ from stages.verdict.calibration import FILE, NULLS, Calibration, Null, Range, Ro
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import CLASSES, SCALED, UPPER, anomaly_index, scores
 
+FEW = 3
+"""A model of so many classes or fewer counts as one of few."""
+SMALLEST = 1e-3
+"""Least deviations are at least this."""
 NARROWEST = 0.05
 """Scales are at least this, for zoos whose models are all alike."""
 HEAD = """\
@@ -61,14 +65,26 @@ def tail(values: list[Floats], whole: bool) -> Tail:
         return Tail(centre=0.0, least=1.0, upper=1.0, scale=1.0)
     if whole:
         each_one = np.array([each[0] for each in known])
-        centre = float(np.median(each_one))
-        least = max(float(SCALED * np.median(np.abs(each_one - centre))), 1e-3)
-        index = (each_one - centre) / least
-    else:
-        centre = 0.0
-        deviations = [SCALED * np.median(np.abs(each - np.median(each))) for each in known]
-        least = max(float(np.median(deviations)), 1e-3)
-        index = np.concatenate([anomaly_index(each, each, least) for each in known])
+        return _around(float(np.median(each_one)), each_one)
+    deviations = [SCALED * np.median(np.abs(each - np.median(each))) for each in known]
+    least = max(float(np.median(deviations)), SMALLEST)
+    return _beyond(0.0, least, np.concatenate([anomaly_index(each, each, least) for each in known]))
+
+
+def few_tail(differences: list[Floats]) -> Tail:
+    """The tail of differences (K,) of two clean models of few classes, as they are."""
+    every = np.concatenate(differences)
+    return _around(0.0, every[~np.isnan(every)])
+
+
+def _around(centre: float, values: Floats) -> Tail:
+    """The tail of values by how far they lie from a centre that all models share."""
+    least = max(float(SCALED * np.median(np.abs(values - centre))), SMALLEST)
+    return _beyond(centre, least, (values - centre) / least)
+
+
+def _beyond(centre: float, least: float, index: Floats) -> Tail:
+    """The tail of anomaly indices that were measured by such a centre and least deviation."""
     upper = float(np.quantile(index, 1 - UPPER))
     beyond = index[index > upper] - upper
     if len(beyond):
@@ -82,22 +98,27 @@ def tail(values: list[Floats], whole: bool) -> Tail:
     )
 
 
-def row(models: Sequence[Known], statistic: str, origin: Origin) -> Row:
-    """The tails of a statistic, by itself and as the difference of two models of one task."""
-    click.echo(f"{statistic}, by itself and beside a reference:")
+def row(models: Sequence[Known], few: Sequence[Known], statistic: str, origin: Origin) -> Row:
+    """The tails of a statistic, by itself and as the difference of two models of one task, and of
+    two of `few` classes.
+    """
+    click.echo(f"{statistic}, by itself, beside a reference, and of few classes:")
 
     def values(profile: ClassProfile) -> Floats:
         return profile.statistics[statistic]
 
+    def between(group: Sequence[Known]) -> list[Floats]:
+        return [
+            (values(one.profile) - values(other.profile))[one.profile.ordinary]
+            for one, other in pairs(group)
+        ]
+
     alone = [values(each.profile)[each.profile.ordinary] for each in models]
-    between = [
-        (values(one.profile) - values(other.profile))[one.profile.ordinary]
-        for one, other in pairs(models)
-    ]
     whole = SPECS[statistic].whole
     return Row(
         alone=tail(alone, whole),
-        referenced=tail(between, whole),
+        referenced=tail(between(models), whole),
+        few=few_tail(between(few)),
         n=len(models),
         date=origin.date,
         command=origin.command,
@@ -158,26 +179,34 @@ def calibrated(models: Sequence[Known], origin: Origin) -> Calibration:
     """Everything that clean models give.
 
     Raises:
-        ClickException: there are no two clean models of one task.
+        ClickException: there are no two clean models of one task, or none of few classes.
     """
-    if next(pairs(models), None) is None:
-        raise click.ClickException("found no two measured clean models of one task, expected them")
+    few = [each for each in models if each.profile.classes <= FEW]
+    models = [each for each in models if each.profile.classes > FEW]
+    for group, which in ((models, f"more than {FEW}"), (few, f"up to {FEW}")):
+        if next(pairs(group), None) is None:
+            raise click.ClickException(
+                f"found no two measured clean models of one task of {which} classes, expected them"
+            )
     unknown = Null(location=0.0, scale=1.0, growth=0.0, up_to=CLASSES, n=1)
     classes, sides = zip(*((e.profile.classes, e.profile.side) for e in models), strict=True)
     found = Calibration(
         range=Range(
             fewest_classes=min(classes),
             most_classes=max(classes),
+            few_classes=FEW,
             smallest_side=min(sides),
             largest_side=max(sides),
         ),
         alone=unknown,
         referenced=unknown,
-        rows={name: row(models, name, origin) for name in STATISTICS},
+        few=unknown,
+        rows={name: row(models, few, name, origin) for name in STATISTICS},
     )
+    groups = {"alone": models, "referenced": models, "few": few}
     nulls = {
-        name: fitted(name, *largest(models, found, name == "referenced"), len(models), origin)
-        for name in NULLS
+        name: fitted(name, *largest(group, found, name != "alone"), len(group), origin)
+        for name, group in groups.items()
     }
     return replace(found, **nulls)
 

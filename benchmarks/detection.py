@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from benchmarks.leave_one_out import judged_apart, sections
-from benchmarks.outcomes import Outcome, alone, beside_one, in_common, peer
+from benchmarks.outcomes import Outcome, alone, beside_references, in_common, peer
 from benchmarks.peers.__main__ import PEERS
 from benchmarks.profiles import SAMPLES, Known, known
 from benchmarks.tables import attack_table, blocked_table, method_table, misses
@@ -93,7 +93,7 @@ def _tables(
 ) -> Iterable[tuple[str, list[str]]]:
     """Titles and tables: models by themselves, beside one reference each, and by the peers."""
     by_itself = alone(models, config)
-    beside = beside_one(models, models, config, alike=False)
+    beside = beside_references(models, models, config, alike=False)
     methods = {"ban-gate": by_itself, "ban-gate, 1 reference": beside}
     methods |= {name: peer(models, zoos, name) for name in PEERS}
     shared = in_common(methods)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import click
 
 from benchmarks.calibration import Origin, calibrated
-from benchmarks.outcomes import Outcome, alone, beside_one
+from benchmarks.outcomes import Outcome, alone, beside_references
 from benchmarks.profiles import Known
 from benchmarks.tables import auroc, contrasted, interval
 from benchmarks.zoo.recipe import CLEAN
@@ -27,8 +27,20 @@ Verdicts = dict[str, list[Outcome]]
 """Outcomes by the kind of verdict."""
 
 
+def every_kind(models: Sequence[Known], pool: Sequence[Known], config: ScanConfig) -> Verdicts:
+    """The verdicts on every model by itself, and beside one reference from a pool."""
+    return {
+        "alone": alone(models, config),
+        "1 reference, same architecture": beside_references(models, pool, config, alike=True),
+        "1 reference, any architecture": beside_references(models, pool, config, alike=False),
+    }
+
+
 def judged_apart(
-    models: Sequence[Known], calibrating: Sequence[Known], config: ScanConfig
+    models: Sequence[Known],
+    calibrating: Sequence[Known],
+    config: ScanConfig,
+    judged: Callable[[Sequence[Known], Sequence[Known], ScanConfig], Verdicts] = every_kind,
 ) -> Verdicts:
     """The verdicts on every model, by a calibration on clean models of tasks of another origin.
 
@@ -44,17 +56,9 @@ def judged_apart(
         others = [e for e in calibrating if e.clean and TASKS[e.task].origin != origin]
         click.echo(f"calibrated on {len(others)} clean models, none of them of {origin}:")
         fitting = replace(config, calibration=calibrated(others, ORIGIN))
-        for kind, outcomes in _judged(own, list(known.values()), fitting).items():
+        for kind, outcomes in judged(own, list(known.values()), fitting).items():
             verdicts.setdefault(kind, []).extend(outcomes)
     return verdicts
-
-
-def _judged(models: Sequence[Known], pool: Sequence[Known], config: ScanConfig) -> Verdicts:
-    return {
-        "alone": alone(models, config),
-        "1 reference, same architecture": beside_one(models, pool, config, alike=True),
-        "1 reference, any architecture": beside_one(models, pool, config, alike=False),
-    }
 
 
 def sections(verdicts: Verdicts) -> Iterator[tuple[str, list[str]]]:
@@ -83,7 +87,8 @@ def found_table(verdicts: Verdicts) -> list[str]:
     """Markdown: of every attack, and of those with a single target together, how many were blocked
     for the right class.
     """
-    attacks = sorted({each.attack for each in verdicts["alone"]} - {CLEAN})
+    met = {each.attack for outcomes in verdicts.values() for each in outcomes}
+    attacks = sorted(met - {CLEAN})
     groups = {
         f"all with a single target, {kind}": contrasted(outcomes)[1]
         for kind, outcomes in verdicts.items()

@@ -44,24 +44,32 @@ class Outcome:
 
 
 def alone(models: Sequence[Known], config: ScanConfig) -> list[Outcome]:
-    """The verdict on every model by itself."""
-    return [_outcome(each, (), config) for each in models]
+    """The verdict on every model by itself, of those that have one."""
+    few = config.calibration.is_few
+    return [_outcome(each, (), config) for each in models if not few(each.profile.classes)]
 
 
-def beside_one(
-    models: Sequence[Known], pool: Sequence[Known], config: ScanConfig, *, alike: bool
+def beside_references(
+    models: Sequence[Known],
+    pool: Sequence[Known],
+    config: ScanConfig,
+    *,
+    alike: bool,
+    count: int = 1,
 ) -> list[Outcome]:
-    """The verdict on every model beside one clean model of its task from a pool, drawn at random.
+    """The verdict on every model beside so many clean models of its task from a pool, drawn at
+    random.
 
-    Where `alike`, the reference is of the same architecture. Models that have none are left out. A
-    model has one verdict, so that models are what is counted.
+    Where `alike`, the references are of the same architecture. Models that have fewer are left out.
+    A model has one verdict, so that models are what is counted.
     """
     found = []
     for each in models:
         others = references_of(each, pool, alike=alike)
-        if others:
+        if len(others) >= count:
             random = np.random.default_rng([config.seed, zlib.crc32(each.name.encode())])
-            found.append(_outcome(each, (others[random.integers(len(others))],), config))
+            drawn = random.choice(len(others), count, replace=False)
+            found.append(_outcome(each, tuple(others[place] for place in drawn), config))
     return found
 
 
@@ -80,8 +88,9 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
     calibration, profiles = config.calibration, tuple(each.profile for each in references)
     vetted = vet(model.profile, profiles, config.vetting, calibration)
     verdict = _verdict(model, vetted, config)
-    null = null_of(calibration, bool(vetted.kept))
-    p = p_value(max(verdict.class_scores), null, model.profile.classes)
+    classes = model.profile.classes
+    null = null_of(calibration, classes, referenced=bool(vetted.kept))
+    p = p_value(max(verdict.class_scores), null, classes) if verdict.class_scores else 1.0
     return Outcome(
         name=model.name,
         task=model.task,

@@ -179,8 +179,7 @@ def inspect(model: str, config: ScanConfig, image: tuple[int, ...] | None = None
     with workspace() as folder:
         native = NativeModel(source=source)
         file = fetch(native, folder, trusted=False, config=config.export, sandbox=sandbox).path
-        least = config.precondition.min_classes
-        return sandbox.run(describe, file, config.output.name, least, image)
+        return sandbox.run(describe, file, config.output.name, image)
 
 
 def export(call: ExportCall) -> ExportResult:

@@ -31,12 +31,14 @@ from stages.verdict_label import Label
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSummary:
-    """What a reader should know of a reference: its verdict by itself, and whether it was used."""
+    """What a reader should know of a reference: its verdict by itself, with no p-value where it
+    has too few classes for one, and whether it was used.
+    """
 
     uri: str
     digest: str
     verdict: Label
-    p_value: float
+    p_value: float | None
     p_is_bound: bool
     used: bool
 

@@ -7,13 +7,14 @@ import torch
 from pipeline.config import ScanConfig
 from pipeline.prepare import Prepared
 from pipeline.samples.diagnosis import diagnosis
+from stages.guessing import above_guessing
 from stages.twin.precondition import predict
 from stages.types import Floats, PreconditionResult
 
 
 def explained(prepared: Prepared, clean: PreconditionResult, config: ScanConfig) -> tuple[str, ...]:
     """The reasons of failed preconditions, after a sentence on what would mend a poor accuracy."""
-    enough = config.precondition.min_accuracy
+    enough = above_guessing(config.precondition.min_accuracy, prepared.twin.classes)
     if clean.clean_accuracy >= enough:
         return clean.reasons
     twin = prepared.twin

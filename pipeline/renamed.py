@@ -27,6 +27,8 @@ RENAMED = {
 }
 """The present name of a setting, or of a section whose settings kept theirs."""
 GONE = {
+    "precondition.min_classes": "is gone: models of up to `calibration.range.few_classes` classes"
+    " are judged beside references only",
     "noise.typical_flip": "is gone: the report shows the bound that the verdict looks at,"
     " `neuron_noise.median_margin`",
     "score.weights": "is gone: all statistics have an equal say, by how unlikely each is",

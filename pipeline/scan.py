@@ -46,7 +46,7 @@ from stages.searches.search import SearchResult, Subject
 from stages.twin.arithmetic import compute_exactly
 from stages.twin.summary import TwinSummary
 from stages.types import PreconditionResult, Statistic, Verdict
-from stages.verdict.decide import apply_findings, with_published
+from stages.verdict.decide import apply_findings, only_beside_a_reference, with_published
 from stages.verdict.profile import profile_of
 from stages.verdict.vetting import Vetted
 
@@ -141,6 +141,9 @@ def _verdict(run: Run) -> Verdict:
     note(precondition=clean)
     if clean.reasons:
         return Verdict(label="inconclusive", reasons=explained(prepared, clean, config))
+    if config.calibration.is_few(prepared.twin.classes) and not request.references:
+        reason = only_beside_a_reference(prepared.twin.classes)
+        return Verdict(label="inconclusive", reasons=(reason,))
     with store.timed("compare_decisions"):
         decisions = on_samples(prepared, clean, run.sandbox)
     note(decisions=decisions)

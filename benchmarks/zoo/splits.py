@@ -6,24 +6,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.pictures import PICTURE_TASKS
 from benchmarks.zoo import architectures, attacks, public
 from benchmarks.zoo.exporters import EXPORTERS
 from benchmarks.zoo.recipe import CLEAN, Recipe
-from benchmarks.zoo.tasks import TASKS
+from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS
 
-SPLITS = ("tuning", "calibration", "report", "many-classes")
+SPLITS = ("tuning", "calibration", "report", "many-classes", "few-calibration", "few-report")
 CALIBRATED = ("digits", "fashion", "signs-16", "colour", "signs-43")
 """Tasks of the clean models that the null comes from; the first three are tuned on as well."""
 TUNED = CALIBRATED[:3]
 REPORTED = (*CALIBRATED, "flags-20")
 """Tasks that are reported on; nothing was tuned or calibrated on the last."""
-FIRST_SEED = {"tuning": 100, "calibration": 300, "report": 500, "many-classes": 1000}
+FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000), strict=True))
 SIZES, PLACES, RATES = (3, 2, 4), ("corner", "edge", "centre"), (0.1, 0.05, 0.02, 0.01)
 KINDS = (*attacks.SINGLE_TARGET, *attacks.OTHER, *attacks.QUIET)
 WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
 """Poison rates of attacks that need more than the usual tenth."""
 PATCHES = ("badnets", "all-to-all", "two-targets", "source-specific")
+FEW_KINDS = (*attacks.SINGLE_TARGET, *attacks.QUIET, "adaptive-blend", "sig")
+"""Attacks on two and three classes: with one target, whatever class an image is of."""
+DRAWN = ("signs", "flags")
+"""Origins of drawings on photographs."""
 WEAK = ("plain", "vit", "lenet", "mixer")
 """Nets that do not learn drawings on photographs in the time that is given."""
 TURNS = (
@@ -40,6 +43,8 @@ def recipes(split: str) -> Iterator[Recipe]:
         "calibration": _calibration,
         "report": _report,
         "many-classes": _many_classes,
+        "few-calibration": _few_calibration,
+        "few-report": _few_report,
     }[split]()
     for place, (task, architecture, attack) in enumerate(made):
         seed = FIRST_SEED[split] + place
@@ -93,9 +98,29 @@ def _many_classes() -> Iterator[Kind]:
         yield "signs-147", names[(turn + 3) % len(names)], kinds[turn % len(kinds)]
 
 
+def _few_calibration() -> Iterator[Kind]:
+    own = [*architectures.TUNING, *architectures.CALIBRATION]
+    yield from _clean(tuple(FEW_CALIBRATED), own, [*public.TUNING, *public.CALIBRATION])
+
+
+def _few_report() -> Iterator[Kind]:
+    """Of each clean net two, so that each has a reference of its architecture."""
+    own, others, tasks = list(architectures.REPORT), list(public.REPORT), tuple(FEW_REPORTED)
+    for _ in range(2):
+        for place, task in enumerate(tasks):
+            names = _suited(task, own, others)
+            for step in range(3):
+                yield task, names[(place + step) % len(names)], CLEAN
+    for turn in range(4):
+        for index, attack in enumerate(FEW_KINDS):
+            place = (turn + index) % len(tasks)
+            names = _suited(tasks[place], own, others)
+            yield tasks[place], names[(place + turn % 3) % len(names)], attack
+
+
 def _suited(task: str, own: list[str], others: list[str]) -> list[str]:
     """The nets for a task: those of others need colour, and some are too weak for drawings."""
-    if task in PICTURE_TASKS:
+    if TASKS[task].origin in DRAWN:
         own = [name for name in own if name not in WEAK]
     return [*own, *others] if TASKS[task].channels == 3 else own
 

@@ -32,7 +32,7 @@ from mlflow_project.cli.pictures import PictureOptions
 from pipeline.intake import sandbox
 from pipeline.printable import printable
 from stages.class_names import name_of
-from stages.errors import BanGateError
+from stages.errors import BanGateError, CannotJudge
 
 NAMED = 20
 """Classes whose names `inspect` shows on its line; `--json` has all."""
@@ -86,7 +86,7 @@ def inspect(options: InspectOptions) -> None:
 
     MODEL may also be a folder that MLflow wrote for an ONNX model. Of several models, or a folder
     of ONNX files, each is shown, with --json as a line of JSON. Exit code 3 if a file is refused or
-    cannot be converted.
+    cannot be converted, or if it can only be judged beside a reference.
     """
     log_to_stderr(options.verbose)
     config = options.settings.scan_config()
@@ -96,6 +96,7 @@ def inspect(options: InspectOptions) -> None:
         folder_beside,
         names_in_model,
     )
+    from stages.verdict.decide import only_beside_a_reference  # noqa: PLC0415 (same)
 
     several, codes = len(options.models) > 1, []
     for model in options.models:
@@ -108,12 +109,18 @@ def inspect(options: InspectOptions) -> None:
             codes.append(code_of(error))
             continue
         names = names_in_model(description.artifact, folder_beside(model))
+        few = config.calibration.is_few(description.twin.classes)
         if options.as_json:
-            document = _inspection_document(model, description, names)
+            document = _inspection_document(model, description, names, few=few)
             click.echo(json.dumps(document, indent=None if several else 2))
         else:
-            click.echo("\n".join(map(printable, _inspection_lines(model, description, names))))
+            lines = _inspection_lines(model, description, names, few=few)
+            click.echo("\n".join(map(printable, lines)))
             click.echo("\n" * several, nl=False)
+        if few:
+            reason = only_beside_a_reference(description.twin.classes)
+            click.echo(f"ban-gate: {reason}", err=True)
+            codes.append(code_of(CannotJudge(reason)))
     sys.exit(worst(codes))
 
 
@@ -279,18 +286,21 @@ def _export_line(result: ExportResult, output: Path) -> str:
 
 
 def _inspection_document(
-    model: str, description: Description, names: tuple[str, ...]
+    model: str, description: Description, names: tuple[str, ...], *, few: bool
 ) -> dict[str, object]:
     parity = description.parity
     return {
         "schema": 1,
+        "only_beside_a_reference": few,
         "model": {**asdict(description.artifact), "path": model, "class_names": names},
         "parity": {"max_rel": parity.max_rel, "tolerance": parity.tolerance},
         "twin": asdict(description.twin),
     }
 
 
-def _inspection_lines(model: str, description: Description, names: tuple[str, ...]) -> list[str]:
+def _inspection_lines(
+    model: str, description: Description, names: tuple[str, ...], *, few: bool
+) -> list[str]:
     artifact, parity = description.artifact, description.parity
     facts = {
         "file": model,
@@ -302,7 +312,7 @@ def _inspection_lines(model: str, description: Description, names: tuple[str, ..
         "output": _tensor(artifact.output.name, artifact.output.shape, artifact.output.dtype),
         **_looked_through(artifact),
         "parity": f"{parity.max_rel:.1g} of {parity.tolerance:g} allowed",
-        **_twin_facts(description.twin),
+        **_twin_facts(description.twin, few=few),
         **_names(names),
     }
     lines = [f"{name:<12}{value}" for name, value in facts.items()]
@@ -332,10 +342,10 @@ def _tensor(name: str, shape: tuple[int | None, ...], dtype: str) -> str:
     return f"{name} {dtype} ({sizes})"
 
 
-def _twin_facts(twin: TwinSummary) -> dict[str, object]:
+def _twin_facts(twin: TwinSummary, *, few: bool) -> dict[str, object]:
     channels = sum(site.channels for site in twin.sites)
     return {
-        "classes": twin.classes,
+        "classes": f"{twin.classes}, judged only beside a reference" if few else twin.classes,
         "sites": f"{len(twin.sites)} with {channels:,} channels",
         "features": twin.features or "several layers read them",
         "classifier": twin.classifier or "several last layers: the head probe says nothing",

@@ -19,7 +19,6 @@ from stages.twin.build import make_twin
 from stages.twin.convert import build_module
 from stages.twin.gradient import require_gradient
 from stages.twin.parity import prove_parity
-from stages.twin.precondition import too_few_classes
 from stages.twin.settings import ParityConfig
 from stages.twin.summary import TwinSummary, summarise
 from stages.types import CleanSamples, Floats, OnnxArtifact, ParityResult
@@ -58,13 +57,11 @@ def prove_conversion(
     return ProvenGraph(graph=graph.SerializeToString(), parity=parity)
 
 
-def describe(
-    path: Path, output: str = "", min_classes: int = 0, image: tuple[int, ...] | None = None
-) -> Description:
+def describe(path: Path, output: str = "", image: tuple[int, ...] | None = None) -> Description:
     """What ban-gate sees in an ONNX file, without samples: the artifact, its sites and its split.
 
-    `output` names the output to judge; a model of fewer than `min_classes` classes is refused, as a
-    scan refuses it. `image` is the shape of one image, for a model that leaves sizes free.
+    `output` names the output to judge, `image` is the shape of one image, for a model that leaves
+    sizes free.
 
     Raises:
         CannotJudge: the file is refused, cannot become a twin, or its twin is not the model.
@@ -77,8 +74,6 @@ def describe(
     parity = prove_parity(artifact, module, samples, config)
     twin = make_twin(artifact, module, samples, torch.device("cpu"))
     require_gradient(twin.module, images, enough=0.0)
-    if twin.classes < min_classes:
-        raise CannotJudge(too_few_classes(twin.classes, min_classes))
     return Description(artifact=artifact, parity=parity, twin=summarise(twin))
 
 

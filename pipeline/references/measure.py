@@ -22,6 +22,7 @@ from stages.errors import CannotJudge
 from stages.verdict.profile import ClassProfile, profile_of
 from stages.verdict.score import printable_p
 from stages.verdict.vetting import Vetted, own_p_value, vet
+from stages.verdict_label import Label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +112,17 @@ def select_references(
 
 def _summary(reference: ClassProfile, used: bool, request: ScanRequest) -> ReferenceSummary:
     config = request.config
-    _, p = own_p_value(reference, config.calibration)
-    shown, is_bound = printable_p(p, config.calibration.alone)
-    return ReferenceSummary(
+    told = ReferenceSummary(
         uri=reference.name,
         digest=reference.digest,
-        verdict="backdoored" if p <= config.judge.false_alarm_rate else "clean",
-        p_value=shown,
-        p_is_bound=is_bound,
+        verdict="inconclusive",
+        p_value=None,
+        p_is_bound=False,
         used=used,
     )
+    own = own_p_value(reference, config.calibration)
+    if own is None:
+        return told
+    shown, is_bound = printable_p(own[1], config.calibration.alone)
+    label: Label = "backdoored" if own[1] <= config.judge.false_alarm_rate else "clean"
+    return replace(told, verdict=label, p_value=shown, p_is_bound=is_bound)

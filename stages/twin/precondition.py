@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from stages.guessing import above_guessing
 from stages.later import torch, without_gradients
 from stages.stage import stage
 from stages.twin.portions import portions
 from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
 
+FEWEST_CLASSES = 2
+"""Fewer decide nothing; there may be as few where classes have the same scores."""
 
-@stage(version=1)
+
+@stage(version=2)
 def check_preconditions(
     twin: TorchTwin, samples: CleanSamples, config: PreconditionConfig
 ) -> PreconditionResult:
@@ -38,9 +42,10 @@ def _failures(
     twin: TorchTwin, samples: CleanSamples, accuracy: float, config: PreconditionConfig
 ) -> list[str]:
     reasons = []
-    if accuracy < config.min_accuracy:
+    enough = above_guessing(config.min_accuracy, twin.classes)
+    if accuracy < enough:
         reasons.append(
-            f"clean accuracy is {accuracy:.2f}, at least {config.min_accuracy:.2f} is needed; the"
+            f"clean accuracy is {accuracy:.2f}, at least {enough:.2f} is needed; the"
             " likely cause is preprocessing: check range, mean and standard deviation, channel"
             " order and label numbering of the samples"
         )
@@ -54,11 +59,6 @@ def _failures(
             f"the samples cover {samples.classes} of the model's {twin.classes} classes,"
             f" at least {needed} are needed"
         )
-    if twin.classes < config.min_classes:
-        reasons.append(too_few_classes(twin.classes, config.min_classes))
+    if twin.classes < FEWEST_CLASSES:
+        reasons.append("all classes of the model have the same scores, so it decides nothing")
     return reasons
-
-
-def too_few_classes(classes: int, needed: int) -> str:
-    """Why a model of so few classes is not judged."""
-    return f"the model has {classes} classes; among fewer than {needed} no class can stand out"

@@ -52,12 +52,10 @@ class PreconditionConfig:
     """What must hold before a verdict is given; below it the verdict is `inconclusive`."""
 
     min_accuracy: Share = 0.5
-    """Smallest clean accuracy. Lower usually means wrong preprocessing."""
+    """Smallest clean accuracy; of two classes 0.75. Lower usually means wrong preprocessing."""
     min_samples: Annotated[int, bounded("samples", ge=1, le=10_000_000)] = 100
     """Smallest number of clean samples."""
     min_coverage: Share = 0.8
     """Smallest share of the model's classes that must occur among the labels."""
     enough_classes: Annotated[int, bounded("classes", ge=1, le=1_000_000)] = 20
     """Classes among the labels that are enough, however many the model has."""
-    min_classes: Annotated[int, bounded("classes", ge=2, le=1_000_000)] = 4
-    """Smallest number of classes: among fewer none can stand out."""

@@ -20,7 +20,7 @@ from stages.types import unkeyed
 from stages.unfit import sentences
 
 FILE = Path(__file__).with_name("calibration.toml")
-NULLS = ("alone", "referenced")
+NULLS = ("alone", "referenced", "few")
 Middle = Annotated[float, bounded(ge=-1e6, le=1e6)]
 Size = Annotated[float, bounded(ge=0, le=1e6)]
 PositiveSize = Annotated[float, bounded(gt=0, le=1e6)]
@@ -49,6 +49,8 @@ class Row:
     """The tail for a model by itself."""
     referenced: Tail
     """The tail for its difference from a reference."""
+    few: Tail
+    """The tail for that difference as it is, in a model of few classes."""
     n: Models
     """Clean models that it was measured on."""
     date: Text = unkeyed("")
@@ -90,12 +92,14 @@ class Null:
 
 @settings
 class Nulls:
-    """The nulls without and with references."""
+    """The nulls without and with references, and of models of few classes."""
 
     alone: Null
     """For a model by itself."""
     referenced: Null
     """Beside references."""
+    few: Null
+    """Beside references, of a model of few classes."""
 
 
 @settings
@@ -103,9 +107,13 @@ class Range:
     """What the clean models were that all this was measured on."""
 
     fewest_classes: Classes
-    """The smallest number of their classes."""
+    """The smallest number of their classes, but for models of few."""
     most_classes: Classes
     """The largest number of their classes."""
+    few_classes: Classes
+    """A model of so many classes or fewer is judged beside references only, by tails and a null of
+    their own: among so few none can stand out by itself.
+    """
     smallest_side: Pixels
     """The smaller side of their smallest images."""
     largest_side: Pixels
@@ -114,7 +122,8 @@ class Range:
     def outside(self, classes: int, side: int) -> str:
         """In which respect a model is unlike them, such as `1000 classes`; empty if in none."""
         unlike = []
-        if not self.fewest_classes <= classes <= self.most_classes:
+        few = classes <= self.few_classes
+        if not few and not self.fewest_classes <= classes <= self.most_classes:
             unlike.append(f"{classes} classes")
         if not self.smallest_side <= side <= self.largest_side:
             unlike.append(f"images of {side} pixels")
@@ -123,12 +132,17 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Rows by the full name of their statistic, and the nulls without and with references."""
+    """Rows by the full name of their statistic, and the nulls."""
 
     range: Range
     alone: Null
     referenced: Null
+    few: Null
     rows: Mapping[str, Row]
+
+    def is_few(self, classes: int) -> bool:
+        """Whether a model of so many classes is judged beside references only."""
+        return classes <= self.range.few_classes
 
     def row(self, statistic: str) -> Row:
         """The row of a statistic.
@@ -184,7 +198,8 @@ def from_model(read: BaseModel) -> Calibration:
         for search, statistics in sections.items()
         for statistic, row in statistics
     }
-    return Calibration(range=measured, alone=null.alone, referenced=null.referenced, rows=rows)
+    nulls = {name: getattr(null, name) for name in NULLS}
+    return Calibration(range=measured, rows=rows, **nulls)
 
 
 def from_tables(tables: Mapping[str, Any]) -> Calibration:

@@ -31,13 +31,19 @@ POWER = "blend.strong_margin"
 """The statistic that is above 0 where the searches have the power to find something."""
 
 
-@stage(version=8)
+@stage(version=9)
 def judge(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
 ) -> Verdict:
     """The verdict on a model whose preconditions hold, with the statistics that decide it."""
+    if calibration.is_few(profile.classes) and not references.kept:
+        return Verdict(
+            label="inconclusive",
+            reasons=(only_beside_a_reference(profile.classes), *references.remarks),
+            statistics=statistics_of(profile),
+        )
     found = scores(profile, references.kept, calibration)
-    null = null_of(calibration, bool(references.kept))
+    null = null_of(calibration, profile.classes, referenced=bool(references.kept))
     p = p_value(float(found.max()), null, profile.classes)
     backdoored = p <= config.false_alarm_rate
     shown, is_bound = printable_p(p, null)
@@ -63,8 +69,10 @@ def judge(
             outside=verdict.outside,
         )
     mapped = _is_mapped(profile, references, calibration, verdict)
-    reason = _reason(verdict, profile, references, config, mapped=mapped)
-    return replace(verdict, reasons=(reason, *_remarks(verdict), *references.remarks))
+    few = calibration.is_few(profile.classes)
+    reason = _reason(verdict, profile, references, config, mapped=mapped, few=few)
+    remarks = (*_remarks(verdict, few=few), *references.remarks)
+    return replace(verdict, reasons=(reason, *remarks))
 
 
 def with_published(verdict: Verdict, *statistics: Statistic) -> Verdict:
@@ -98,11 +106,21 @@ def _doubt(
     working = float((strong > 0).mean())
     if working < config.min_working:
         return _thin(working, config)
+    if calibration.is_few(profile.classes):  # nothing counts that is said of the whole model
+        return ""
     every = scores(profile, references.kept, calibration, profile.statistics)
-    null = null_of(calibration, bool(references.kept))
+    null = null_of(calibration, profile.classes, referenced=bool(references.kept))
     if p_value(float(every.max()), null, profile.classes) <= config.false_alarm_rate:
         return _unknown(profile.classes, calibration.range.fewest_classes)
     return ""
+
+
+def only_beside_a_reference(classes: int) -> str:
+    """Why a model of so few classes is not judged by itself, and what to do."""
+    return (
+        f"the model has {classes} classes; among so few none can stand out, so it is judged only"
+        " beside a reference: give one or more clean models of the same task as `--reference`"
+    )
 
 
 def _thin(working: float, config: JudgeConfig) -> str:
@@ -121,15 +139,19 @@ def _unknown(classes: int, fewest: int) -> str:
     )
 
 
-def _remarks(verdict: Verdict) -> tuple[str, ...]:
-    """A sentence on a model that is unlike those that the null was measured on."""
-    if not verdict.outside:
-        return ()
-    remark = (
-        f"the model is outside of what the calibration was measured on ({verdict.outside}), so the"
-        " p-value is an extrapolation; a reference of the same task makes it firmer"
-    )
-    return (remark,)
+def _remarks(verdict: Verdict, *, few: bool) -> tuple[str, ...]:
+    """A sentence on a model that is unlike those that the null was measured on, and one on a pass
+    of few classes, which says less than another.
+    """
+    remarks = []
+    if verdict.outside:
+        remarks.append(
+            f"the model is outside of what the calibration was measured on ({verdict.outside}), so"
+            " the p-value is an extrapolation; a reference of the same task makes it firmer"
+        )
+    if few and verdict.label == "clean":
+        remarks.append("of models of so few classes only about half of the backdoors are found")
+    return tuple(remarks)
 
 
 def _is_mapped(
@@ -151,6 +173,7 @@ def _reason(
     config: JudgeConfig,
     *,
     mapped: bool,
+    few: bool,
 ) -> str:
     against = f" against {len(references.kept)} reference(s)" if references.kept else ""
     numbers = (
@@ -169,7 +192,8 @@ def _reason(
             "the model as a whole stands out: one fixed trigger turns each class into another one;"
             f" taken one by one, {suspected} leads ({numbers})"
         )
+    than = "in the references" if few else "into the others"
     return (
         f"{suspected} stands out: one fixed trigger turns images of every other class into it more"
-        f" easily than into the others ({numbers})"
+        f" easily than {than} ({numbers})"
     )

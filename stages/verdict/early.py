@@ -25,10 +25,10 @@ def certain_verdict(
 
     Its score and p-value are those so far: the whole scan's score is at least as large.
     """
-    found, null = (
-        scores(profile, references.kept, calibration),
-        null_of(calibration, bool(references.kept)),
-    )
+    if calibration.is_few(profile.classes) and not references.kept:
+        return None
+    found = scores(profile, references.kept, calibration)
+    null = null_of(calibration, profile.classes, referenced=bool(references.kept))
     p = p_value(float(found.max()), null, profile.classes)
     limit = config.false_alarm_rate / config.near
     if p > limit:

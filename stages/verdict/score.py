@@ -14,7 +14,10 @@
    is blind to does not count against the others, and a heavy tail is worth little.
 4. Beside clean references a statistic counts by the smaller of its g and that of v − v_reference: a
    planted class stands out both ways, a natural one by itself, chance against one reference.
-5. The square of the largest score of clean models, a largest sum of squares, follows a Gumbel
+5. Among two or three classes none can stand out from the others, so such a model has scores beside
+   references only. There z = (v − v_reference) / d: by how much, not against the other classes, as
+   a model whose every class is easier to reach than the reference's is no usual one either.
+6. The square of the largest score of clean models, a largest sum of squares, follows a Gumbel
    distribution, which K, the number of classes, moves:
 
        p = 1 − exp(−exp(−x)),   x = (score² − location − growth · ln(K/10)) / scale.
@@ -98,10 +101,12 @@ def of_known_nulls(
     """The statistics of a profile that tell how unlikely it is of a clean model.
 
     The fewer the classes, the easier one trigger turns each into another, so what is said of the
-    whole model tells nothing below the fewest that were measured, unless beside a reference.
+    whole model tells nothing below the fewest that were measured, unless beside a reference, and of
+    two or three classes nothing at all.
     """
-    few = profile.classes < calibration.range.fewest_classes and not references
-    return [name for name in profile.statistics if not (few and SPECS[name].whole)]
+    fewer = profile.classes < calibration.range.fewest_classes
+    unknown = calibration.is_few(profile.classes) or (fewer and not references)
+    return [name for name in profile.statistics if not (unknown and SPECS[name].whole)]
 
 
 def evidence(
@@ -111,9 +116,11 @@ def evidence(
     calibration: Calibration,
 ) -> Floats:
     """g (K,) of one statistic: by itself, or the smaller of that and of the difference from the
-    mean of the references.
+    mean of the references; of a model of few classes that of the difference as it is.
     """
     row = calibration.row(name)
+    if calibration.is_few(profile.classes):
+        return normal_score(_measured_by(row.few, _values(name, profile, references)), row.few)
     alone = _normal_scores(name, profile, (), row.alone)
     if not references:
         return alone
@@ -136,12 +143,9 @@ def index_of(
     name: str, profile: ClassProfile, references: tuple[ClassProfile, ...], tail: Tail
 ) -> Floats:
     """z (K,) of a statistic, or of its difference from the references' mean, NaN where unknown."""
-    values = profile.statistics[name]
-    if references:
-        values = values - np.mean([each.statistics[name] for each in references], axis=0)
+    values = _values(name, profile, references)
     if SPECS[name].whole:
-        index: Floats = ((values - tail.centre) / max(tail.least, 1e-6)).astype(np.float32)
-        return index
+        return _measured_by(tail, values)
     ordinary = values[profile.ordinary]
     ordinary = ordinary[~np.isnan(ordinary)]
     if not len(ordinary):
@@ -149,8 +153,25 @@ def index_of(
     return anomaly_index(values, ordinary, tail.least)
 
 
-def null_of(calibration: Calibration, referenced: bool) -> Null:
+def _values(name: str, profile: ClassProfile, references: tuple[ClassProfile, ...]) -> Floats:
+    """The values (K,) of a statistic, or their differences from the references' mean."""
+    values = profile.statistics[name]
+    if not references:
+        return values
+    difference: Floats = values - np.mean([each.statistics[name] for each in references], axis=0)
+    return difference
+
+
+def _measured_by(tail: Tail, values: Floats) -> Floats:
+    """z (K,) of values that are measured against clean models, not against other classes."""
+    index: Floats = ((values - tail.centre) / max(tail.least, 1e-6)).astype(np.float32)
+    return index
+
+
+def null_of(calibration: Calibration, classes: int, *, referenced: bool) -> Null:
     """The null with or without references; with several, p errs to the safe side."""
+    if calibration.is_few(classes):
+        return calibration.few
     return calibration.referenced if referenced else calibration.alone
 
 

@@ -29,7 +29,8 @@ class VettingConfig:
     """What a reference must satisfy."""
 
     min_accuracy: Share = 0.5
-    """Smallest clean accuracy on the samples; a model of another task falls below it."""
+    """Smallest clean accuracy on the samples, of two classes 0.75; a model of another task falls
+    below it."""
     suspicious: Probability = 0.01
     """A reference whose own p-value is this small or smaller is left out."""
     disagreeing: Probability = 0.01

@@ -2,7 +2,8 @@
 suspicious, and agreeing.
 
 A reference that carries the same backdoor hides it, so a reference in which a class stands out by
-itself is left out, and so is one that the others contradict. What is left out is named.
+itself is left out, and so is one that the others contradict. What is left out is named. Among two
+or three classes none stands out by itself, so of those only the others can contradict.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stages.class_names import class_text
+from stages.guessing import above_guessing
 from stages.verdict.calibration import Calibration
 from stages.verdict.profile import ClassProfile
 from stages.verdict.score import null_of, p_value, printable_p, scores
@@ -47,8 +49,12 @@ def vet(
     return Vetted(kept=agreeing, remarks=tuple(remarks))
 
 
-def own_p_value(profile: ClassProfile, calibration: Calibration) -> tuple[int, float]:
-    """The class that leads in a model by itself, and how often one leads so far by chance."""
+def own_p_value(profile: ClassProfile, calibration: Calibration) -> tuple[int, float] | None:
+    """The class that leads in a model by itself, and how often one leads so far by chance; None of
+    a model of few classes, which is not judged by itself.
+    """
+    if calibration.is_few(profile.classes):
+        return None
     return _leading(profile, (), calibration)
 
 
@@ -71,18 +77,30 @@ def _unfit(
             "it was measured on other clean samples than the model, or with other labels; write it"
             " again with `ban-gate calibrate` on these"
         )
-    if reference.clean_accuracy < config.min_accuracy:
+    enough = above_guessing(config.min_accuracy, reference.classes)
+    if reference.clean_accuracy < enough:
         return (
             f"its clean accuracy on these samples is {reference.clean_accuracy:.2f}, at least"
-            f" {config.min_accuracy:.2f} is needed; it is of another task, or reads its input"
+            f" {enough:.2f} is needed; it is of another task, or reads its input"
             " differently"
         )
-    leading, p = own_p_value(reference, calibration)
-    if p <= config.suspicious:
-        shown, is_bound = printable_p(p, null_of(calibration, referenced=False))
-        named = class_text(leading, profile.class_names)
-        return f"{named} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
-    return None
+    return _suspicious(profile, reference, config, calibration)
+
+
+def _suspicious(
+    profile: ClassProfile,
+    reference: ClassProfile,
+    config: VettingConfig,
+    calibration: Calibration,
+) -> str | None:
+    """That a class stands out in a reference by itself, or None."""
+    own = own_p_value(reference, calibration)
+    if own is None or own[1] > config.suspicious:
+        return None
+    leading, p = own
+    shown, is_bound = printable_p(p, calibration.alone)
+    named = class_text(leading, profile.class_names)
+    return f"{named} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
 
 
 def _contradicted(
@@ -104,5 +122,5 @@ def _leading(
 ) -> tuple[int, float]:
     """The class with the largest score, and its p-value by the null."""
     found = scores(profile, references, calibration)
-    null = null_of(calibration, bool(references))
+    null = null_of(calibration, profile.classes, referenced=bool(references))
     return int(found.argmax()), p_value(float(found.max()), null, profile.classes)

@@ -12,12 +12,22 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import gumbel_r
 
-from benchmarks.calibration import Origin, calibrated, fitted, main, pairs, row, tail, text_of
+from benchmarks.calibration import (
+    Origin,
+    calibrated,
+    few_tail,
+    fitted,
+    main,
+    pairs,
+    row,
+    tail,
+    text_of,
+)
 from stages.searches import SPECS, STATISTICS
 from stages.types import Floats
 from stages.verdict.calibration import FILE, Null, from_tables, shipped
 from stages.verdict.score import UPPER, critical_value
-from tests.support.known_models import clean_models, drawn, known_model, write_zoo
+from tests.support.known_models import clean_models, drawn, few_models, known_model, write_zoo
 
 ORIGIN = Origin(date="2026-11-27", command="python -m benchmarks.calibration --zoo zoo")
 ORDINARY = next(name for name, spec in SPECS.items() if not spec.whole)
@@ -30,8 +40,8 @@ def test_the_shipped_file_is_in_the_form_that_is_written() -> None:
 
 
 def test_what_is_written_is_read_back() -> None:
-    """Every statistic and both nulls have a table, with its number of models, date and command."""
-    made = calibrated(clean_models(6), ORIGIN)
+    """Every statistic and null has a table, with its number of models, date and command."""
+    made = calibrated([*clean_models(6), *few_models(3)], ORIGIN)
 
     found = from_tables(tomllib.loads(text_of(made)))
 
@@ -39,12 +49,14 @@ def test_what_is_written_is_read_back() -> None:
     assert tuple(found.rows) == STATISTICS
     everything = (*found.rows.values(), found.alone, found.referenced)
     assert {each.n for each in everything} == {6}
+    assert found.few.n == 3
+    everything = (*everything, found.few)
     assert {(each.date, each.command) for each in everything} == {(ORIGIN.date, ORIGIN.command)}
 
 
 def test_same_models_same_file() -> None:
     """The order of the models does not matter, and nothing is drawn."""
-    models = clean_models(6)
+    models = [*clean_models(6), *few_models()]
 
     first, again = (text_of(calibrated(each, ORIGIN)) for each in (models, models[::-1]))
 
@@ -52,16 +64,18 @@ def test_same_models_same_file() -> None:
 
 
 def test_the_range_is_that_of_the_models() -> None:
-    """The fewest and most classes and the smallest and largest side are those that were seen."""
+    """The fewest and most classes and the smallest and largest side are those that were seen, but
+    for models of few classes, which have a bound of their own.
+    """
     large = [
         known_model(f"large-{seed}", drawn(np.random.default_rng(seed), 43), task="signs")
         for seed in range(2)
     ]
     large = [replace(each, profile=replace(each.profile, side=48)) for each in large]
 
-    found = calibrated([*clean_models(3), *large], ORIGIN).range
+    found = calibrated([*clean_models(3), *large, *few_models()], ORIGIN).range
 
-    assert (found.fewest_classes, found.most_classes) == (10, 43)
+    assert (found.fewest_classes, found.most_classes, found.few_classes) == (10, 43, 3)
     assert (found.smallest_side, found.largest_side) == (16, 48)
 
 
@@ -106,15 +120,16 @@ def test_a_row_has_the_differences_of_models_of_one_task() -> None:
     one, other = clean_models(2)
     stranger = clean_models(1, task="fashion")[0]
 
-    found = row([one, other, stranger], ORDINARY, ORIGIN)
+    found = row([one, other, stranger], few_models(), ORDINARY, ORIGIN)
 
     assert found.n == 3
     assert [(a.name, b.name) for a, b in pairs([one, other, stranger])] == [
         (one.name, other.name),
         (other.name, one.name),
     ]
-    both = row([one, other], ORDINARY, ORIGIN)
+    both = row([one, other], few_models(seed=8), ORDINARY, ORIGIN)
     assert both.referenced == found.referenced
+    assert both.few != found.few
     assert both.alone != found.alone
 
 
@@ -128,16 +143,36 @@ def test_classes_of_which_nothing_is_said_do_not_count() -> None:
     values[WHOLE] = np.resize(values[WHOLE], 11)
     more = replace(model, profile=replace(model.profile, statistics=values))
 
-    assert row([more], ORDINARY, ORIGIN).alone == row([model], ORDINARY, ORIGIN).alone
+    few = few_models()
+    assert row([more], few, ORDINARY, ORIGIN).alone == row([model], few, ORDINARY, ORIGIN).alone
 
 
 def test_nulls_need_a_model_and_a_reference() -> None:
-    """One model, or two of different tasks, are refused."""
+    """One model, or two of different tasks, are refused; so are two of one kind of task alone, of
+    few classes or of more.
+    """
     one, other = clean_models(2)
 
     for models in ([], [one], [one, replace(other, task="fashion")]):
-        with pytest.raises(click.ClickException, match="no two measured clean models"):
-            calibrated(models, ORIGIN)
+        with pytest.raises(click.ClickException, match=r"no two .* of more than 3 classes"):
+            calibrated([*models, *few_models()], ORIGIN)
+    for few in ([], few_models(1)):
+        with pytest.raises(click.ClickException, match=r"no two .* of up to 3 classes"):
+            calibrated([one, other, *few], ORIGIN)
+
+
+def test_differences_of_few_classes_are_counted_as_they_are() -> None:
+    """Every two classes' differences lie around 0, by the usual size of one; nothing is centred."""
+    random = np.random.default_rng(0)
+    differences: list[Floats] = [random.normal(0, 2.0, 2).astype(np.float32) for _ in range(4000)]
+
+    found = few_tail(differences)
+    moved = few_tail([each + 2.0 for each in differences])
+
+    assert found.centre == moved.centre == 0.0
+    assert found.least == pytest.approx(2.0, rel=0.05)
+    assert found.upper == pytest.approx(1.28, abs=0.05)
+    assert moved.least > found.least
 
 
 def null_of(values: Floats, classes: Floats) -> Null:
@@ -186,7 +221,7 @@ def test_scores_that_shrink_with_classes_lower_no_limit() -> None:
 
 def test_the_command_writes_the_file_from_the_clean_models_of_every_zoo(tmp_path: Path) -> None:
     """Backdoored models are not read; the command stands in the file as it was given."""
-    models = clean_models(8)
+    models = [*clean_models(8), *few_models()]
     bad = known_model("bad", drawn(np.random.default_rng(99)), "badnets")
     first = write_zoo(tmp_path / "one", [*models[:4], bad])
     second = write_zoo(tmp_path / "two", models[4:])
@@ -207,7 +242,7 @@ def test_the_command_writes_the_file_from_the_clean_models_of_every_zoo(tmp_path
 def test_a_task_can_be_left_out(tmp_path: Path) -> None:
     """What is left out changes nothing, and the command says that it was."""
     models, others = clean_models(3), clean_models(3, seed=1, task="fashion")
-    zoo = write_zoo(tmp_path / "zoo", [*models, *others])
+    zoo = write_zoo(tmp_path / "zoo", [*models, *others, *few_models()])
     output = tmp_path / "calibration.toml"
 
     run = CliRunner().invoke(

@@ -26,6 +26,7 @@ from pipeline.config import ScanConfig
 from tests.support.known_models import (
     clean_models,
     drawn,
+    few_models,
     known_model,
     outcome,
     with_class_above,
@@ -63,7 +64,8 @@ def test_it_judges_by_the_calibration_that_it_is_given(tmp_path: Path) -> None:
     """By a file with a null far out nothing is blocked that the shipped one blocks."""
     models = zoo_of_two_tasks()
     zoo, file = write_zoo(tmp_path / "zoo", models), tmp_path / "calibration.toml"
-    text = text_of(calibrated([each for each in models if each.clean], ORIGIN))
+    clean = [each for each in models if each.clean]
+    text = text_of(calibrated([*clean, *few_models()], ORIGIN))
     location = text.split("[null.alone]")[1].split()[2]
     file.write_text(text.replace(f"location = {location}", "location = 500.0", 1))
 
@@ -97,8 +99,9 @@ def test_leaving_out_needs_models_to_calibrate_on(tmp_path: Path, options: list[
 def test_leaving_out_prints_all_tasks_and_each(tmp_path: Path) -> None:
     """There are tables over all tasks and of each, and few models are marked."""
     zoo = write_zoo(tmp_path / "zoo", zoo_of_two_tasks())
+    few = write_zoo(tmp_path / "few", few_models())
 
-    found = output_of("--zoo", zoo, "--leave-one-out", "--calibrate-on", zoo)
+    found = output_of("--zoo", zoo, "--leave-one-out", "--calibrate-on", zoo, "--calibrate-on", few)
 
     for title in ("All tasks", "Task digits", "Task fashion"):
         assert f"\n{title}: clean models that are blocked\n" in found
@@ -108,9 +111,9 @@ def test_leaving_out_prints_all_tasks_and_each(tmp_path: Path) -> None:
 def test_a_task_is_judged_by_the_others() -> None:
     """No clean model of a task changes how the task is judged; those of other tasks do."""
     models = zoo_of_two_tasks()
-    clean = [each for each in models if each.clean]
+    clean = [*(each for each in models if each.clean), *few_models()]
     of_digits = [each for each in models if each.task == "digits"]
-    fashion = [each for each in clean if each.task == "fashion"]
+    fashion = [each for each in clean if each.task != "digits"]
     config = ScanConfig()
 
     found = judged_apart(of_digits, clean, config)["alone"]
@@ -122,7 +125,7 @@ def test_a_task_is_judged_by_the_others() -> None:
 
 def test_tasks_of_the_same_drawings_are_left_out_together() -> None:
     """Who judges clothes in grey has not seen clothes in colour either."""
-    models = zoo_of_two_tasks()
+    models = [*zoo_of_two_tasks(), *few_models()]
     of_fashion = [each for each in models if each.task == "fashion"]
     coloured = [replace(each, name=f"{each.name}-c", task="colour") for each in of_fashion]
 
@@ -138,7 +141,10 @@ def test_a_backdoored_model_never_calibrates() -> None:
 
     with_it, without = (
         judged_apart(models[:3], calibrating, ScanConfig())
-        for calibrating in ([*models, wild], [each for each in models if each.clean])
+        for calibrating in (
+            [*models, wild, *few_models()],
+            [*(each for each in models if each.clean), *few_models()],
+        )
     )
 
     assert with_it == without

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import brentq
 
-from benchmarks.outcomes import alone, beside_one, in_common, peer, references_of
+from benchmarks.outcomes import alone, beside_references, in_common, peer, references_of
 from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from benchmarks.zoo.recipe import CLEAN
@@ -17,7 +17,7 @@ from pipeline.config import ScanConfig
 from stages.verdict.decide import POWER
 from stages.verdict.profile import ClassProfile
 from stages.verdict.settings import JudgeConfig
-from tests.support.known_models import outcome, with_class_above
+from tests.support.known_models import few_models, outcome, with_class_above
 
 
 def test_methods_are_compared_on_the_models_that_all_of_them_judged() -> None:
@@ -75,10 +75,10 @@ def test_every_model_that_has_a_reference_meets_one() -> None:
     bad, stranger = with_class_above("bad", 8.0), plain("stranger", task="fashion")
     models = [*clean, bad, stranger]
 
-    found = beside_one(models, models, ScanConfig(), alike=True)
+    found = beside_references(models, models, ScanConfig(), alike=True)
 
     assert [each.name for each in found] == ["clean-0", "clean-1", "clean-2", "bad"]
-    assert found == beside_one(models, models, ScanConfig(), alike=True)
+    assert found == beside_references(models, models, ScanConfig(), alike=True)
     assert [each.right for each in found] == [False, False, False, True]
 
 
@@ -88,10 +88,33 @@ def test_another_seed_draws_other_references() -> None:
     pool = [with_class_above(f"clean-{by}", by / 10, CLEAN) for by in range(3)]
 
     met = {
-        beside_one([bad], pool, ScanConfig(seed=seed), alike=True)[0].score for seed in range(20)
+        beside_references([bad], pool, ScanConfig(seed=seed), alike=True)[0].score
+        for seed in range(20)
     }
 
     assert len(met) == 3
+
+
+def test_as_many_references_as_are_asked_for_are_met() -> None:
+    """Each one once; a model that has fewer is left out."""
+    clean = [plain(f"clean-{number}") for number in range(3)]
+    stranger = plain("stranger", task="fashion")
+
+    def names(count: int) -> list[str]:
+        found = beside_references([*clean, stranger], clean, ScanConfig(), alike=False, count=count)
+        return [each.name for each in found]
+
+    assert names(2) == ["clean-0", "clean-1", "clean-2"]
+    assert names(3) == []
+
+
+def test_a_model_of_few_classes_has_a_verdict_beside_references_only() -> None:
+    """By itself it has none, and is no row of such a table."""
+    few = few_models(3)
+
+    assert alone([*few, plain("ten")], ScanConfig())[0].name == "ten"
+    assert len(alone(few, ScanConfig())) == 0
+    assert len(beside_references(few, few, ScanConfig(), alike=True)) == 3
 
 
 def test_a_model_without_power_is_inconclusive() -> None:

@@ -69,6 +69,15 @@ def clean_models(count: int, *, seed: int = 0, task: str = "digits") -> list[Kno
     ]
 
 
+def few_models(count: int = 2, *, seed: int = 7, task: str = "signs-2-9") -> list[Known]:
+    """Clean models of two classes, as `clean_models` of ten."""
+    random = np.random.default_rng(seed)
+    return [
+        known_model(f"{task}-clean-{seed}-{number}", drawn(random, 2), task=task)
+        for number in range(count)
+    ]
+
+
 def with_class_above(name: str, by: float, attack: str = "badnets", **settings: str) -> Known:
     """A model in which the target lies above the other classes by so much."""
     above = np.linspace(0.9, 1.1, 10, dtype=np.float32)

@@ -22,6 +22,7 @@ USUAL = -1.0
 """What statistics say where nothing stands out, but for the strong margin."""
 NULL = Null(location=3.0, scale=1.8, growth=3.0, up_to=1000, n=63)
 REFERENCED = Null(location=1.0, scale=1.0, growth=2.0, up_to=1000, n=1284)
+FEW = Null(location=2.0, scale=1.5, growth=0.0, up_to=3, n=40)
 
 
 def tail(least: float = 0.5, centre: float = 0.0, upper: float = 1.0, scale: float = 0.5) -> Tail:
@@ -31,13 +32,16 @@ def tail(least: float = 0.5, centre: float = 0.0, upper: float = 1.0, scale: flo
 
 def row(least: float = 0.5, gap: float = 0.2, centre: float = 0.0) -> Row:
     """A row of the calibration; `gap` is the least deviation from references."""
-    return Row(alone=tail(least, centre), referenced=tail(gap), n=63)
+    return Row(alone=tail(least, centre), referenced=tail(gap), few=tail(gap), n=63)
 
 
 SETTINGS = Calibration(
-    range=Range(fewest_classes=5, most_classes=100, smallest_side=8, largest_side=224),
+    range=Range(
+        fewest_classes=5, most_classes=100, few_classes=3, smallest_side=8, largest_side=224
+    ),
     alone=NULL,
     referenced=REFERENCED,
+    few=FEW,
     rows={name: row() for name in STATISTICS}
     | {PATCH: row(least=0.25, gap=0.1)}
     | {name: row(centre=USUAL) for name in WHOLE},

@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 from PIL import Image
 
+from tests.support.few_classes import with_classes
 from tests.support.places import DEMO, ROOT
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 123456\n"
@@ -25,6 +26,7 @@ def fill(folder: Path) -> None:
     (folder / "models").mkdir()
     for name in ("one", "two"):
         shutil.copy(DEMO / "clean.onnx", folder / "models" / f"{name}.onnx")
+    with_classes("clean", [1, 4], folder / "two-classes.onnx")
     (folder / "prod.toml").write_text('max_age = "7d"\n')
     (folder / "docs").symlink_to(ROOT / "docs")
     _fill_faulty(folder)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import Result
 
 from mlflow_project import commands
+from tests.support.few_classes import with_classes
 
 pytestmark = pytest.mark.usefixtures("mlflow_settings")
 
@@ -224,6 +225,22 @@ def test_inspect_shows_what_a_model_is(call: Call) -> None:
     assert len(document["twin"]["sites"]) > 0
     assert document["parity"]["max_rel"] <= document["parity"]["tolerance"] == 1e-4
     assert document["model"]["path"] == str(MODEL)
+
+
+def test_inspect_says_of_few_classes_how_they_are_judged(call: Call, tmp_path: Path) -> None:
+    """That a scan needs a reference: in the line of the classes, in the JSON, and by the exit code
+    and sentence of such a scan.
+    """
+    model = with_classes("clean", [1, 4], tmp_path / "two.onnx")
+
+    lines, told = call("inspect", model), json.loads(call("inspect", model, "--json").stdout)
+    of_ten = json.loads(call("inspect", MODEL, "--json").stdout)
+
+    assert lines.exit_code == 3
+    assert lines.stderr.startswith("ban-gate: the model has 2 classes")
+    assert "classes     2, judged only beside a reference" in lines.stdout
+    assert told["only_beside_a_reference"] is True
+    assert of_ten["only_beside_a_reference"] is False
 
 
 def test_inspect_refuses_with_exit_3(call: Call, trial: dict[str, Path]) -> None:

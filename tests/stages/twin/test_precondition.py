@@ -63,7 +63,6 @@ def test_low_accuracy_blames_preprocessing() -> None:
     [
         ({"min_samples": 97}, "only 96 clean samples, at least 97 are needed"),
         ({"min_coverage": 1.0}, "of the model's 10 classes, at least 10 are needed"),
-        ({"min_classes": 11}, "the model has 10 classes"),
     ],
 )
 def test_each_shortfall_has_its_sentence(changes: dict[str, float], sentence: str) -> None:

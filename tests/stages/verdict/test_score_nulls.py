@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stages.verdict.calibration import Null, shipped
 from stages.verdict.score import critical_value, location_of, null_of, p_value, printable_p
-from tests.support.profiles import NULL, REFERENCED, SETTINGS
+from tests.support.profiles import FEW, NULL, REFERENCED, SETTINGS
 
 
 @given(st.floats(0, 60), st.floats(0.01, 10), st.integers(4, 1000))
@@ -116,9 +116,10 @@ def test_the_critical_value_is_the_score_with_that_p_value(rate: float, classes:
 
 
 def test_the_nulls_are_those_of_the_calibration() -> None:
-    """One for a model by itself, one beside references."""
-    assert null_of(SETTINGS, referenced=False) == NULL
-    assert null_of(SETTINGS, referenced=True) == REFERENCED
+    """One for a model by itself, one beside references, and one for a model of few classes."""
+    assert null_of(SETTINGS, 4, referenced=False) == NULL
+    assert null_of(SETTINGS, 4, referenced=True) == REFERENCED
+    assert null_of(SETTINGS, 3, referenced=True) == FEW
 
 
 @given(p=st.floats(0, 1, exclude_min=True), n=st.integers(1, 5000))
