@@ -7,18 +7,17 @@ from dataclasses import replace
 
 from pipeline.cache.store import Store
 from pipeline.evidence import Evidence
-from pipeline.pace.course import Course, over
+from pipeline.pace.course import Course
 from pipeline.pace.duration import time_text
 from pipeline.pace.extent import Extent
 from pipeline.pace.searching import Unfinished
-from pipeline.references.measure import select_references
+from pipeline.references.measure import Measured, kept_of, select_references
 from pipeline.run import Run
 from stages.searches import SEARCHES
 from stages.searches.search import Subject
 from stages.types import Verdict
 from stages.verdict.early import certain_verdict
 from stages.verdict.profile import profile_of
-from stages.verdict.vetting import Vetted
 
 
 def cut_short(found: Unfinished, subject: Subject, run: Run) -> Verdict:
@@ -30,7 +29,7 @@ def cut_short(found: Unfinished, subject: Subject, run: Run) -> Verdict:
     request = run.request
     needs = run.course.needed if run.course.is_spent() else None
     run.note(extent=Extent(quick=request.quick, budget=request.budget, unfinished=why, needs=needs))
-    verdict = certain(found, subject, run)
+    verdict = certain(found, subject, run, kept_of(run))
     if verdict is None:
         return Verdict(label="inconclusive", reasons=(why,))
     return replace(verdict, reasons=(*verdict.reasons, why))
@@ -75,20 +74,15 @@ def where_it_goes_on(evidence: Evidence, store: Store) -> str:
     )
 
 
-def certain(found: Unfinished, subject: Subject, run: Run) -> Verdict | None:
+def certain(found: Unfinished, subject: Subject, run: Run, kept: Measured | None) -> Verdict | None:
     """The verdict that is certain already, or None.
 
-    References count as in the whole scan, so of those it takes only what is kept.
+    References count as in the whole scan, so that nothing is certain where they are not `kept`.
     """
-    if found.chosen is None or not found.results:
+    if found.chosen is None or not found.results or kept is None:
         return None
-    request, config = run.request, run.config
-    profile = profile_of(request.uri, subject, found.chosen, found.results)
-    references = Vetted(kept=(), remarks=())
-    if request.references:
-        try:
-            references, summaries = select_references(profile, replace(run, course=over()))
-        except Unfinished:
-            return None
-        run.note(references=summaries)
+    config = run.config
+    profile = profile_of(run.request.uri, subject, found.chosen, found.results)
+    references, summaries = select_references(profile, kept, run)
+    run.note(references=summaries)
     return certain_verdict(profile, references, config.calibration, config.judge)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from pipeline.pace.extent import Extent
 from pipeline.pace.searching import Results, Unfinished, search_all
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Prepared, checked, prepare, subject_of
-from pipeline.references.measure import select_references
+from pipeline.references.measure import kept_of, measured_of, select_references
 from pipeline.refused import explained
 from pipeline.request import ScanRequest
 from pipeline.run import Run
@@ -166,9 +167,11 @@ def _searched(subject: Subject, run: Run) -> tuple[Verdict, Mapping[str, SearchR
     """
     request, config, store = run.request, run.config, run.store
 
+    kept = cache(partial(kept_of, run))
+
     def enough(chosen: Chosen, results: Results) -> bool:
         found = Unfinished(chosen, results)
-        return run.course.until_certain and certain(found, subject, run) is not None
+        return run.course.until_certain and certain(found, subject, run, kept()) is not None
 
     own: Unfinished | None = None
     try:
@@ -178,7 +181,7 @@ def _searched(subject: Subject, run: Run) -> tuple[Verdict, Mapping[str, SearchR
         references = Vetted(kept=(), remarks=())
         if request.references:
             with store.timed("select_references"):
-                references, summaries = select_references(profile, run)
+                references, summaries = select_references(profile, measured_of(run), run)
             run.note(references=summaries)
         return judged(subject, profile, results, references, run)
     except Unfinished as early:  # of this model, or of a reference or a further seed

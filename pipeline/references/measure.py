@@ -11,9 +11,9 @@ import torch
 from pipeline.cache.store import Store
 from pipeline.evidence import ReferenceSummary
 from pipeline.intake.sandbox import Sandbox
-from pipeline.pace.course import Course
+from pipeline.pace.course import Course, over
 from pipeline.pace.crew import Crew
-from pipeline.pace.searching import search_all
+from pipeline.pace.searching import Unfinished, search_all
 from pipeline.prepare import checked, prepare, subject_of
 from pipeline.references.profile_file import SUFFIX, read_profiles
 from pipeline.request import ScanRequest
@@ -90,20 +90,33 @@ def profile(
     return profile_of(request.uri, subject, *found)
 
 
-def select_references(
-    subject: ClassProfile, run: Run
-) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
-    """The references that may be used beside `subject`, and a summary of each measured one.
+def measured_of(run: Run) -> Measured:
+    """The references of a scan.
 
     Raises:
         Unfinished: the time of the course is over before all are measured.
     """
-    request, config = run.request, run.config
-    measured = measure(
+    request = run.request
+    return measure(
         *(request, request.references, run.store, run.device, run.workspace),
         course=run.course,
         crew=run.crew,
     )
+
+
+def kept_of(run: Run) -> Measured | None:
+    """The references of a scan, where nothing of them has to be measured; else None."""
+    try:
+        return measured_of(replace(run, course=over()))
+    except Unfinished:
+        return None
+
+
+def select_references(
+    subject: ClassProfile, measured: Measured, run: Run
+) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
+    """The references that may be used beside `subject`, and a summary of each measured one."""
+    request, config = run.request, run.config
     vetted = vet(subject, measured.profiles, config.vetting, config.calibration)
     used = {each.digest for each in vetted.kept}
     summaries = tuple(_summary(each, each.digest in used, request) for each in measured.profiles)

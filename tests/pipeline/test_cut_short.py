@@ -85,7 +85,7 @@ def test_until_then_it_is_the_whole_scan(judged: Scan) -> None:
 
 
 def test_beside_a_reference_that_is_measured_it_is_the_whole_scan_too(judged: Scan) -> None:
-    """Whether a block is certain is asked after each search, and the reference opened each time."""
+    """Whether a block is certain is asked after each search, what is kept of references once."""
     references = (str(DEMO / "patch.onnx"),)
     brief = load_config(None, BRIEF)
     until_certain = load_config(None, (*BRIEF, "judge.until_certain=true"))

@@ -169,15 +169,16 @@ def test_untargeted_noise_takes_the_bound_that_the_verdict_looks_at(given: float
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "references"),
     [
-        (),
-        *(pytest.param(each, marks=pytest.mark.nightly) for each in (MASK, PUBLISHED)),
-        (*MASK, *PUBLISHED),
+        pytest.param((), (), id="nothing more"),
+        pytest.param((*MASK, *PUBLISHED), (str(DEMO / "clean.onnx"),), id="everything"),
+        *(
+            pytest.param(each, (), id=name, marks=pytest.mark.nightly)
+            for name, each in (("mask", MASK), ("published", PUBLISHED))
+        ),
     ],
-    ids=len,
 )
-@pytest.mark.parametrize("references", [(), (str(DEMO / "clean.onnx"),)], ids=len)
 def test_the_table_of_steps_is_what_a_scan_does(
     settings: tuple[str, ...], references: tuple[str, ...]
 ) -> None:

@@ -15,7 +15,7 @@ from pipeline.evidence import ReferenceSummary
 from pipeline.intake.sandbox import Sandbox
 from pipeline.note import unnoted
 from pipeline.pace.course import Course
-from pipeline.references.measure import Measured, measure, select_references
+from pipeline.references.measure import Measured, measure, measured_of, select_references
 from pipeline.references.profile_file import profile_text
 from pipeline.request import ScanRequest
 from pipeline.run import Run
@@ -147,7 +147,7 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
             note=unnoted,
             course=Course(),
         )
-        return select_references(subject, run)
+        return select_references(subject, measured_of(run), run)
 
     used, told = selected(stranger, "one")
     unused, told_too = selected(clean, "two")

@@ -66,7 +66,9 @@ def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     assert within_range(overlay(found).pattern, inputs.samples)
 
 
-@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
+@pytest.mark.parametrize(
+    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
+)
 def test_a_pattern_brings_samples_closer_to_every_class(architecture: str) -> None:
     """After the search every class's margin is larger than that of the clean samples."""
     inputs = twins.subject(architecture)
@@ -98,7 +100,9 @@ def test_twin_is_left_as_it_was() -> None:
     assert twins.untouched(module, before)
 
 
-@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
+@pytest.mark.parametrize(
+    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
+)
 def test_all_classes_at_once_equal_one_by_one(architecture: str) -> None:
     """Groups of one class, forced by little memory, give what all classes at once give."""
     inputs = twins.subject(architecture)

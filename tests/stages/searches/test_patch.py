@@ -57,7 +57,9 @@ def laid_again(inputs: Subject, found: SearchResult, config: PatchConfig, seed: 
     return float(standardised_margins(inputs, shown, labels)[found.targets[0]])
 
 
-@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
+@pytest.mark.parametrize(
+    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
+)
 def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     """K finite margins, a leading class that has the largest, and its patch like an input."""
     inputs = twins.subject(architecture)
@@ -104,7 +106,9 @@ def test_what_is_no_image_gets_a_stretch_of_the_same_share() -> None:
     assert np.ptp(covered) == 3
 
 
-@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
+@pytest.mark.parametrize(
+    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
+)
 def test_the_reported_patch_gives_the_reported_margin(architecture: str) -> None:
     """Laid on the samples again, it carries them as far as is said."""
     inputs = twins.subject(architecture)
@@ -171,7 +175,9 @@ def test_same_seed_same_result() -> None:
     assert not np.array_equal(margins(one), margins(other))
 
 
-@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
+@pytest.mark.parametrize(
+    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
+)
 def test_all_classes_at_once_equal_one_by_one(architecture: str) -> None:
     """Groups of one class, forced by little memory, give what all classes at once give."""
     inputs = twins.subject(architecture)
