@@ -1,10 +1,11 @@
 """What precision and layout of the searches change in verdicts, and what they save.
 
-    python -m benchmarks.arithmetic --zoo FOLDER [--every 10]
+    python -m benchmarks.arithmetic --zoo FOLDER [--every 10] [--precision bfloat16]
 
 Every Nth model of a zoo is measured twice in one process on one thread: in float32 with contiguous
-images, and as a timed pass of the model chooses. A line each: what was chosen, the share of the
-processor seconds that are left, and verdict, class and anomaly score of both.
+images, and as a timed pass of the model chooses, or with a precision that is forced. A line each:
+what was chosen, the share of the processor seconds that are left, and verdict, class and anomaly
+score of both; then how far the scores of all classes lie apart.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from pipeline.scan import scan
 from stages.types import Verdict
 
 USUAL = ("arithmetic.precision=float32; arithmetic.layout=contiguous",)
-CHOSEN = ("arithmetic.precision=auto; arithmetic.layout=auto",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,22 +61,27 @@ def measured(model: Path, samples: Path, overrides: tuple[str, ...]) -> Measured
     )
 
 
-def compared(zoo: Path, every: int) -> Iterator[tuple[str, Measured, Measured]]:
+def compared(zoo: Path, every: int, precision: str) -> Iterator[tuple[str, Measured, Measured]]:
     """Name, and both scans, of every Nth model that counts."""
+    other = (f"arithmetic.precision={precision}; arithmetic.layout=auto",)
     for truth in [*counted(zoo)][::every]:
         paths = zoo / f"{truth['name']}.onnx", zoo / f"{truth['task']}.npz"
-        yield str(truth["name"]), measured(*paths, USUAL), measured(*paths, CHOSEN)
+        yield str(truth["name"]), measured(*paths, USUAL), measured(*paths, other)
 
 
 @click.command()
 @click.option("--zoo", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--every", type=int, default=10, show_default=True)
-def main(*, zoo: Path, every: int) -> None:
+@click.option(
+    "--precision", type=click.Choice(["auto", "bfloat16"]), default="auto", show_default=True
+)
+def main(*, zoo: Path, every: int, precision: str) -> None:
     """Compare verdicts and cost of both on every Nth model of ZOO."""
     torch.set_num_threads(1)
-    ratios, same = [], 0
-    for name, usual, chosen in compared(zoo, every):
+    ratios, same, apart = [], 0, []
+    for name, usual, chosen in compared(zoo, every, precision):
         ratios.append(chosen.seconds / usual.seconds)
+        apart.append(np.subtract(chosen.verdict.class_scores, usual.verdict.class_scores))
         same += _said(usual.verdict)[:2] == _said(chosen.verdict)[:2]
         click.echo(
             f"{name}: {chosen.arithmetic}, {ratios[-1]:.2f} of {usual.seconds:.0f} s,"
@@ -86,6 +91,11 @@ def main(*, zoo: Path, every: int) -> None:
     click.echo(
         f"{len(ratios)} models: {same} with the same verdict and class; processor seconds"
         f" {middle:.2f} ({low:.2f} to {high:.2f}) of those in float32 with contiguous images"
+    )
+    usually, most, largest = np.quantile(np.abs(np.concatenate(apart)), (0.5, 0.95, 1))
+    click.echo(
+        f"scores of all classes differ by {usually:.2f} in the median, {most:.2f} in 95 % and"
+        f" {largest:.2f} at most"
     )
 
 
