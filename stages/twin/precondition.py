@@ -11,9 +11,6 @@ from stages.twin.portions import portions
 from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
 
-FEWEST_CLASSES = 2
-"""Fewer decide nothing; there may be as few where classes have the same scores."""
-
 
 @stage(version=2)
 def check_preconditions(
@@ -59,6 +56,4 @@ def _failures(
             f"the samples cover {samples.classes} of the model's {twin.classes} classes,"
             f" at least {needed} are needed"
         )
-    if twin.classes < FEWEST_CLASSES:
-        reasons.append("all classes of the model have the same scores, so it decides nothing")
     return reasons
