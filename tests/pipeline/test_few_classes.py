@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cache.store import Store
@@ -89,6 +90,25 @@ def test_without_a_reference_nothing_is_searched(tmp_path: Path) -> None:
     assert "--reference" in result.verdict.reasons[0]
     assert result.evidence.precondition is not None
     assert not result.evidence.searches
+
+
+def test_a_model_has_to_do_better_than_guessing(tmp_path: Path) -> None:
+    """Of two classes half are right by chance, as with wrong preprocessing, and three in five are
+    not enough.
+    """
+    classes = [OTHERS[1], TARGET]
+    clean = with_classes("clean", classes, tmp_path / "clean.onnx")
+    samples = samples_of(classes, tmp_path)
+    with np.load(samples) as given:
+        images, labels = given["images"], given["labels"]
+    np.savez(
+        samples, images=images, labels=np.where(np.arange(len(labels)) % 5 < 2, 1 - labels, labels)
+    )
+
+    result = scanned(clean, samples, tmp_path / "scan", clean)
+
+    assert result.verdict.label == "inconclusive"
+    assert any("at least 0.75 is needed" in reason for reason in result.verdict.reasons)
 
 
 def test_a_reference_that_is_left_out_is_none(tmp_path: Path) -> None:
