@@ -18,7 +18,14 @@ from pathlib import Path
 import click
 
 from benchmarks.leave_one_out import judged_apart, sections
-from benchmarks.outcomes import Outcome, alone, beside_references, in_common, peer
+from benchmarks.outcomes import (
+    Outcome,
+    alone,
+    beside_references,
+    by_statistic,
+    in_common,
+    peer,
+)
 from benchmarks.peers.__main__ import PEERS
 from benchmarks.profiles import SAMPLES, Known, known
 from benchmarks.tables import attack_table, blocked_table, method_table, misses
@@ -28,6 +35,8 @@ from pipeline.config import ScanConfig
 from stages.errors import ConfigError
 from stages.verdict.calibration import from_tables
 
+HEAD_PROBE = "head_probe.share"
+"""A statistic that costs nothing, as a method of its own."""
 PLACE = click.Path(exists=True, path_type=Path)
 
 
@@ -95,6 +104,7 @@ def _tables(
     by_itself = alone(models, config)
     beside = beside_references(models, models, config, alike=False)
     methods = {"ban-gate": by_itself, "ban-gate, 1 reference": beside}
+    methods["head probe alone"] = by_statistic(models, HEAD_PROBE, config)
     methods |= {name: peer(models, zoos, name) for name in PEERS}
     shared = in_common(methods)
     yield "Methods", method_table(methods)

@@ -16,7 +16,7 @@ from pipeline.config import ScanConfig
 from pipeline.judging import FURTHER, is_near, settled
 from stages.types import Verdict
 from stages.verdict.decide import judge
-from stages.verdict.score import null_of, p_value
+from stages.verdict.score import index_of, null_of, p_value
 from stages.verdict.vetting import Vetted, vet
 
 
@@ -113,6 +113,29 @@ def _verdict(model: Known, vetted: Vetted, config: ScanConfig) -> Verdict:
     return settled((first, others[0])) or settled((first, *others)) or first
 
 
+def by_statistic(models: Sequence[Known], name: str, config: ScanConfig) -> list[Outcome]:
+    """What one statistic says by itself, by its anomaly index: of models of which it says any."""
+    tail, found = config.calibration.row(name).alone, []
+    for each in models:
+        index = index_of(name, each.profile, (), tail)
+        if not np.isnan(index).all():
+            found.append(_said(each, float(np.nanmax(index)), int(np.nanargmax(index))))
+    return found
+
+
+def _said(model: Known, score: float, suspected: int) -> Outcome:
+    """The outcome of a method without a threshold."""
+    return Outcome(
+        name=model.name,
+        task=model.task,
+        architecture=model.architecture,
+        attack=model.attack,
+        targets=model.targets,
+        score=score,
+        suspected=suspected,
+    )
+
+
 def peer(models: Sequence[Known], zoos: Sequence[Path], method: str) -> list[Outcome]:
     """What a peer found on the models that it was run on, in any of the zoos."""
     outcomes = []
@@ -120,17 +143,7 @@ def peer(models: Sequence[Known], zoos: Sequence[Path], method: str) -> list[Out
         places = (place_of(zoo, method, each.name) for zoo in zoos)
         for place in filter(Path.exists, places):
             found = json.loads(place.read_text())
-            outcomes.append(
-                Outcome(
-                    name=each.name,
-                    task=each.task,
-                    architecture=each.architecture,
-                    attack=each.attack,
-                    targets=each.targets,
-                    score=float(found["score"]),
-                    suspected=int(found["suspected_class"]),
-                )
-            )
+            outcomes.append(_said(each, float(found["score"]), int(found["suspected_class"])))
     return outcomes
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import brentq
 
-from benchmarks.outcomes import alone, beside_references, in_common, peer, references_of
+from benchmarks.outcomes import (
+    alone,
+    beside_references,
+    by_statistic,
+    in_common,
+    peer,
+    references_of,
+)
 from benchmarks.peers.__main__ import place_of
 from benchmarks.profiles import Known
 from benchmarks.zoo.recipe import CLEAN
@@ -93,6 +100,22 @@ def test_another_seed_draws_other_references() -> None:
     }
 
     assert len(met) == 3
+
+
+def test_a_statistic_by_itself_names_the_class_that_leads_in_it() -> None:
+    """By how far it leads; a model of which it says nothing has no outcome."""
+    config, name = ScanConfig(), "head_probe.share"
+    bad, worse, silent = (
+        with_class_above(each, by) for each, by in (("a", 2.0), ("b", 9.0), ("c", 0.0))
+    )
+    unknown = {**silent.profile.statistics, name: np.full(10, np.nan, np.float32)}
+    silent = replace(silent, profile=replace(silent.profile, statistics=unknown))
+
+    found = by_statistic([bad, worse, silent], name, config)
+
+    assert [each.name for each in found] == ["a", "b"]
+    assert all(each.right for each in found)
+    assert 0 < found[0].score < found[1].score
 
 
 def test_as_many_references_as_are_asked_for_are_met() -> None:
