@@ -18,7 +18,7 @@ import click
 
 HERE = Path(__file__).parents[1]
 """The tree of files that this code is of."""
-FILE = click.Path(path_type=Path, exists=True)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 PAIR = (FILE, FILE)
 """The type of an option for a model, and its samples."""
 
