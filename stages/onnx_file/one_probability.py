@@ -7,16 +7,16 @@ Such a file ends in one Sigmoid, (batch, 1); whoever loads it takes the second c
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from stages.passes.onnx_graph import (
+    all_graphs,
     fresh_names,
     inferred,
     is_float,
     opset,
     producers,
     shape_of,
-    subgraphs,
     values,
 )
 
@@ -28,40 +28,33 @@ ONE_SCORE = 2
 
 def write_both(model: ModelProto) -> None:
     """Turns every output of one probability into those of two classes, under its own name."""
-    if opset(model) < BROADCASTS:
+    made_by = producers(model.graph)
+    ends = [(made_by.get(output.name), output) for output in model.graph.output]
+    sigmoids = [(node, output) for node, output in ends if node and node.op_type == "Sigmoid"]
+    if not sigmoids or opset(model) < BROADCASTS:
         return
-    types, made_by = values(inferred(model).graph), producers(model.graph)
-    for output in model.graph.output:
-        sigmoid = made_by.get(output.name)
-        if sigmoid is not None and _is_one_probability(types.get(output.name, output), sigmoid):
+    types = values(inferred(model).graph)
+    for sigmoid, output in sigmoids:
+        if _is_one_number(types.get(output.name, output)):
             _write_both(model, sigmoid, output)
 
 
-def _is_one_probability(value: ValueInfoProto, made_by: NodeProto) -> bool:
+def _is_one_number(value: ValueInfoProto) -> bool:
     shape = shape_of(value) or ()
-    return (
-        made_by.op_type == "Sigmoid"
-        and is_float(value)
-        and len(shape) == ONE_SCORE
-        and shape[-1] == 1
-    )
+    return is_float(value) and len(shape) == ONE_SCORE and shape[-1] == 1
 
 
 def _write_both(model: ModelProto, sigmoid: NodeProto, output: ValueInfoProto) -> None:
     """Joins 1 − p and p behind the Sigmoid that gives p to an output of two classes."""
     graph, names = model.graph, fresh_names(model.graph, "one_probability")
     name, share, rest, one = output.name, next(names), next(names), next(names)
-    for node in graph.node:
-        for inner in (node, *(each for part in subgraphs(node) for each in part.node)):
-            inner.input[:] = [share if each == name else each for each in inner.input]
+    for node in (node for part in all_graphs(graph) for node in part.node):
+        node.input[:] = [share if each == name else each for each in node.input]
     sigmoid.output[0] = share
-    kind = helper.tensor_dtype_to_np_dtype(output.type.tensor_type.elem_type)
-    graph.initializer.append(numpy_helper.from_array(np.ones((), kind), one))
+    kind = output.type.tensor_type.elem_type
+    number = np.ones((), helper.tensor_dtype_to_np_dtype(kind))
+    graph.initializer.append(numpy_helper.from_array(number, one))
     graph.node.append(helper.make_node("Sub", [one, share], [rest]))
     graph.node.append(helper.make_node("Concat", [rest, share], [name], axis=1))
     batch = (shape_of(output) or (None,))[0]
-    output.CopyFrom(
-        helper.make_tensor_value_info(
-            name, output.type.tensor_type.elem_type or TensorProto.FLOAT, (batch, 2)
-        )
-    )
+    output.CopyFrom(helper.make_tensor_value_info(name, kind, (batch, 2)))

@@ -55,8 +55,9 @@ def test_it_is_a_classifier_of_two_classes(file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_what_else_reads_the_probability_still_reads_it(file: Path) -> None:
-    """Also where it does so in a branch of the graph."""
+@pytest.mark.parametrize("depth", [1, 2])
+def test_what_else_reads_the_probability_still_reads_it(file: Path, depth: int) -> None:
+    """Also where it does so in a branch of the graph, or in a branch of that."""
     model = onnx.load(file)
     name = model.graph.output[0].name
     half = helper.make_tensor_value_info("half", onnx.TensorProto.FLOAT, ("batch", 1))
@@ -67,9 +68,12 @@ def test_what_else_reads_the_probability_still_reads_it(file: Path) -> None:
     ]
     yes = helper.make_node("Constant", [], ["yes"], value=onnx.numpy_helper.from_array(np.array(1)))
     as_bool = helper.make_node("Cast", ["yes"], ["chosen"], to=onnx.TensorProto.BOOL)
-    chosen = helper.make_node(
-        "If", ["chosen"], ["half"], then_branch=branch[0], else_branch=branch[1]
-    )
+    branches = dict(zip(("then_branch", "else_branch"), branch, strict=True))
+    for level in range(1, depth):
+        inner = helper.make_tensor_value_info(f"half_{level}", 1, ("batch", 1))
+        deeper = helper.make_node("If", ["chosen"], [inner.name], **branches)
+        branches["then_branch"] = helper.make_graph([deeper], f"level {level}", [], [inner])
+    chosen = helper.make_node("If", ["chosen"], ["half"], **branches)
     model.graph.node.extend([yes, as_bool, chosen])
     model.graph.output.append(half)
     before = scores(model)
