@@ -16,13 +16,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.leave_one_out import (
-    Verdicts,
-    auroc_table,
-    clean_table,
-    found_table,
-    judged_apart,
-)
+from benchmarks.leave_one_out import Verdicts, judged_apart, tables_of
 from benchmarks.outcomes import beside_references
 from benchmarks.profiles import Known, known
 from benchmarks.tables import misses
@@ -56,13 +50,9 @@ def main(zoo: Path, clean: tuple[Path, ...]) -> None:
     shipped = judged(models, models, config)
     apart = judged_apart(models, calibrating, config, judged)
     for how, verdicts in (("the shipped calibration", shipped), ("one without the task", apart)):
-        for what, table in (
-            ("clean models that are blocked", clean_table),
-            ("single-target attacks against clean models", auroc_table),
-            ("attacks that are blocked for the right class", found_table),
-        ):
-            click.echo(f"\nBy {how}: {what}\n")
-            click.echo("\n".join(table(verdicts)))
+        for title, lines in tables_of(f"By {how}", verdicts):
+            click.echo(f"\n{title}\n")
+            click.echo("\n".join(lines))
     click.echo("\nWrong beside one reference of the same architecture\n")
     click.echo("\n".join(misses(next(iter(shipped.values())))))
 

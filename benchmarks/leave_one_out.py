@@ -69,9 +69,14 @@ def sections(verdicts: Verdicts) -> Iterator[tuple[str, list[str]]]:
             kind: [each for each in outcomes if each.task in wanted]
             for kind, outcomes in verdicts.items()
         }
-        yield f"{title}: clean models that are blocked", clean_table(chosen)
-        yield f"{title}: single-target attacks against clean models", auroc_table(chosen)
-        yield f"{title}: attacks that are blocked for the right class", found_table(chosen)
+        yield from tables_of(title, chosen)
+
+
+def tables_of(title: str, verdicts: Verdicts) -> Iterator[tuple[str, list[str]]]:
+    """The three tables of some verdicts, each with its title."""
+    yield f"{title}: clean models that are blocked", clean_table(verdicts)
+    yield f"{title}: single-target attacks against clean models", auroc_table(verdicts)
+    yield f"{title}: attacks that are blocked for the right class", found_table(verdicts)
 
 
 def clean_table(verdicts: Verdicts) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,14 +91,8 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
     classes = model.profile.classes
     null = null_of(calibration, classes, referenced=bool(vetted.kept))
     p = p_value(max(verdict.class_scores), null, classes) if verdict.class_scores else 1.0
-    return Outcome(
-        name=model.name,
-        task=model.task,
-        architecture=model.architecture,
-        attack=model.attack,
-        targets=model.targets,
-        score=-float(np.log(p)),
-        suspected=verdict.leading_class,
+    return replace(
+        _said(model, -float(np.log(p)), verdict.leading_class),
         blocked=verdict.label == "backdoored",
         inconclusive=verdict.label == "inconclusive",
     )
@@ -123,7 +117,7 @@ def by_statistic(models: Sequence[Known], name: str, config: ScanConfig) -> list
     return found
 
 
-def _said(model: Known, score: float, suspected: int) -> Outcome:
+def _said(model: Known, score: float, suspected: int | None) -> Outcome:
     """The outcome of a method without a threshold."""
     return Outcome(
         name=model.name,
