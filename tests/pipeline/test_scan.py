@@ -174,9 +174,12 @@ def test_untargeted_noise_takes_the_bound_that_the_verdict_looks_at(given: float
         pytest.param((), (), id="nothing more"),
         pytest.param((*MASK, *PUBLISHED), (str(DEMO / "clean.onnx"),), id="everything"),
         *(
-            pytest.param(each, (), id=name, marks=pytest.mark.nightly)
-            for name, each in (("mask", MASK), ("published", PUBLISHED))
+            pytest.param(each, references, marks=pytest.mark.nightly)
+            for each in (MASK, PUBLISHED)
+            for references in ((), (str(DEMO / "clean.onnx"),))
         ),
+        pytest.param((), (str(DEMO / "clean.onnx"),), marks=pytest.mark.nightly),
+        pytest.param((*MASK, *PUBLISHED), (), marks=pytest.mark.nightly),
     ],
 )
 def test_the_table_of_steps_is_what_a_scan_does(

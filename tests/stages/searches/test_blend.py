@@ -66,9 +66,7 @@ def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     assert within_range(overlay(found).pattern, inputs.samples)
 
 
-@pytest.mark.parametrize(
-    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
-)
+@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
 def test_a_pattern_brings_samples_closer_to_every_class(architecture: str) -> None:
     """After the search every class's margin is larger than that of the clean samples."""
     inputs = twins.subject(architecture)

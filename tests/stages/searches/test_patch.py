@@ -57,9 +57,7 @@ def laid_again(inputs: Subject, found: SearchResult, config: PatchConfig, seed: 
     return float(standardised_margins(inputs, shown, labels)[found.targets[0]])
 
 
-@pytest.mark.parametrize(
-    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
-)
+@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
 def test_every_architecture_has_a_margin_per_class(architecture: str) -> None:
     """K finite margins, a leading class that has the largest, and its patch like an input."""
     inputs = twins.subject(architecture)
@@ -106,9 +104,7 @@ def test_what_is_no_image_gets_a_stretch_of_the_same_share() -> None:
     assert np.ptp(covered) == 3
 
 
-@pytest.mark.parametrize(
-    "architecture", ["small_cnn", pytest.param("vit", marks=pytest.mark.nightly), "mlp"]
-)
+@pytest.mark.parametrize("architecture", ["small_cnn", "vit", "mlp"])
 def test_the_reported_patch_gives_the_reported_margin(architecture: str) -> None:
     """Laid on the samples again, it carries them as far as is said."""
     inputs = twins.subject(architecture)
