@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from benchmarks.zoo import architectures, attacks, public
 from benchmarks.zoo.exporters import EXPORTERS
 from benchmarks.zoo.recipe import CLEAN, Recipe
-from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS
+from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS, UNDER_TEN
 
-SPLITS = ("tuning", "calibration", "report", "many-classes", "few-calibration", "few-report")
+SPLITS = (
+    *("tuning", "calibration", "report", "many-classes"),
+    *("few-calibration", "few-report", "under-ten"),
+)
 CALIBRATED = ("digits", "fashion", "signs-16", "colour", "signs-43")
 """Tasks of the clean models that the null comes from; the first three are tuned on as well."""
 TUNED = CALIBRATED[:3]
 REPORTED = (*CALIBRATED, "flags-20")
 """Tasks that are reported on; nothing was tuned or calibrated on the last."""
-FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000), strict=True))
+FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000), strict=True))
 SIZES, PLACES, RATES = (3, 2, 4), ("corner", "edge", "centre"), (0.1, 0.05, 0.02, 0.01)
 KINDS = (*attacks.SINGLE_TARGET, *attacks.OTHER, *attacks.QUIET)
 WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
@@ -45,6 +48,7 @@ def recipes(split: str) -> Iterator[Recipe]:
         "many-classes": _many_classes,
         "few-calibration": _few_calibration,
         "few-report": _few_report,
+        "under-ten": _under_ten,
     }[split]()
     for place, (task, architecture, attack) in enumerate(made):
         seed = FIRST_SEED[split] + place
@@ -116,6 +120,19 @@ def _few_report() -> Iterator[Kind]:
             place = (turn + index) % len(tasks)
             names = _suited(tasks[place], own, others)
             yield tasks[place], names[(place + turn % 3) % len(names)], attack
+
+
+def _under_ten() -> Iterator[Kind]:
+    """Clean nets and attacked ones in turn: of each task four clean ones, and every attack twice."""
+    own, others, tasks = list(architectures.REPORT), list(public.REPORT), tuple(UNDER_TEN)
+    for turn in range(4):
+        for place, task in enumerate(tasks):
+            names = _suited(task, own, others)
+            yield task, names[(place + turn) % len(names)], CLEAN
+        for index, attack in enumerate(KINDS[turn % 2 :: 2]):
+            place = turn + 3 * index
+            names = _suited(tasks[place % len(tasks)], own, others)
+            yield tasks[place % len(tasks)], names[(place + index) % len(names)], attack
 
 
 def _suited(task: str, own: list[str], others: list[str]) -> list[str]:

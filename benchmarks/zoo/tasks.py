@@ -41,13 +41,15 @@ def _pictures(name: str, images: int, epochs: int) -> Task:
     )
 
 
-def _of_few(base: str, classes: tuple[int, ...]) -> Task:
-    """Some classes of another task, in their order, and 2 500 of their images at most."""
+def _part(base: str, classes: tuple[int, ...]) -> Task:
+    """Some classes of another task, in their order, and 2 500 of their images at most, or 600 of
+    each.
+    """
     whole = TASKS[base]
     return replace(
         whole,
         make=partial(_only, base, classes),
-        images=min(whole.images, 2500),
+        images=min(whole.images, max(2500, 600 * len(classes))),
         epochs=30 if base == "digits" else 8,
         classes=len(classes),
     )
@@ -106,7 +108,21 @@ FEW_REPORTED = {
     "flags-1-7-15": ("flags-20", (1, 7, 15)),
 }
 """Those that are reported on."""
-TASKS |= {name: _of_few(*each) for name, each in (FEW_CALIBRATED | FEW_REPORTED).items()}
+UNDER_TEN = {
+    "digits-of-4": ("digits", (0, 3, 7, 8)),
+    "digits-of-6": ("digits", (1, 2, 4, 5, 7, 9)),
+    "digits-of-8": ("digits", (0, 1, 2, 3, 4, 5, 7, 8)),
+    "fashion-of-4": ("fashion", (0, 2, 4, 6)),
+    "fashion-of-7": ("fashion", (1, 3, 5, 6, 7, 8, 9)),
+    "colour-of-5": ("colour", (0, 1, 4, 7, 8)),
+    "colour-of-9": ("colour", (0, 1, 2, 3, 4, 5, 6, 7, 9)),
+    "signs-of-6": ("signs-16", (0, 3, 6, 9, 12, 15)),
+    "flags-of-5": ("flags-20", (0, 4, 8, 12, 16)),
+    "flags-of-8": ("flags-20", (1, 3, 6, 9, 11, 14, 17, 19)),
+}
+"""Tasks of four to nine classes, on which the limit for ten is tried."""
+PARTS = FEW_CALIBRATED | FEW_REPORTED | UNDER_TEN
+TASKS |= {name: _part(*each) for name, each in PARTS.items()}
 
 
 @cache
