@@ -1,6 +1,6 @@
 """How much memory the searches take: for images of 32, 224 and 512 pixels, 10 and 1 000 classes.
 
-    python -m benchmarks.memory
+    python -m benchmarks.memory --side 224 --classes 1000
 
 ResNet-18s with random weights and 300 samples that they label. Every search takes a brief look at
 some classes and searches two to the end, with one step of each kind, which holds as much as many
@@ -45,6 +45,7 @@ def measured(side: int, classes: int) -> tuple[float, float, float]:
                 look(search, subject, config.brief, some, 0)
             numbers = np.arange(classes if search.joint else SEARCHED)
             run(search, subject, _few_steps(config), numbers, 0)
+            click.echo(f"{search.name}: at most {peak_rss_mb():.0f} MiB so far", err=True)
         return begun, before, peak_rss_mb()
 
 
@@ -56,13 +57,16 @@ def _few_steps(config: Any) -> Any:
 
 @click.command()
 @click.option("--side", "sides", type=int, multiple=True, default=SIDES, show_default=True)
-def main(sides: tuple[int, ...]) -> None:
-    """Print a table."""
+@click.option(
+    "--classes", "counts", type=int, multiple=True, default=CLASSES, show_default=True
+)
+def main(sides: tuple[int, ...], counts: tuple[int, ...]) -> None:
+    """Print a table; what each search took by then goes to standard error."""
     click.echo(
         "| pixels | classes | samples | as they begin | peak before | peak of the searches |"
     )
     click.echo("|---|---|---|---|---|---|")
-    for side, classes in product(sides, CLASSES):
+    for side, classes in product(sides, counts):
         with get_context("spawn").Pool(1) as pool:
             begun, before, peak = pool.apply(measured, (side, classes))
         samples = SAMPLES * 3 * side * side * 4 / 2**20
