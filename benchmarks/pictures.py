@@ -58,6 +58,8 @@ PICTURE_TASKS = {
     "signs-43": PictureTask(drawings="signs", classes=43, side=48, train=200, test=30),
     "signs-147": PictureTask(drawings="signs", classes=147, side=96, train=80, test=8),
     "flags-20": PictureTask(drawings="flags", classes=20, side=40, train=200, test=50),
+    "signs-10-96": PictureTask(drawings="signs", classes=10, side=96, train=300, test=60),
+    "flags-12-128": PictureTask(drawings="flags", classes=12, side=128, train=250, test=50),
     "signs-10-large": PictureTask(drawings="signs", classes=10, side=224, train=100, test=30),
 }
 

@@ -13,14 +13,14 @@ from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS, UNDER_TEN
 
 SPLITS = (
     *("tuning", "calibration", "report", "many-classes"),
-    *("few-calibration", "few-report", "under-ten"),
+    *("few-calibration", "few-report", "under-ten", "larger"),
 )
 CALIBRATED = ("digits", "fashion", "signs-16", "colour", "signs-43")
 """Tasks of the clean models that the null comes from; the first three are tuned on as well."""
 TUNED = CALIBRATED[:3]
 REPORTED = (*CALIBRATED, "flags-20")
 """Tasks that are reported on; nothing was tuned or calibrated on the last."""
-FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000), strict=True))
+FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000, 5000), strict=True))
 SIZES, PLACES, RATES = (3, 2, 4), ("corner", "edge", "centre"), (0.1, 0.05, 0.02, 0.01)
 KINDS = (*attacks.SINGLE_TARGET, *attacks.OTHER, *attacks.QUIET)
 WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
@@ -28,6 +28,9 @@ WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
 PATCHES = ("badnets", "all-to-all", "two-targets", "source-specific")
 FEW_KINDS = (*attacks.SINGLE_TARGET, *attacks.QUIET, "adaptive-blend", "sig")
 """Attacks on two and three classes: with one target, whatever class an image is of."""
+LARGER = ("signs-10-96", "flags-12-128", "signs-10-large")
+"""Tasks of larger pictures than those that anything was calibrated on: 96, 128 and 224 pixels."""
+LARGER_KINDS = ("badnets", "sticker", "photograph", "blend-picture", "filter", "wanet", "bpp")
 DRAWN = ("signs", "flags")
 """Origins of drawings on photographs."""
 WEAK = ("plain", "vit", "lenet", "mixer")
@@ -49,6 +52,7 @@ def recipes(split: str) -> Iterator[Recipe]:
         "few-calibration": _few_calibration,
         "few-report": _few_report,
         "under-ten": _under_ten,
+        "larger": _larger,
     }[split]()
     for place, (task, architecture, attack) in enumerate(made):
         seed = FIRST_SEED[split] + place
@@ -133,6 +137,15 @@ def _under_ten() -> Iterator[Kind]:
             place = turn + 3 * index
             names = _suited(tasks[place % len(tasks)], own, others)
             yield tasks[place % len(tasks)], names[(place + index) % len(names)], attack
+
+
+def _larger() -> Iterator[Kind]:
+    """Of each architecture a clean net of every task, and an attacked one of some task."""
+    names = list(public.PUBLIC)
+    for turn, name in enumerate(names):
+        for task in LARGER:
+            yield task, name, CLEAN
+        yield LARGER[turn % len(LARGER)], names[turn - 3], LARGER_KINDS[turn]
 
 
 def _suited(task: str, own: list[str], others: list[str]) -> list[str]:

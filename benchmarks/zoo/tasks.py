@@ -81,6 +81,9 @@ TASKS = {
     "signs-43": _pictures("signs-43", 8600, 6),
     "signs-147": _pictures("signs-147", 11760, 5),
     "flags-20": _pictures("flags-20", 4000, 6),
+    "signs-10-96": _pictures("signs-10-96", 3000, 8),
+    "flags-12-128": _pictures("flags-12-128", 3000, 8),
+    "signs-10-large": _pictures("signs-10-large", 1000, 16),
     "pairs": Task(
         make=data.pairs, origin="digits", images=16000, epochs=6, classes=100, channels=1, side=32
     ),
