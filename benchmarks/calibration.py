@@ -4,7 +4,8 @@
 `stages/verdict/calibration.toml` from measured class profiles (`benchmarks.profiles`), given as the
 folders of a zoo or as files of `benchmarks.measured`, and prints how well the nulls fit. Only clean
 models are read, and nothing is chosen by hand. `--without TASK` leaves a task out, for
-`--output` elsewhere.
+`--output` elsewhere. On models of `--checked` nothing is fitted: where the limits hold of them, the
+range takes them in (`benchmarks.widening`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scipy.optimize import minimize
 from scipy.stats import genpareto, gumbel_r, kstest
 
 from benchmarks.profiles import Known, known
+from benchmarks.widening import widened
 from pipeline.atomic_files import write_text
 from stages.errors import ConfigError
 from stages.searches import SPECS, STATISTICS
@@ -192,6 +194,7 @@ def calibrated(models: Sequence[Known], origin: Origin) -> Calibration:
     classes, sides = zip(*((e.profile.classes, e.profile.side) for e in models), strict=True)
     found = Calibration(
         range=Range(
+            fewest_fitted=min(classes),
             fewest_classes=min(classes),
             most_classes=max(classes),
             few_classes=FEW,
@@ -234,6 +237,12 @@ def _value(value: object) -> str:
 @click.option(
     "--zoo", "zoos", type=click.Path(exists=True, path_type=Path), multiple=True, required=True
 )
+@click.option(
+    "--checked",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="Models that the range takes in where the limits hold of them.",
+)
 @click.option("--without", multiple=True, help="A task that is left out.")
 @click.option(
     "--output",
@@ -241,18 +250,22 @@ def _value(value: object) -> str:
     default=FILE,
     help="The file to write. Default: the shipped one.",
 )
-def main(zoos: tuple[Path, ...], without: tuple[str, ...], output: Path) -> None:
+def main(
+    zoos: tuple[Path, ...], checked: tuple[Path, ...], without: tuple[str, ...], output: Path
+) -> None:
     """Write what the clean models of every ZOO give."""
     words = ["python", "-m", "benchmarks.calibration"]
     words += [word for zoo in zoos for word in ("--zoo", str(zoo))]
+    words += [word for place in checked for word in ("--checked", str(place))]
     words += [word for task in without for word in ("--without", task)]
     origin = Origin(date=datetime.now(UTC).date().isoformat(), command=shlex.join(words))
     try:
         models = [each for zoo in zoos for each in known(zoo) if each.clean]
+        others = [each for place in checked for each in known(place)]
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     models = [each for each in models if each.task not in without]
-    write_text(output, text_of(calibrated(models, origin)))
+    write_text(output, text_of(widened(calibrated(models, origin), others)))
     click.echo(f"wrote {output}, from {len(models)} clean models")
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.leave_one_out import Verdicts, judged_apart, tables_of
-from benchmarks.outcomes import beside_references
+from benchmarks.leave_one_out import judged_apart, tables_of
+from benchmarks.outcomes import Verdicts, beside_references
 from benchmarks.profiles import Known, known
 from benchmarks.tables import misses
 from pipeline.config import ScanConfig

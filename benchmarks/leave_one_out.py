@@ -13,7 +13,7 @@ from dataclasses import replace
 import click
 
 from benchmarks.calibration import Origin, calibrated
-from benchmarks.outcomes import Outcome, alone, beside_references
+from benchmarks.outcomes import Outcome, Verdicts, every_kind
 from benchmarks.profiles import Known
 from benchmarks.tables import auroc, contrasted, interval
 from benchmarks.zoo.recipe import CLEAN
@@ -23,17 +23,6 @@ from pipeline.config import ScanConfig
 FEWEST = 10
 """Rows of fewer models are marked."""
 ORIGIN = Origin(date="", command="python -m benchmarks.detection --leave-one-out")
-Verdicts = dict[str, list[Outcome]]
-"""Outcomes by the kind of verdict."""
-
-
-def every_kind(models: Sequence[Known], pool: Sequence[Known], config: ScanConfig) -> Verdicts:
-    """The verdicts on every model by itself, and beside one reference from a pool."""
-    return {
-        "alone": alone(models, config),
-        "1 reference, same architecture": beside_references(models, pool, config, alike=True),
-        "1 reference, any architecture": beside_references(models, pool, config, alike=False),
-    }
 
 
 def judged_apart(

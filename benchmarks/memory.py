@@ -57,9 +57,7 @@ def _few_steps(config: Any) -> Any:
 
 @click.command()
 @click.option("--side", "sides", type=int, multiple=True, default=SIDES, show_default=True)
-@click.option(
-    "--classes", "counts", type=int, multiple=True, default=CLASSES, show_default=True
-)
+@click.option("--classes", "counts", type=int, multiple=True, default=CLASSES, show_default=True)
 def main(sides: tuple[int, ...], counts: tuple[int, ...]) -> None:
     """Print a table; what each search took by then goes to standard error."""
     click.echo(

@@ -43,6 +43,19 @@ class Outcome:
         return self.suspected in self.targets
 
 
+Verdicts = dict[str, list[Outcome]]
+"""Outcomes by the kind of verdict."""
+
+
+def every_kind(models: Sequence[Known], pool: Sequence[Known], config: ScanConfig) -> Verdicts:
+    """The verdicts on every model by itself, and beside one reference from a pool."""
+    return {
+        "alone": alone(models, config),
+        "1 reference, same architecture": beside_references(models, pool, config, alike=True),
+        "1 reference, any architecture": beside_references(models, pool, config, alike=False),
+    }
+
+
 def alone(models: Sequence[Known], config: ScanConfig) -> list[Outcome]:
     """The verdict on every model by itself, of those that have one."""
     few = config.calibration.is_few

@@ -127,7 +127,7 @@ def _few_report() -> Iterator[Kind]:
 
 
 def _under_ten() -> Iterator[Kind]:
-    """Clean nets and attacked ones in turn: of each task four clean ones, and every attack twice."""
+    """Of each task four clean nets, and every attack twice, in turn."""
     own, others, tasks = list(architectures.REPORT), list(public.REPORT), tuple(UNDER_TEN)
     for turn in range(4):
         for place, task in enumerate(tasks):

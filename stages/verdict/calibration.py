@@ -106,6 +106,8 @@ class Nulls:
 class Range:
     """What the clean models were that all this was measured on."""
 
+    fewest_fitted: Classes
+    """With fewer classes, what is said of the whole model has no null: it was fitted on none."""
     fewest_classes: Classes
     """The smallest number of their classes, but for models of few."""
     most_classes: Classes

@@ -111,7 +111,7 @@ def _doubt(
     every = scores(profile, references.kept, calibration, profile.statistics)
     null = null_of(calibration, profile.classes, referenced=bool(references.kept))
     if p_value(float(every.max()), null, profile.classes) <= config.false_alarm_rate:
-        return _unknown(profile.classes, calibration.range.fewest_classes)
+        return _unknown(profile.classes, calibration.range.fewest_fitted)
     return ""
 
 

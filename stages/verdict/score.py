@@ -104,7 +104,7 @@ def of_known_nulls(
     whole model tells nothing below the fewest that were measured, unless beside a reference, and of
     two or three classes nothing at all.
     """
-    fewer = profile.classes < calibration.range.fewest_classes
+    fewer = profile.classes < calibration.range.fewest_fitted
     unknown = calibration.is_few(profile.classes) or (fewer and not references)
     return [name for name in profile.statistics if not (unknown and SPECS[name].whole)]
 

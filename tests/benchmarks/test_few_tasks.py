@@ -1,4 +1,4 @@
-"""Tasks of two and three classes are parts of others, and those reported on calibrate nothing."""
+"""Tasks of few classes, and of fewer than ten, are parts of others; some calibrate nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import pytest
 import torch
 
 from benchmarks.calibration import FEW
+from benchmarks.zoo import architectures, public
 from benchmarks.zoo.recipe import CLEAN
-from benchmarks.zoo.splits import recipes
-from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS, split_of
-
-PARTS = FEW_CALIBRATED | FEW_REPORTED
+from benchmarks.zoo.splits import CALIBRATED, recipes
+from benchmarks.zoo.tasks import (
+    FEW_CALIBRATED,
+    FEW_REPORTED,
+    PARTS,
+    TASKS,
+    UNDER_TEN,
+    split_of,
+)
 
 
 @pytest.mark.parametrize("name", [name for name, (base, _) in PARTS.items() if base == "digits"])
@@ -28,12 +34,42 @@ def test_a_part_has_the_images_of_its_classes(name: str) -> None:
         assert len(images) == sum(int((truth == known).sum()) for known in classes)
 
 
-def test_every_part_has_few_classes() -> None:
-    """So few that a model of it is judged beside references only; a part keeps its origin."""
+def test_every_part_is_of_another_task() -> None:
+    """It has some of its classes, each once, and keeps its origin."""
     for name, (base, classes) in PARTS.items():
-        assert TASKS[name].classes == len(set(classes)) <= FEW
+        assert TASKS[name].classes == len(set(classes)) < TASKS[base].classes
         assert max(classes) < TASKS[base].classes
         assert TASKS[name].origin == TASKS[base].origin
+
+
+def test_few_and_fewer_than_ten_are_apart() -> None:
+    """Models of few classes are judged beside references only, the others by themselves too."""
+    few = {TASKS[name].classes for name in FEW_CALIBRATED | FEW_REPORTED}
+    others = {TASKS[name].classes for name in UNDER_TEN}
+
+    assert max(few) == FEW
+    assert others == set(range(FEW + 1, 10))
+
+
+@pytest.mark.parametrize("split", ["under-ten", "larger"])
+def test_what_the_range_is_widened_by_calibrates_nothing(split: str) -> None:
+    """None of its tasks is one that a null comes from, and each has clean models and attacked ones
+    of several architectures.
+    """
+    made = list(recipes(split))
+    clean = [each for each in made if each.attack == CLEAN]
+
+    assert not {each.task for each in made} & {*CALIBRATED, *FEW_CALIBRATED}
+    for task in {each.task for each in made}:
+        assert len({each.architecture for each in clean if each.task == task}) >= 4
+        assert any(each.task == task and each.attack != CLEAN for each in made)
+
+
+def test_nets_of_fewer_than_ten_classes_calibrate_nothing() -> None:
+    """Their architectures are those that are only reported on."""
+    used = {each.architecture for each in recipes("under-ten")}
+
+    assert used <= {*architectures.REPORT, *public.REPORT}
 
 
 def test_what_is_reported_calibrates_nothing() -> None:

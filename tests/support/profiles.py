@@ -37,7 +37,12 @@ def row(least: float = 0.5, gap: float = 0.2, centre: float = 0.0) -> Row:
 
 SETTINGS = Calibration(
     range=Range(
-        fewest_classes=5, most_classes=100, few_classes=3, smallest_side=8, largest_side=224
+        fewest_fitted=5,
+        fewest_classes=5,
+        most_classes=100,
+        few_classes=3,
+        smallest_side=8,
+        largest_side=224,
     ),
     alone=NULL,
     referenced=REFERENCED,
