@@ -26,7 +26,16 @@ from stages.searches.probe import Probe
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.searches.success import attack_success
 from stages.searches.trigger import Overlay
-from stages.settings import Memory, PositiveShare, Rate, Samples, Steps, settings, unchecked
+from stages.settings import (
+    Cells,
+    Memory,
+    PositiveShare,
+    Rate,
+    Samples,
+    Steps,
+    settings,
+    unchecked,
+)
 from stages.types import Floats, unkeyed
 
 
@@ -46,6 +55,10 @@ class BlendConfig:
     """α of the strong pattern, which starts as the faint one."""
     strong_steps: Steps = 5
     """Adam steps of the strong pattern."""
+    detail: Cells = 48
+    """Squares of one colour each along the image's shorter side, of which a pattern consists at
+    most: so many as the largest images have pixels that the calibration was measured on.
+    """
     rate: Rate = 0.2
     """Adam's learning rate, as a share of the values that inputs take."""
     brief_samples: Samples = 4
@@ -78,7 +91,7 @@ class Blend:
     """
 
     name = "blend"
-    version = 6
+    version = 7
     settings = BlendConfig
     joint = False
     statistics = (
@@ -127,7 +140,7 @@ class Blend:
         return state.per_class(
             [
                 margins.reached(
-                    probe, each.classes, partial(_shown, probe, each, _opacity(config, each.step))
+                    probe, each.classes, partial(_shown, state, each, _opacity(config, each.step))
                 )
                 for each in state.blocks
             ]
@@ -145,10 +158,10 @@ class Blend:
         for block in state.blocks:
             evaluate = partial(margins.evaluated, ground.evaluation, ground.gap, block.classes)
             before = block.with_tensors(shares=block.tensors.get("faint", block.tensors["shares"]))
-            values = evaluate(partial(_shown, ground.evaluation, before, config.faint))
+            values = evaluate(partial(_shown, state, before, config.faint))
             faint.append(values[0])
             certain.append(values[1])
-            strong.append(evaluate(partial(_shown, ground.evaluation, block, config.strong))[0])
+            strong.append(evaluate(partial(_shown, state, block, config.strong))[0])
         statistics = {
             "margin": state.per_class(faint),
             "standardised_margin": state.per_class(certain),
@@ -179,7 +192,7 @@ def _climb(state: BlendState, block: Block, steps: int, step_done: Callable[[], 
         ascent = Ascent(block.tensors, ["shares"], block.step - begun, config.rate)
         opacity, until = _opacity(config, block.step + 1), min(end, last)
         for _ in range(block.step, until):
-            shown = _blended(probe, ascent.parameters[0], opacity, probe.images)
+            shown = _blended(state, ascent.parameters[0], opacity, probe.images)
             ascent.step(margins.mean_margins(probe, block.classes, shown))
             ascent.parameters[0].data.clamp_(0, 1)
             step_done()
@@ -199,24 +212,26 @@ def _start(probe: Probe, seed: int) -> torch.Tensor:
     return (0.5 + 0.1 * noise).clamp(0, 1).to(probe.images.device)
 
 
-def _shown(probe: Probe, block: Block, opacity: float, images: torch.Tensor) -> torch.Tensor:
-    return _blended(probe, block.tensors["shares"], opacity, images)
+def _shown(state: BlendState, block: Block, opacity: float, images: torch.Tensor) -> torch.Tensor:
+    return _blended(state, block.tensors["shares"], opacity, images)
 
 
 def _blended(
-    probe: Probe, shares: torch.Tensor, opacity: float, images: torch.Tensor
+    state: BlendState, shares: torch.Tensor, opacity: float, images: torch.Tensor
 ) -> torch.Tensor:
     """Images (B, *input shape) with the patterns in them, (g, B, *input shape)."""
-    return (1 - opacity) * images + opacity * probe.values(shares)
+    return (1 - opacity) * images + opacity * _pattern(state, shares)
+
+
+def _pattern(state: BlendState, shares: torch.Tensor) -> torch.Tensor:
+    return state.ground.probe.pattern(shares, state.config.detail)
 
 
 def _overlay(state: BlendState, target: int) -> Overlay:
     """The faint pattern of a class."""
     block, row = state.place_of(target)
     shares = block.tensors.get("faint", block.tensors["shares"])[row, 0]
-    return Overlay(
-        opacity=state.config.faint, pattern=state.ground.probe.values(shares).cpu().numpy()
-    )
+    return Overlay(opacity=state.config.faint, pattern=_pattern(state, shares).cpu().numpy())
 
 
 blend = Blend()

@@ -30,6 +30,7 @@ from stages.searches.squares import Squares, everywhere
 from stages.searches.success import attack_success
 from stages.searches.trigger import Patch
 from stages.settings import (
+    Cells,
     Memory,
     Pixels,
     Places,
@@ -68,6 +69,10 @@ class SquareConfig:
     """Clean samples, those of the search among them, that the patches found are evaluated on."""
     pattern_steps: Steps = 7
     """Adam steps of the pattern at the place that was found."""
+    detail: Cells = 48
+    """Squares of one colour each along the image's shorter side, of which a pattern consists at
+    most: so many as the largest images have pixels that the calibration was measured on.
+    """
     rate: Rate = 0.3
     """Adam's learning rate for the logits of place and pattern."""
     sharpest: Annotated[float, bounded(ge=1, le=1000)] = 12.0
@@ -133,7 +138,7 @@ class PatchSearch:
     """
 
     name = "patch"
-    version = 6
+    version = 7
     settings: type[SquareConfig] = PatchConfig
     joint = False
     statistics = (
@@ -163,13 +168,9 @@ class PatchSearch:
 
     def advance(self, state: SquareState, classes: torch.Tensor, steps: int) -> SquareState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
-        config = state.config
 
         def begin(group: torch.Tensor) -> Block:
-            places = state.ground.places
-            side = _side(state)
-            squares = everywhere(places, group, side, config.regions, state.seed)
-            return _narrowed(state, _block(group, 0, squares))
+            return _narrowed(state, _block(group, 0, _begun(state, group)))
 
         return advanced(state, classes, steps, self.at_once(state), begin, partial(_climb, state))
 
@@ -270,7 +271,9 @@ def _squares(state: SquareState, block: Block) -> Squares:
     flat = {name: each.flatten(0, 1) for name, each in block.tensors.items()}
     each = len(flat["colours"]) // len(block.classes)
     rows = block.classes.repeat_interleave(each)
-    return Squares(probe=probe, side=_side(state), rows=rows, tensors=flat)
+    return Squares(
+        probe=probe, side=_side(state), detail=state.config.detail, rows=rows, tensors=flat
+    )
 
 
 def _block(classes: torch.Tensor, step: int, squares: Squares) -> Block:
@@ -296,9 +299,13 @@ def _patch(settled: list[Squares], target: int) -> Patch:
 
 def _beginning(state: SquareState) -> int:
     """How many squares a class begins with."""
-    config, one = state.config, torch.zeros(1, dtype=torch.int64)
-    places = state.ground.places
-    return len(everywhere(places, one, _side(state), config.regions, state.seed).rows)
+    return len(_begun(state, torch.zeros(1, dtype=torch.int64)).rows)
+
+
+def _begun(state: SquareState, classes: torch.Tensor) -> Squares:
+    """The squares that classes (n,) begin with: one in each region."""
+    places, config = state.ground.places, state.config
+    return everywhere(places, classes, _side(state), config.detail, config.regions, state.seed)
 
 
 def _side(state: SquareState) -> float:
@@ -334,7 +341,7 @@ class SmallPatchSearch(PatchSearch):
     """
 
     name = "small_patch"
-    version = 2
+    version = 3
     settings = SmallPatchConfig
     statistics = (
         StatisticSpec(

@@ -28,7 +28,16 @@ from stages.searches.probe import Probe, balanced, probe_of
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
 from stages.searches.squares import square_of
 from stages.searches.trigger import Overlay, Patch
-from stages.settings import Memory, Places, PositiveShare, Rate, Samples, Steps, settings
+from stages.settings import (
+    Cells,
+    Memory,
+    Places,
+    PositiveShare,
+    Rate,
+    Samples,
+    Steps,
+    settings,
+)
 from stages.types import Floats, Integers, unkeyed
 
 
@@ -56,6 +65,10 @@ class PermutationConfig:
     """How much of the faint pattern is seen."""
     pattern_steps: Steps = 30
     """Adam steps of the faint pattern."""
+    detail: Cells = 48
+    """Squares of one colour each along the image's shorter side, of which a pattern consists at
+    most: so many as the largest images have pixels that the calibration was measured on.
+    """
     rate: Rate = 0.3
     """Adam's learning rate for logits of the colours."""
     memory_mb: Memory = unkeyed(2048)
@@ -92,7 +105,7 @@ class Permutation:
     """
 
     name = "permutation"
-    version = 2
+    version = 3
     settings = PermutationConfig
     joint = True
     statistics = (
@@ -276,10 +289,15 @@ def _laid(
     images: torch.Tensor,
 ) -> torch.Tensor:
     """Images (B, *input shape) under the trigger of each place: (places, B, *input shape)."""
-    values = state.ground.probe.values(torch.sigmoid(colours))[:, None]
+    values = _values(state, colours)[:, None]
     if kind == PATTERN:
         return (1 - state.config.opacity) * images + state.config.opacity * values
     return (1 - masks[:, None]) * images + masks[:, None] * values
+
+
+def _values(state: PermutationState, colours: torch.Tensor) -> torch.Tensor:
+    """Input values of logits of colours."""
+    return state.ground.probe.pattern(torch.sigmoid(colours), state.config.detail)
 
 
 class _Found(NamedTuple):
@@ -313,7 +331,7 @@ def _evaluated(state: PermutationState, kind: str) -> _Found:
 def _trigger(state: PermutationState, kind: str, row: int) -> Patch | Overlay:
     block = state.blocks[0]
     colours = block.tensors[kind][0]
-    values = state.ground.probe.values(torch.sigmoid(colours)).cpu().numpy()
+    values = _values(state, colours).cpu().numpy()
     if kind == PATTERN:
         return Overlay(opacity=state.config.opacity, pattern=values[0])
     place = int(block.tensors["place"]) if len(values) == 1 else row

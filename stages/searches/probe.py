@@ -11,6 +11,7 @@ import numpy as np
 
 from stages import image_layout
 from stages.later import torch
+from stages.searches.coarse import coarse
 from stages.searches.parts import images_that_fit, in_parts, rows_at_once
 from stages.searches.search import Subject
 from stages.twin import arithmetic
@@ -35,6 +36,10 @@ class Probe:
     def values(self, shares: torch.Tensor) -> torch.Tensor:
         """Input values of shares in [0, 1] of the valid range."""
         return self.low + (self.high - self.low) * shares
+
+    def pattern(self, shares: torch.Tensor, detail: int) -> torch.Tensor:
+        """The same of patterns (…, *input shape) that are to be no finer than `detail`."""
+        return self.values(coarse(shares, tuple(self.images.shape[1:]), detail))
 
     def logits(self, shown: torch.Tensor, *, exact: bool = False) -> torch.Tensor:
         """Logits (g, B, K) of what is shown to the twin (g, B, *input shape), for what is reported

@@ -21,13 +21,15 @@ from stages.searches.probe import Probe
 class Squares:
     """Squares on a probe set, one per row, each aiming at a class.
 
-    `side` is a share of the image's, `rows` (r,) are the classes. Of `tensors`, `places` (r, P) are
+    `side` is a share of the image's, `detail` says how fine patterns are, `rows` (r,) are the
+    classes. Of `tensors`, `places` (r, P) are
     logits, of which only those `allowed` (r, P) count; `colours` (r, 1, *input shape) are logits of
     the patterns. Rows of the same class follow each other, as many for each.
     """
 
     probe: Probe
     side: float
+    detail: int
     rows: torch.Tensor
     tensors: Mapping[str, torch.Tensor]
 
@@ -111,7 +113,7 @@ class Squares:
         return replace(self, rows=self.rows[numbers], tensors=some)
 
     def _pattern(self) -> torch.Tensor:
-        return self.probe.values(torch.sigmoid(self.tensors["colours"]))
+        return self.probe.pattern(torch.sigmoid(self.tensors["colours"]), self.detail)
 
     def _mask(self, sharpness: float) -> torch.Tensor:
         """The squares (r, 1, *mask shape) of all places, weighted and added up: along the width,
@@ -130,7 +132,9 @@ class Squares:
         return self.tensors["places"].masked_fill(~self.tensors["allowed"], -torch.inf)
 
 
-def everywhere(probe: Probe, group: torch.Tensor, side: float, regions: int, seed: int) -> Squares:
+def everywhere(
+    probe: Probe, group: torch.Tensor, side: float, detail: int, regions: int, seed: int
+) -> Squares:
     """A square in each of `regions` × `regions` regions for each class, all from the same start."""
     shape, device = tuple(probe.images.shape[1:]), probe.images.device
     sizes = _places(shape, square_of(shape, side, device))
@@ -144,7 +148,7 @@ def everywhere(probe: Probe, group: torch.Tensor, side: float, regions: int, see
         "places": places.to(device).repeat(len(rows), 1),
         "colours": colours.to(device).repeat(len(rows), *[1] * colours.dim()),
     }
-    return Squares(probe=probe, side=side, rows=rows, tensors=tensors)
+    return Squares(probe=probe, side=side, detail=detail, rows=rows, tensors=tensors)
 
 
 def square_of(shape: tuple[int, ...], side: float, device: torch.device) -> torch.Tensor:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pipeline.config import load_config
+from stages.searches.search import Search
+
 BRIEF = (
     "blend.samples=4;blend.faint_steps=3;blend.strong_steps=2;tone.steps=3;warp.steps=3",
     "patch.first_steps=1;patch.place_steps=1;patch.pattern_steps=2;patch.place_samples=3",
@@ -10,3 +15,8 @@ BRIEF = (
     "permutation.first_steps=2;permutation.place_steps=2;permutation.pattern_steps=2",
 )
 """Overrides, as `--set` takes them."""
+
+
+def of(search: Search) -> Any:
+    """The settings of a search with every phase of it, in few steps."""
+    return load_config(None, BRIEF).searches[search.name]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.config import load_config
 from stages.searches import SEARCHES, margins
 from stages.searches.probe import probe
 from stages.searches.screen import Chosen, run
@@ -35,15 +33,10 @@ def found(search: Search, model: str = "clean") -> SearchResult:
     return run(search, demo_subject(model), search.settings(), ALL, 0)
 
 
-def brief(search: Search) -> Any:
-    """Settings with every phase of the search, in few steps: what holds of any settings."""
-    return load_config(None, brief_searches.BRIEF).searches[search.name]
-
-
 @cache
 def briefly(search: Search, seed: int = 0) -> SearchResult:
     """What a search says of the clean demo model by those settings."""
-    return run(search, demo_subject("clean"), brief(search), ALL, seed)
+    return run(search, demo_subject("clean"), brief_searches.of(search), ALL, seed)
 
 
 def equal(one: SearchResult, other: SearchResult) -> bool:
@@ -90,7 +83,7 @@ def test_it_says_one_number_per_class_and_statistic(search: Search) -> None:
 @every_search
 def test_it_is_deterministic(search: Search) -> None:
     """The same seed gives the same numbers; another one draws anew."""
-    again = run(search, demo_subject("clean"), brief(search), ALL, 0)
+    again = run(search, demo_subject("clean"), brief_searches.of(search), ALL, 0)
 
     assert equal(briefly(search), again)
     assert not equal(briefly(search), briefly(search, seed=1))
@@ -102,7 +95,7 @@ def test_it_leaves_the_twin_as_it_was(search: Search) -> None:
     module = demo_subject("clean").twin.module
     before = {name: each.clone() for name, each in module.state_dict().items()}
 
-    run(search, demo_subject("clean"), brief(search), ALL, 2)
+    run(search, demo_subject("clean"), brief_searches.of(search), ALL, 2)
 
     assert not module.training
     assert all(each.grad is None and not each.requires_grad for each in module.parameters())
@@ -142,7 +135,7 @@ def test_it_says_nothing_large_of_a_clean_net(search: Search) -> None:
 @every_search
 def test_pieces_add_up_to_the_whole(search: Search) -> None:
     """Advanced in pieces, also past its end, it comes to the same as advanced at once."""
-    subject, config = demo_subject("clean"), brief(search)
+    subject, config = demo_subject("clean"), brief_searches.of(search)
     whole = search.advance(search.start(subject, config, 0), subject.classes, config.steps)
     pieces = search.start(subject, config, 0)
 
@@ -207,7 +200,7 @@ def test_classes_do_not_touch_each_other(search: Search) -> None:
 @every_search
 def test_memory_changes_nothing_but_rounding(search: Search) -> None:
     """With room for a class at a time it says the same as with room for all."""
-    small = replace(brief(search), memory_mb=1)
+    small = replace(brief_searches.of(search), memory_mb=1)
     result = run(search, demo_subject("clean"), small, ALL, 0)
 
     for name, values in result.statistics.items():
