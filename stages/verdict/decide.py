@@ -134,7 +134,7 @@ def _thin(working: float, config: JudgeConfig) -> str:
 def _unknown(classes: int, fewest: int) -> str:
     return (
         "one fixed trigger turns each class into another one; how often this is so of clean models"
-        f" of {classes} classes is not known, as all that were measured have at least {fewest};"
+        f" of {classes} classes is not known, as its null was fitted on {fewest} and more;"
         " give a clean model of the same task as `--reference`"
     )
 
