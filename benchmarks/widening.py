@@ -61,12 +61,11 @@ def widened(calibration: Calibration, models: Sequence[Known]) -> Calibration:
 
 def _holds(calibration: Calibration, models: Sequence[Known], which: str) -> bool:
     """Whether no more clean models are blocked than chance would, by any kind of verdict."""
-    config = replace(ScanConfig(), calibration=calibration)
-    likely = []
+    config, likely = replace(ScanConfig(), calibration=calibration), []
+    rate = config.judge.false_alarm_rate
     for kind, outcomes in every_kind(models, models, config).items():
         blocked = sum(bool(each.blocked) for each in outcomes)
         if outcomes:
-            rate = config.judge.false_alarm_rate
             likely.append(binomtest(blocked, len(outcomes), rate, alternative="greater").pvalue)
             click.echo(f"{which}, {kind}: {blocked} of {len(outcomes)} clean models blocked")
     return len(models) >= FEWEST and min(likely) >= DOUBT

@@ -135,17 +135,18 @@ def _under_ten() -> Iterator[Kind]:
             yield task, names[(place + turn) % len(names)], CLEAN
         for index, attack in enumerate(KINDS[turn % 2 :: 2]):
             place = turn + 3 * index
-            names = _suited(tasks[place % len(tasks)], own, others)
-            yield tasks[place % len(tasks)], names[(place + index) % len(names)], attack
+            task = tasks[place % len(tasks)]
+            names = _suited(task, own, others)
+            yield task, names[(place + index) % len(names)], attack
 
 
 def _larger() -> Iterator[Kind]:
     """Of each architecture a clean net of every task, and an attacked one of some task."""
     names = list(public.PUBLIC)
-    for turn, name in enumerate(names):
+    for turn, (name, attack) in enumerate(zip(names, LARGER_KINDS, strict=True)):
         for task in LARGER:
             yield task, name, CLEAN
-        yield LARGER[turn % len(LARGER)], names[turn - 3], LARGER_KINDS[turn]
+        yield LARGER[turn % len(LARGER)], names[turn - 3], attack
 
 
 def _suited(task: str, own: list[str], others: list[str]) -> list[str]:

@@ -22,9 +22,9 @@ class Squares:
     """Squares on a probe set, one per row, each aiming at a class.
 
     `side` is a share of the image's, `detail` says how fine patterns are, `rows` (r,) are the
-    classes. Of `tensors`, `places` (r, P) are
-    logits, of which only those `allowed` (r, P) count; `colours` (r, 1, *input shape) are logits of
-    the patterns. Rows of the same class follow each other, as many for each.
+    classes. Of `tensors`, `places` (r, P) are logits, of which only those `allowed` (r, P) count;
+    `colours` (r, 1, *input shape) are logits of the patterns. Rows of the same class follow each
+    other, as many for each.
     """
 
     probe: Probe

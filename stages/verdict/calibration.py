@@ -104,7 +104,7 @@ class Nulls:
 
 @settings
 class Range:
-    """What the clean models were that all this was measured on."""
+    """What the clean models were that all this was measured on, or its limits tried on."""
 
     fewest_fitted: Classes
     """With fewer classes, what is said of the whole model has no null: it was fitted on none."""

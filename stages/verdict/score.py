@@ -101,8 +101,8 @@ def of_known_nulls(
     """The statistics of a profile that tell how unlikely it is of a clean model.
 
     The fewer the classes, the easier one trigger turns each into another, so what is said of the
-    whole model tells nothing below the fewest that were measured, unless beside a reference, and of
-    two or three classes nothing at all.
+    whole model tells nothing below the fewest that it was fitted on, unless beside a reference, and
+    of two or three classes nothing at all.
     """
     fewer = profile.classes < calibration.range.fewest_fitted
     unknown = calibration.is_few(profile.classes) or (fewer and not references)
@@ -197,8 +197,8 @@ def critical_value(rate: float, null: Null, classes: int) -> float:
 def location_of(null: Null, classes: int) -> float:
     """Where the square of the largest score of clean models of so many classes usually lies.
 
-    Fewer than ten have no smaller one, as none were measured; more than were measured have one that
-    is not too small.
+    Fewer than ten have no smaller one, as nothing was fitted on them; more than were measured have
+    one that is not too small.
     """
     measured = math.log(max(1.0, min(classes, null.up_to) / CLASSES))
     beyond = math.log(max(1.0, classes / max(null.up_to, CLASSES)))
