@@ -42,7 +42,7 @@ def measured(side: int, classes: int) -> tuple[float, float, float]:
             config = search.settings()
             if classes > LOOKED and look_portions(search, config, classes):
                 some = np.arange(classes if search.joint else LOOKED)
-                look(search, subject, config.brief, some, 0)
+                look(search, subject, _few_steps(config.brief), some, 0)
             numbers = np.arange(classes if search.joint else SEARCHED)
             run(search, subject, _few_steps(config), numbers, 0)
             click.echo(f"{search.name}: at most {peak_rss_mb():.0f} MiB so far", err=True)

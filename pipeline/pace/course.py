@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pipeline.pace.estimate import Estimate
 from stages import progress
 
-TELLING = 5.0
-"""Seconds of searching after which their own pace says more than the one that was measured."""
+MEASURED_SHARE = 0.05
+"""The pace that was measured before the searches counts as much as this share of their images: the
+first searches may be of another pace than most, such as those that only show images forward.
+"""
 
 
 class Course:
@@ -76,9 +78,9 @@ class Course:
         """Seconds that the searches still need; None before anything is known of them."""
         if self.estimate is None:
             return None
-        pace = self.estimate.images_per_second
-        if self.searched > TELLING and self.shown:
-            pace = self.shown / self.searched
+        measured = max(MEASURED_SHARE * self._expected, 1.0)
+        seconds = self.searched + measured / self.estimate.images_per_second
+        pace = (self.shown + measured) / seconds
         return max(self._expected - self.shown, 0.0) / pace
 
     def expect(self, images: int) -> None:

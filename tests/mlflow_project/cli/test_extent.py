@@ -78,12 +78,14 @@ def test_a_wrong_budget_is_wrong_usage(call: Call, text: str) -> None:
 
 
 def _course() -> Course:
-    course = Course()
+    """A quarter of its images are shown, at the pace that was estimated."""
+    now = [0.0]
+    course = Course(clock=lambda: now[0])
     course.begin(Estimate(images=1000, kept=0, images_per_second=4.0))
     course.expect(1000)
     course.step = "find_small_patch"
     with course.showing(250):
-        pass
+        now[0] += 62.5
     return course
 
 

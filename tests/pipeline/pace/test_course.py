@@ -22,6 +22,14 @@ class Clock:
         return self.now
 
 
+def begun(clock: Clock) -> Course:
+    """A course whose searches begin, of 600 images that should take a minute."""
+    course = Course(clock=clock)
+    course.begin(ESTIMATE)
+    course.expect(600)
+    return course
+
+
 def test_a_course_without_a_budget_never_ends() -> None:
     """However long it takes."""
     clock = Clock()
@@ -48,8 +56,8 @@ def test_a_budget_is_spent_when_its_time_is_over() -> None:
     assert over().is_spent()
 
 
-def test_what_is_left_is_what_was_estimated_until_its_own_pace_is_known() -> None:
-    """Then the pace of the searches themselves counts."""
+def test_what_is_left_is_what_was_estimated_at_first() -> None:
+    """Before anything is known it is not said at all."""
     clock = Clock()
     course = Course(clock=clock)
     assert course.left is None
@@ -59,10 +67,33 @@ def test_what_is_left_is_what_was_estimated_until_its_own_pace_is_known() -> Non
     course.expect(600)
 
     assert (course.share, course.left, course.needed) == (0.0, 60.0, 67.0)
+
+
+@pytest.mark.parametrize("seconds", [10, 60, 600])
+def test_the_pace_of_the_searches_comes_to_count_more_than_the_one_measured(seconds: int) -> None:
+    """From the middle on what is left is about as much as was needed until then."""
+    clock = Clock()
+    course = begun(clock)
+
     with course.showing(300):
-        clock.now += 60
-    assert (course.share, course.left, course.needed) == (0.5, 60.0, 67.0)
-    assert course.searched == 60
+        clock.now += seconds
+
+    assert (course.share, course.searched) == (0.5, seconds)
+    assert course.left == pytest.approx(seconds, rel=0.2)
+    assert course.needed == course.left
+
+
+@pytest.mark.parametrize("share", [0.005, 0.01])
+def test_a_few_images_of_another_pace_do_not_upset_what_is_left(share: float) -> None:
+    """Some searches show images forward only, which takes less or, beside them, more time."""
+    clock = Clock()
+    course = begun(clock)
+
+    with course.showing(round(share * 600)):
+        clock.now += 4 * share * 60
+
+    assert course.left is not None
+    assert 60 <= course.left < 1.6 * 60
 
 
 def test_the_steps_of_a_search_are_heard() -> None:
