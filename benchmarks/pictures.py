@@ -73,8 +73,8 @@ def split(name: str) -> Split:
     task, place = PICTURE_TASKS[name], FOLDER / f"{name}.npz"
     if not place.exists():
         designs = [[rendered(path) for path in paths] for paths in drawings(task)]
-        photographs = backgrounds(task.side)
-        made = (_part(task, designs, photographs, seed) for seed in (1, 2))
+        scenes = backgrounds(task.side)
+        made = (_part(task, designs, scenes, seed) for seed in (1, 2))
         parts = [tensor for images, labels in made for tensor in (images, labels)]
         part = place.with_suffix(".part.npz")
         np.savez(part, *[each.numpy() for each in parts])
@@ -128,20 +128,23 @@ def backgrounds(side: int) -> list[torch.Tensor]:
     """Photographs (3, H, W) in [0, 1], small enough that a cut-out shows something; those for
     large cut-outs keep their size, or are enlarged until there is room.
     """
-    found = [
-        torch.from_numpy(each.copy()).permute(2, 0, 1) / 255.0
-        for each in load_sample_images().images
+    scaled = [
+        functional.interpolate(each[None] / 255.0, scale_factor=_scale(each, side), mode="area")[0]
+        for each in photographs()
     ]
+    return [each for each in scaled if min(each.shape[1:]) > 2 * side]
+
+
+@cache
+def photographs() -> list[torch.Tensor]:
+    """What packages and the system hold of photographs: (3, H, W) uint8."""
+    found = list(load_sample_images().images)
     for folder in PHOTOGRAPHS:
         for path in sorted(Path(folder).rglob("*.jpg")):
             picture = Image.open(path).convert("RGB")
             picture.thumbnail((1200, 1200))
-            found.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255.0)
-    scaled = [
-        functional.interpolate(each[None], scale_factor=_scale(each, side), mode="area")[0]
-        for each in found
-    ]
-    return [each for each in scaled if min(each.shape[1:]) > 2 * side]
+            found.append(np.array(picture))
+    return [torch.from_numpy(each.copy()).permute(2, 0, 1) for each in found]
 
 
 def _scale(photograph: torch.Tensor, side: int) -> float:
@@ -149,7 +152,7 @@ def _scale(photograph: torch.Tensor, side: int) -> float:
 
 
 def _part(
-    task: PictureTask, designs: list[list[torch.Tensor]], photographs: list[torch.Tensor], seed: int
+    task: PictureTask, designs: list[list[torch.Tensor]], scenes: list[torch.Tensor], seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 3, side, side) uint8 and labels (N,) of a part."""
     generator = torch.Generator().manual_seed(seed)
@@ -157,7 +160,7 @@ def _part(
     labels = torch.arange(task.classes).repeat_interleave(each)
     labels = labels[torch.randperm(len(labels), generator=generator)]
     images = [
-        _laid(_one(designs[int(label)], generator), photographs, task.side, generator)
+        _laid(_one(designs[int(label)], generator), scenes, task.side, generator)
         for label in labels
     ]
     return torch.stack(images), labels
@@ -169,7 +172,7 @@ def _one(choice: list[torch.Tensor], generator: torch.Generator) -> torch.Tensor
 
 def _laid(
     drawing: torch.Tensor,
-    photographs: list[torch.Tensor],
+    scenes: list[torch.Tensor],
     side: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
@@ -188,7 +191,7 @@ def _laid(
     grid = grid / (1 + (grid * tilt).sum(-1, keepdim=True))
     sign = functional.grid_sample(drawing[None], grid, align_corners=False)
     sign = functional.avg_pool2d(sign, 2)[0]
-    photograph = _one(photographs, generator)
+    photograph = _one(scenes, generator)
     top = int(torch.randint(photograph.shape[1] - side, (1,), generator=generator))
     left = int(torch.randint(photograph.shape[2] - side, (1,), generator=generator))
     scene = photograph[:, top : top + side, left : left + side]
