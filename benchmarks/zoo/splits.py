@@ -42,6 +42,8 @@ TURNS = (
     *("colour", "digits", "fashion", "signs-43", "flags-20"),
 )
 """The tasks that every attack is reported on: ten models, more where training is short."""
+MORE = ("digits", "fashion", "colour")
+"""Those of four further models of every attack, for the ones that did not learn it."""
 
 
 def recipes(split: str) -> Iterator[Recipe]:
@@ -97,6 +99,7 @@ def _report() -> Iterator[Kind]:
     own, others = list(architectures.REPORT), list(public.REPORT)
     yield from _clean(REPORTED, own, others)
     yield from _attacked(TURNS, own, others, times=len(TURNS))
+    yield from _attacked(MORE, own, others, times=4)
 
 
 def _many_classes() -> Iterator[Kind]:
