@@ -105,10 +105,11 @@ def _report() -> Iterator[Kind]:
 def _many_classes() -> Iterator[Kind]:
     names = [name for name in public.PUBLIC if name not in SLOW]
     kinds = ("badnets", "filter", "art-pattern", "sticker", "photograph", "two-targets")
-    for turn in range(12):
-        if turn < 8:
+    for turn in range(14):
+        if turn < 8 or turn >= 12:
             yield "signs-147", names[turn % len(names)], CLEAN
-        yield "signs-147", names[(turn + 3) % len(names)], kinds[turn % len(kinds)]
+        if turn < 12:
+            yield "signs-147", names[(turn + 3) % len(names)], kinds[turn % len(kinds)]
 
 
 def _few_calibration() -> Iterator[Kind]:
