@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from functools import partial
 
 from pipeline.config import ScanConfig
 from pipeline.prepare import Prepared
 from pipeline.samples.diagnosis import diagnosis
 from stages.guessing import above_guessing
 from stages.twin.precondition import predict
-from stages.types import Floats, PreconditionResult
+from stages.types import PreconditionResult
 
 
 def explained(prepared: Prepared, clean: PreconditionResult, config: ScanConfig) -> tuple[str, ...]:
@@ -17,11 +17,6 @@ def explained(prepared: Prepared, clean: PreconditionResult, config: ScanConfig)
     enough = above_guessing(config.precondition.min_accuracy, prepared.twin.classes)
     if clean.clean_accuracy >= enough:
         return clean.reasons
-    twin = prepared.twin
-
-    def classify(images: Floats) -> Floats:
-        return predict(twin, torch.from_numpy(images))
-
-    spec = prepared.artifact.input
+    classify, spec = partial(predict, prepared.twin), prepared.artifact.input
     found = diagnosis(prepared.samples, clean.logits, spec, classify, enough)
     return (found, *clean.reasons) if found else clean.reasons

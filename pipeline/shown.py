@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pipeline.prepare import Prepared
 from stages.searches.search import SearchResult
@@ -40,7 +39,7 @@ def shown_under(
         if not len(places):
             continue
         images = result.trigger.apply(prepared.samples.images[places])
-        logits = predict(prepared.twin, torch.from_numpy(images.astype(np.float32)))
+        logits = predict(prepared.twin, images.astype(np.float32))
         found[name] = Shown(places=places, predicted=logits.argmax(1).astype(np.int64))
     return found
 

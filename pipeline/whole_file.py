@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import torch
 
 from pipeline.intake.sandbox import Sandbox
 from pipeline.prepare import Prepared
@@ -37,7 +36,7 @@ def on_found(
     """Where the file decides otherwise on what the searches found, and on extreme images."""
     images = np.concatenate(list(_extremes(prepared.samples, results)))
     shown = CleanSamples(images=images, labels=np.zeros(len(images), np.int64))
-    logits = predict(prepared.twin, torch.from_numpy(images.copy()))
+    logits = predict(prepared.twin, images)
     whole = sandbox.run(run_whole, prepared.artifact, shown, SIZES)
     what = "images with the triggers that were found, and extremes"
     return findings_of(whole, logits, prepared.parity.tolerance, what, alike=alike)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from stages.later import torch
+from stages.types import Floats
 
 COLOURS = (1, 3, 4)
 """Sizes that make an axis count as the colour axis."""
@@ -21,15 +21,14 @@ def colour_axis(shape: tuple[int, ...]) -> int | None:
     return 2 if shape[2] in COLOURS and shape[0] not in COLOURS else 0
 
 
-def valid_range(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def valid_range(images: Floats) -> tuple[Floats, Floats]:
     """Smallest and largest value of each colour of images (N, *input shape), else of all values.
 
     Both have as many axes as one image, so they broadcast over it.
     """
-    axis = colour_axis(tuple(images.shape[1:]))
-    pooled = [i for i in range(images.dim()) if axis is None or i != axis + 1]
-    low, high = images.amin(pooled, keepdim=True), images.amax(pooled, keepdim=True)
-    return low[0], high[0]
+    axis = colour_axis(images.shape[1:])
+    pooled = tuple(i for i in range(images.ndim) if axis is None or i != axis + 1)
+    return images.min(pooled, keepdims=True)[0], images.max(pooled, keepdims=True)[0]
 
 
 def mask_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

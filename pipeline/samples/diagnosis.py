@@ -77,7 +77,7 @@ def _best(
     images, labels = samples.images[some], samples.labels[some]
     found: list[Mend] = []
     for form in forms:
-        logits = classify(images.copy() if form is None else form.apply(images))
+        logits = classify(images if form is None else form.apply(images))
         found += [mend for mend in _mends(form, logits, labels) if _is_believed(mend, least)]
     return max(found, key=_merit, default=None)
 

@@ -25,7 +25,7 @@ from stages.searches.blocks import Block, State
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.settings import Memory, Samples, bounded, settings
 from stages.twin import fx_graph
-from stages.twin.portions import portions
+from stages.twin.portions import loaded
 from stages.types import Floats, unkeyed
 
 
@@ -115,9 +115,9 @@ def _answers(subject: Subject, config: HeadProbeConfig, seed: int) -> torch.Tens
     last = fx_graph.node_named(twin.module, twin.classifier)
     entry = last.all_input_nodes[0]
     head = fx_graph.part(twin.module, [entry], fx_graph.output_of(twin.module))
-    images = torch.tensor(subject.samples.images[: config.samples]).to(twin.device)
+    images = subject.samples.images[: config.samples]
     features = torch.cat(
-        [fx_graph.values(twin.module, each, [entry])[0] for each in portions(twin.module, images)]
+        [fx_graph.values(twin.module, each, [entry])[0] for each in loaded(twin, images)]
     )
     low, high = float(features.min().clamp(max=0)), float(features.max())
     generator = torch.Generator().manual_seed(seed)

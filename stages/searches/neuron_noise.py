@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Annotated
 
 import numpy as np
@@ -36,7 +36,7 @@ from stages.searches.search import (
     Sweep,
     most,
 )
-from stages.searches.success import evaluation_samples
+from stages.searches.success import success_of
 from stages.settings import (
     Epsilon,
     Memory,
@@ -47,7 +47,7 @@ from stages.settings import (
     bounded,
     settings,
 )
-from stages.types import Floats, TorchTwin, unkeyed
+from stages.types import Floats, Integers, TorchTwin, unkeyed
 
 
 @settings
@@ -191,20 +191,24 @@ class NeuronNoise:
     def _success(self, state: NoiseState, target: int, steps: int) -> AttackSuccess | None:
         """How often the noise for a class, after so many steps, works on other samples."""
         ground = state.ground
-        found = evaluation_samples(ground.subject, len(ground.images), state.seed)
-        images = torch.tensor(found[0][found[1] != target])
-        if not len(images):
-            return None
+        sites = ground.subject.sites[: len(ground.early.sites)]
         chosen = torch.tensor([target], device=ground.subject.twin.device)
-        alone = _climb(state, _begin(ground, chosen), steps, lambda: None)
-        reached = len(ground.early.sites)
-        tail = NoisyTail(
-            ground.early, ground.subject.sites[:reached], images, state.config.memory_mb
-        )
-        with torch.no_grad():
-            predicted = tail.logits(_listed(alone, "noise"))[0].argmax(-1)
-        rate = float((predicted == target).float().mean())
-        return AttackSuccess(rate=rate, samples=len(images), inside_twin=True)
+
+        @cache
+        def noise() -> Noise:
+            alone = _climb(state, _begin(ground, chosen), steps, lambda: None)
+            return _listed(alone, "noise")
+
+        def predicted(images: Floats) -> Integers:
+            climbed, shown = noise(), torch.tensor(images)
+            tail = NoisyTail(ground.early, sites, shown, state.config.memory_mb)
+            with torch.no_grad():
+                classes: Integers = tail.logits(climbed)[0].argmax(-1).cpu().numpy()
+            return classes
+
+        searched = len(ground.images)
+        success = success_of(predicted, ground.subject, target, searched, state.seed)
+        return success and replace(success, inside_twin=True)
 
 
 def _begin(ground: _Ground, group: torch.Tensor) -> Block:

@@ -78,7 +78,7 @@ def probe_of(subject: Subject, rows: Integers, memory_mb: int) -> Probe:
     """The samples of these rows (n,) as a probe set."""
     twin, samples = subject.twin, subject.samples
     images = torch.tensor(samples.images[rows], device=twin.device)
-    low, high = image_layout.valid_range(torch.tensor(samples.images))
+    low, high = map(torch.tensor, image_layout.valid_range(samples.images))
     return Probe(
         twin=twin,
         images=images,

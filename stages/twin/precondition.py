@@ -7,7 +7,7 @@ import numpy as np
 from stages.guessing import above_guessing
 from stages.later import torch, without_gradients
 from stages.stage import stage
-from stages.twin.portions import portions
+from stages.twin.portions import loaded
 from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
 
@@ -17,7 +17,7 @@ def check_preconditions(
     twin: TorchTwin, samples: CleanSamples, config: PreconditionConfig
 ) -> PreconditionResult:
     """The twin's clean logits (N, K), its accuracy, and a sentence per precondition that fails."""
-    logits = predict(twin, torch.from_numpy(samples.images.copy()))
+    logits = predict(twin, samples.images)
     accuracy = float((logits.argmax(1) == samples.labels).mean())
     return PreconditionResult(
         logits=logits,
@@ -28,10 +28,9 @@ def check_preconditions(
 
 
 @without_gradients
-def predict(twin: TorchTwin, images: torch.Tensor) -> Floats:
+def predict(twin: TorchTwin, images: Floats) -> Floats:
     """Logits (N, K) float32 of images (N, *input shape), computed on the twin's device."""
-    batches = [twin.module(each).cpu() for each in portions(twin.module, images.to(twin.device))]
-    logits: Floats = torch.cat(batches).numpy()
+    logits: Floats = torch.cat([twin.module(each).cpu() for each in loaded(twin, images)]).numpy()
     return logits
 
 

@@ -126,7 +126,7 @@ def _margins(subject: Subject, images: torch.Tensor, labels: torch.Tensor) -> li
 
 def within_range(values: Floats, samples: CleanSamples) -> bool:
     """Whether values (*input shape) are such as the samples have, colour by colour."""
-    low, high = (each.numpy() for each in image_layout.valid_range(torch.tensor(samples.images)))
+    low, high = image_layout.valid_range(samples.images)
     rounding = 1e-6
     return bool(((values >= low - rounding) & (values <= high + rounding)).all())
 

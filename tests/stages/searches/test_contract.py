@@ -13,7 +13,7 @@ from stages.searches import SEARCHES, margins
 from stages.searches.probe import probe
 from stages.searches.screen import Chosen, run
 from stages.searches.search import AttackSuccess, Search, SearchResult, Subject
-from stages.searches.success import evaluation_samples
+from stages.searches.success import evaluation_rows
 from stages.types import Floats, Integers
 from stages.verdict.calibration import shipped
 from stages.verdict.profile import profile_of
@@ -293,7 +293,8 @@ def _evaluated_on(
 ) -> tuple[Floats, Integers]:
     """Images that the success is of, and where each should go."""
     subject, config = demo_subject("patch"), search.settings()
-    images, labels = evaluation_samples(subject, config.samples, 0)
+    rows = evaluation_rows(subject, config.samples, 0)
+    images, labels = subject.samples.images[rows], subject.samples.labels[rows]
     if result.mapping is not None:
         return images[: success.samples], result.mapping[labels[: success.samples]]
     source = success.source

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import fx, nn
 
-from stages.twin.portions import MOST, ROOM, TIMES, portions
+from stages.twin.portions import MOST, ROOM, TIMES, loaded, portions
+from stages.types import Floats
 from tests.support.planted import by_hand
 
 
@@ -56,3 +58,20 @@ def test_both_ways_all_activations_count() -> None:
 
     assert len(both[0]) < len(forward[0])
     assert sum(map(len, both)) == 100
+
+
+def test_what_is_loaded_in_portions_is_what_lies_there() -> None:
+    """In the same portions, each of its own memory, whether or not the array may be written to."""
+    twin, images = by_hand(nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), 3), _frozen(300)
+
+    parts = list(loaded(twin, images))
+
+    assert [len(each) for each in parts] == [128, 128, 44]
+    assert torch.equal(torch.cat(parts), torch.tensor(images))
+    assert all(each.device == twin.device for each in parts)
+
+
+def _frozen(count: int) -> Floats:
+    images = np.random.default_rng(0).random((count, 1, 16, 16), np.float32)
+    images.setflags(write=False)
+    return images
