@@ -99,7 +99,8 @@ def references_of(model: Known, pool: Sequence[Known], *, alike: bool) -> list[K
 def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) -> Outcome:
     """The verdict on a model; its score is −log p by the null, also where p is only a bound."""
     calibration, profiles = config.calibration, tuple(each.profile for each in references)
-    vetted = vet(model.profile, profiles, config.vetting, calibration)
+    rate = config.judge.false_alarm_rate
+    vetted = vet(model.profile, profiles, config.vetting, calibration, rate)
     verdict = _verdict(model, vetted, config)
     classes = model.profile.classes
     null = null_of(calibration, classes, referenced=bool(vetted.kept))

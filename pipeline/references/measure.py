@@ -117,7 +117,8 @@ def select_references(
 ) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
     """The references that may be used beside `subject`, and a summary of each measured one."""
     request, config = run.request, run.config
-    vetted = vet(subject, measured.profiles, config.vetting, config.calibration)
+    rate = config.judge.false_alarm_rate
+    vetted = vet(subject, measured.profiles, config.vetting, config.calibration, rate)
     used = {each.digest for each in vetted.kept}
     summaries = tuple(_summary(each, each.digest in used, request) for each in measured.profiles)
     return replace(vetted, remarks=(*measured.remarks, *vetted.remarks)), summaries

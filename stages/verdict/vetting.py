@@ -4,11 +4,17 @@ suspicious, and agreeing.
 A reference that carries the same backdoor hides it, so a reference in which a class stands out by
 itself is left out, and so is one that the others contradict. What is left out is named. Among two
 or three classes none stands out by itself, so of those only the others can contradict.
+
+Of many classes a reference knows only those that were searched to the end in it. What it says
+nothing of it cannot acquit, so where such a class stands out in the model it is left out as well.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from stages.class_names import class_text
 from stages.guessing import above_guessing
@@ -31,11 +37,15 @@ def vet(
     references: tuple[ClassProfile, ...],
     config: VettingConfig,
     calibration: Calibration,
+    rate: float,
 ) -> Vetted:
-    """The references that may be compared with the model of `profile`."""
+    """The references that may be compared with the model of `profile`, which by itself is blocked
+    at a false-alarm `rate` in (0, 1).
+    """
     kept, remarks = [], []
     for reference in references:
         fault = _unfit(profile, reference, config, calibration)
+        fault = fault or _silent(profile, reference, calibration, rate)
         if fault:
             remarks.append(f"reference `{reference.name}` is left out: {fault}")
         else:
@@ -101,6 +111,36 @@ def _suspicious(
     shown, is_bound = printable_p(p, calibration.alone)
     named = class_text(leading, profile.class_names)
     return f"{named} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
+
+
+def _silent(
+    profile: ClassProfile, reference: ClassProfile, calibration: Calibration, rate: float
+) -> str | None:
+    """That a class which stands out in the model was not searched in a reference, or None."""
+    if calibration.is_few(profile.classes):
+        return None
+    null = null_of(calibration, profile.classes, referenced=False)
+    found = scores(profile, (), calibration)
+    for number in np.flatnonzero(_unknown(profile, reference)):
+        if p_value(float(found[number]), null, profile.classes) <= rate:
+            named = class_text(int(number), profile.class_names)
+            return (
+                f"{named} stands out in the model and was not searched in it; of many classes only"
+                " some are, all of them with a larger `screen.all_up_to`"
+            )
+    return None
+
+
+def _unknown(profile: ClassProfile, reference: ClassProfile) -> npt.NDArray[np.bool_]:
+    """Which classes (K,) a statistic tells something of in the model, but not in a reference where
+    it does of others.
+    """
+    unknown = np.zeros(profile.classes, bool)
+    for name, values in profile.statistics.items():
+        missing = np.isnan(reference.statistics[name])
+        if not missing.all():
+            unknown |= missing & ~np.isnan(values)
+    return unknown
 
 
 def _contradicted(

@@ -141,7 +141,7 @@ def test_references_are_vetted_by_each_other_alone() -> None:
     planted = profile(EVIDENT, classes=2, name="planted")
 
     def kept(*references: ClassProfile) -> list[str]:
-        vetted = vet(profile(classes=2), references, VettingConfig(), SETTINGS)
+        vetted = vet(profile(classes=2), references, VettingConfig(), SETTINGS, 0.05)
         return [each.name for each in vetted.kept]
 
     assert own_p_value(planted, SETTINGS) is None
@@ -155,9 +155,9 @@ def test_a_reference_has_to_do_better_than_guessing() -> None:
     model = profile(classes=2)
     guessing = replace(profile(classes=2, name="guessing"), clean_accuracy=0.6)
 
-    vetted = vet(model, (guessing,), VettingConfig(), SETTINGS)
+    vetted = vet(model, (guessing,), VettingConfig(), SETTINGS, 0.05)
 
     assert vetted.kept == ()
     assert "at least 0.75 is needed" in vetted.remarks[0]
     of_ten = replace(profile(name="of ten"), clean_accuracy=0.6)
-    assert vet(profile(), (of_ten,), VettingConfig(), SETTINGS).kept == (of_ten,)
+    assert vet(profile(), (of_ten,), VettingConfig(), SETTINGS, 0.05).kept == (of_ten,)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeline.config import ScanConfig
+from stages.searches import SPECS
 from stages.settings import unchecked
+from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile
-from stages.verdict.settings import VettingConfig
+from stages.verdict.settings import JudgeConfig, VettingConfig
 from stages.verdict.vetting import Vetted, own_p_value, vet
 from tests.support.profiles import BLEND, CLASSES, NOISE, PATCH, SETTINGS, drawn, profile
 
 VETTING = VettingConfig(min_accuracy=0.5, suspicious=0.01, disagreeing=0.01)
 SUBJECT = profile(name="subject")
+RATE = 0.05
 SUSPICIOUS = 8.0
 """Added to one class, in units of the least deviation, it makes a model stand out by itself."""
 CONTRADICTED = 1.75
@@ -23,7 +27,7 @@ CONTRADICTED = 1.75
 
 
 def vetted(*references: ClassProfile, config: VettingConfig = VETTING) -> Vetted:
-    return vet(SUBJECT, references, config, SETTINGS)
+    return vet(SUBJECT, references, config, SETTINGS, RATE)
 
 
 def test_agreeing_references_are_all_kept() -> None:
@@ -182,3 +186,45 @@ def test_the_defaults_suspect_before_they_compare() -> None:
     config = ScanConfig()
 
     assert config.vetting.suspicious < config.judge.false_alarm_rate
+
+
+def screened(reference: ClassProfile, unknown: int) -> ClassProfile:
+    """The reference as if a class had not been searched to the end in it."""
+    values = {name: each.copy() for name, each in reference.statistics.items()}
+    for name, each in values.items():
+        if not SPECS[name].whole:
+            each[unknown] = np.nan
+    return replace(reference, statistics=values)
+
+
+@pytest.mark.parametrize("statistic", [BLEND, PATCH, NOISE])
+def test_what_a_reference_says_nothing_of_it_cannot_acquit(statistic: str) -> None:
+    """A model that is blocked by itself for such a class is blocked beside it as well."""
+    model = profile({statistic: {3: 9.0}}, name="backdoored")
+    reference = screened(drawn(1, "reference", spread=0.05), 3)
+
+    found = vet(model, (reference,), VETTING, SETTINGS, RATE)
+    verdict = judge(model, found, SETTINGS, JudgeConfig())
+
+    assert found.kept == ()
+    assert "class 3 stands out in the model and was not searched in it" in found.remarks[0]
+    assert (verdict.label, verdict.suspected_class) == ("backdoored", 3)
+
+
+@pytest.mark.parametrize(("added", "unknown"), [({}, 3), ({NOISE: {3: 9.0}}, 5)])
+def test_a_reference_of_many_classes_serves_where_it_says_enough(
+    added: dict[str, dict[int, float]], unknown: int
+) -> None:
+    """Where nothing stands out, or only what it knows."""
+    reference = screened(drawn(1, "reference", spread=0.05), unknown)
+
+    assert vet(profile(added), (reference,), VETTING, SETTINGS, RATE).kept == (reference,)
+
+
+def test_a_statistic_that_a_reference_lacks_for_all_classes_is_no_such_silence() -> None:
+    """As where it has no one last layer for the head probe to ask."""
+    headless = drawn(1, "reference", spread=0.05)
+    silent = np.full(CLASSES, np.nan, np.float32)
+    headless = replace(headless, statistics={**headless.statistics, "head_probe.share": silent})
+
+    assert vet(profile({BLEND: {3: 9.0}}), (headless,), VETTING, SETTINGS, RATE).kept == (headless,)
