@@ -43,7 +43,9 @@ TURNS = (
 )
 """The tasks that every attack is reported on: ten models, more where training is short."""
 MORE = ("digits", "fashion", "colour")
-"""Those of four further models of every attack, for the ones that did not learn it."""
+"""Those of further models of every attack, for the ones that did not learn it."""
+MORE_TIMES = 4
+"""How many those are."""
 
 
 def recipes(split: str) -> Iterator[Recipe]:
@@ -99,7 +101,7 @@ def _report() -> Iterator[Kind]:
     own, others = list(architectures.REPORT), list(public.REPORT)
     yield from _clean(REPORTED, own, others)
     yield from _attacked(TURNS, own, others, times=len(TURNS))
-    yield from _attacked(MORE, own, others, times=4)
+    yield from _attacked(MORE, own, others, times=MORE_TIMES)
 
 
 def _many_classes() -> Iterator[Kind]:
