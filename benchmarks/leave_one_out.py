@@ -94,7 +94,7 @@ def found_table(verdicts: Verdicts) -> list[str]:
     return _rows(
         "| attack | models | found | 95 % interval | inconclusive |",
         groups,
-        lambda each: bool(each.blocked) and each.right,
+        lambda each: each.found,
     )
 
 

@@ -48,7 +48,7 @@ def line(left_out: str, outcomes: Sequence[Outcome]) -> str:
     """A row of the table: what is blocked and found without a search."""
     clean, attacked = contrasted(outcomes)
     others = [each for each in outcomes if each.attack not in (CLEAN, *SINGLE_TARGET)]
-    found = [sum(bool(each.blocked) and each.right for each in some) for some in (attacked, others)]
+    found = [sum(each.found for each in some) for some in (attacked, others)]
     blocked = sum(bool(each.blocked) for each in clean)
     return (
         f"| {left_out} | {blocked} of {len(clean)} | {found[0]} of {len(attacked)} |"

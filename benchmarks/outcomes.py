@@ -42,6 +42,11 @@ class Outcome:
     def right(self) -> bool:
         return self.suspected in self.targets
 
+    @property
+    def found(self) -> bool:
+        """Whether it was blocked for the right class."""
+        return bool(self.blocked) and self.right
+
 
 Verdicts = dict[str, list[Outcome]]
 """Outcomes by the kind of verdict."""

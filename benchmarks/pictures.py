@@ -144,7 +144,7 @@ def photographs() -> list[torch.Tensor]:
             picture = Image.open(path).convert("RGB")
             picture.thumbnail((1200, 1200))
             found.append(np.array(picture))
-    return [torch.from_numpy(each.copy()).permute(2, 0, 1) for each in found]
+    return [torch.tensor(each).permute(2, 0, 1) for each in found]
 
 
 def _scale(photograph: torch.Tensor, side: int) -> float:

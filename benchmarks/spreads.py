@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 from benchmarks.outcomes import Outcome, alone
 from benchmarks.profiles import Known, known
@@ -33,7 +34,7 @@ def deviations(model: Known) -> dict[str, float]:
         values = model.profile.statistics[name][model.profile.ordinary]
         values = values[~np.isnan(values)]
         if len(values) and not SPECS[name].whole:
-            found[name] = float(np.median(np.abs(values - np.median(values))))
+            found[name] = float(median_abs_deviation(values))
     return found
 
 
@@ -56,7 +57,7 @@ def lines(models: Sequence[Known], limits: dict[str, float]) -> Iterator[str]:
         clean = [each for each in some if each.attack == CLEAN]
         attacked = [each for each in some if each.attack != CLEAN]
         blocked = [each for each in clean if each.blocked]
-        found = [each for each in attacked if each.blocked and each.right]
+        found = [each for each in attacked if each.found]
         yield f"| {which} | {_share(blocked, clean)} | {_share(found, attacked)} |"
 
 

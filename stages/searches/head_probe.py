@@ -25,7 +25,7 @@ from stages.searches.blocks import Block, State
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
 from stages.settings import Memory, Samples, bounded, settings
 from stages.twin import fx_graph
-from stages.twin.portions import loaded
+from stages.twin.portions import portions
 from stages.types import Floats, unkeyed
 
 
@@ -115,10 +115,8 @@ def _answers(subject: Subject, config: HeadProbeConfig, seed: int) -> torch.Tens
     last = fx_graph.node_named(twin.module, twin.classifier)
     entry = last.all_input_nodes[0]
     head = fx_graph.part(twin.module, [entry], fx_graph.output_of(twin.module))
-    images = subject.samples.images[: config.samples]
-    features = torch.cat(
-        [fx_graph.values(twin.module, each, [entry])[0] for each in loaded(twin, images)]
-    )
+    parts = portions(twin.module, subject.samples.images[: config.samples], twin.device)
+    features = torch.cat([fx_graph.values(twin.module, each, [entry])[0] for each in parts])
     low, high = float(features.min().clamp(max=0)), float(features.max())
     generator = torch.Generator().manual_seed(seed)
     shares = torch.rand(config.draws, *features.shape[1:], generator=generator).to(twin.device)

@@ -24,9 +24,9 @@ def require_gradient(module: fx.GraphModule, images: Floats, enough: float = ENO
         CannotJudge: it does not; the message names the first node behind which it stops.
     """
     device = next((one.device for one in module.parameters()), torch.device("cpu"))
-    first = torch.tensor(images[:IMAGES], device=device)
-    trace = _Trace(module)
-    reached = sum(_reached(trace, each) for each in portions(module, first, both_ways=True))
+    first, trace = images[:IMAGES], _Trace(module)
+    parts = portions(module, first, device, both_ways=True)
+    reached = sum(_reached(trace, each) for each in parts)
     share = reached / len(first)
     if share < enough or share == 0:
         where = f" and stops at `{trace.stop}`" if trace.stop else ""

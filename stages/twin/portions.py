@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stages.later import torch
 from stages.twin import fx_graph
-from stages.types import Floats, TorchTwin
+from stages.types import Floats
 
 if TYPE_CHECKING:
     from torch import fx
@@ -23,27 +23,16 @@ it is added up.
 
 
 def portions(
-    module: fx.GraphModule, images: torch.Tensor, *, both_ways: bool = False
-) -> Sequence[torch.Tensor]:
-    """The images (N, *input shape), on the module's device, in portions (n, *input shape).
+    module: fx.GraphModule, images: Floats, device: torch.device, *, both_ways: bool = False
+) -> Iterator[torch.Tensor]:
+    """The images (N, *input shape) in portions (n, *input shape), each put on the module's device
+    when its turn comes, so that there is no second copy of them all.
 
     Forward, only the largest activation counts; `both_ways` all do, since they wait for the
     backward pass. Small nets take `MOST` at once. One image always fits.
     """
-    return torch.split(images, _at_once(module, images, both_ways=both_ways))
-
-
-def loaded(twin: TorchTwin, images: Floats) -> Iterator[torch.Tensor]:
-    """Images (N, *input shape) in such portions, each put on the twin's device when its turn comes,
-    so that there is no second copy of them all.
-    """
-    first = torch.tensor(images[:1], device=twin.device)
-    size = _at_once(twin.module, first, both_ways=False)
-    for start in range(0, len(images), size):
-        yield torch.tensor(images[start : start + size], device=twin.device)
-
-
-def _at_once(module: fx.GraphModule, images: torch.Tensor, *, both_ways: bool) -> int:
-    sizes = fx_graph.sizes(module, images)
+    sizes = fx_graph.sizes(module, torch.tensor(images[:1], device=device))
     held = sum(sizes) if both_ways else max(sizes)
-    return max(1, min(MOST, ROOM // (TIMES * held)))
+    size = max(1, min(MOST, ROOM // (TIMES * held)))
+    for start in range(0, len(images), size):
+        yield torch.tensor(images[start : start + size], device=device)

@@ -7,7 +7,7 @@ import numpy as np
 from stages.guessing import above_guessing
 from stages.later import torch, without_gradients
 from stages.stage import stage
-from stages.twin.portions import loaded
+from stages.twin.portions import portions
 from stages.twin.settings import PreconditionConfig
 from stages.types import CleanSamples, Floats, PreconditionResult, TorchTwin
 
@@ -30,7 +30,8 @@ def check_preconditions(
 @without_gradients
 def predict(twin: TorchTwin, images: Floats) -> Floats:
     """Logits (N, K) float32 of images (N, *input shape), computed on the twin's device."""
-    logits: Floats = torch.cat([twin.module(each).cpu() for each in loaded(twin, images)]).numpy()
+    parts = portions(twin.module, images, twin.device)
+    logits: Floats = torch.cat([twin.module(each).cpu() for each in parts]).numpy()
     return logits
 
 

@@ -24,7 +24,7 @@ from stages.converters.reduce import Reduce
 from stages.errors import NoNoiseSites
 from stages.stage import stage
 from stages.twin import fx_graph
-from stages.twin.portions import loaded
+from stages.twin.portions import portions
 from stages.types import CleanSamples, NoiseSite, SiteStatistics, TorchTwin
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -205,7 +205,7 @@ def measure_sites(twin: TorchTwin, samples: CleanSamples) -> tuple[SiteStatistic
     """Mean and standard deviation (C,) of every site's channels over the clean samples."""
     moments = {site.node: _Moments(site) for site in twin.sites}
     with torch.no_grad():
-        for batch in loaded(twin, samples.images):
+        for batch in portions(twin.module, samples.images, twin.device):
             fx_graph.run(twin.module, batch, edits={k: m.add for k, m in moments.items()})
     return tuple(moments[site.node].statistics() for site in twin.sites)
 

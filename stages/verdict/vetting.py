@@ -11,6 +11,7 @@ nothing of it cannot acquit, so where such a class stands out in the model it is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +44,10 @@ def vet(
     at a false-alarm `rate` in (0, 1).
     """
     kept, remarks = [], []
+    outstanding = _outstanding(profile, calibration, rate) if references else []
     for reference in references:
         fault = _unfit(profile, reference, config, calibration)
-        fault = fault or _silent(profile, reference, calibration, rate)
+        fault = fault or _silent(profile, reference, outstanding)
         if fault:
             remarks.append(f"reference `{reference.name}` is left out: {fault}")
         else:
@@ -113,17 +115,25 @@ def _suspicious(
     return f"{named} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
 
 
+def _outstanding(profile: ClassProfile, calibration: Calibration, rate: float) -> list[int]:
+    """The classes for each of which the model would be blocked by itself; none of few classes."""
+    if calibration.is_few(profile.classes):
+        return []
+    null = null_of(calibration, profile.classes, referenced=False)
+    found = scores(profile, (), calibration).tolist()
+    return [at for at, own in enumerate(found) if p_value(own, null, profile.classes) <= rate]
+
+
 def _silent(
-    profile: ClassProfile, reference: ClassProfile, calibration: Calibration, rate: float
+    profile: ClassProfile, reference: ClassProfile, outstanding: Sequence[int]
 ) -> str | None:
     """That a class which stands out in the model was not searched in a reference, or None."""
-    if calibration.is_few(profile.classes):
+    if not outstanding:
         return None
-    null = null_of(calibration, profile.classes, referenced=False)
-    found = scores(profile, (), calibration)
-    for number in np.flatnonzero(_unknown(profile, reference)):
-        if p_value(float(found[number]), null, profile.classes) <= rate:
-            named = class_text(int(number), profile.class_names)
+    unknown = _unknown(profile, reference)
+    for number in outstanding:
+        if unknown[number]:
+            named = class_text(number, profile.class_names)
             return (
                 f"{named} stands out in the model and was not searched in it; of many classes only"
                 " some are, all of them with a larger `screen.all_up_to`"
