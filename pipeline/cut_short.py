@@ -77,11 +77,14 @@ def where_it_goes_on(evidence: Evidence, store: Store) -> str:
 def certain(found: Unfinished, subject: Subject, run: Run, kept: Measured | None) -> Verdict | None:
     """The verdict that is certain already, or None.
 
-    References count as in the whole scan, so that nothing is certain where they are not `kept`.
+    References count as in the whole scan, so that nothing is certain where they are not `kept`, nor
+    beside any that the whole scan may search for further ones of many classes.
     """
     if found.chosen is None or not found.results or kept is None:
         return None
     config = run.config
+    if run.request.references and config.screen.screens(subject.twin.classes):
+        return None
     profile = profile_of(run.request.uri, subject, found.chosen, found.results)
     references, summaries = select_references(profile, kept, run)
     run.note(references=summaries)

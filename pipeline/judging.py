@@ -14,12 +14,12 @@ from dataclasses import replace
 
 from pipeline.config import LARGEST_SEED, ScanConfig
 from pipeline.pace.searching import search_all
+from pipeline.references.measure import Select
 from pipeline.run import Run
 from stages.searches.search import SearchResult, Subject
 from stages.types import Verdict
 from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile, profile_of
-from stages.verdict.vetting import Vetted
 
 FURTHER = (1, 2)
 """What is added to the seed for the second and the third opinion."""
@@ -31,11 +31,11 @@ def judged(
     subject: Subject,
     first: ClassProfile,
     results: Mapping[str, SearchResult],
-    references: Vetted,
+    select: Select,
     run: Run,
 ) -> tuple[Verdict, Mapping[str, SearchResult]]:
     """The verdict on a model whose `first` profile and `results` are those of the scan's seed, and
-    the results that it is about.
+    the results that it is about; each profile beside the references that are selected for it.
 
     It takes no time beside the searches, so it is always made anew.
     Notes the searches that the verdict is about, where it is not the first seed's.
@@ -44,12 +44,13 @@ def judged(
         Unfinished: the time of the course is over before the further seeds are searched.
     """
     config = run.config
+    references, _ = select(first)
     verdict = run.store.compute(judge, first, references, config.calibration, config.judge)
     if not is_near(verdict, config):
         return verdict, results
     opinions, searched = [verdict], [results]
     for seed in further_seeds(config.seed):
-        opinion, again = _opinion(subject, first.name, references, seed, run)
+        opinion, again = _opinion(subject, first.name, select, seed, run)
         opinions.append(opinion)
         searched.append(again)
         counted = settled(opinions)
@@ -66,12 +67,13 @@ def judged(
 
 
 def _opinion(
-    subject: Subject, name: str, references: Vetted, seed: int, run: Run
+    subject: Subject, name: str, select: Select, seed: int, run: Run
 ) -> tuple[Verdict, Mapping[str, SearchResult]]:
     """The verdict on a model by another seed, and the results that it is about."""
     config, store = replace(run.config, seed=seed), run.store.quiet()
     chosen, results = search_all(subject, config, store, course=run.course, crew=run.crew)
     profile = profile_of(name, subject, chosen, results)
+    references, _ = select(profile)
     verdict = store.compute(judge, profile, references, config.calibration, config.judge)
     return verdict, results
 

@@ -21,6 +21,8 @@ class ScanRequest:
     `references` are models of the same task that are known to be clean, or profiles that
     `calibrate` wrote; `names` are the names in reports of those that were fetched from elsewhere.
 
+    Of many classes those are searched to the end that are `also` asked for, whatever looks say.
+
     A `quick` scan takes a first look, and one with a `budget` so many seconds at most.
 
     A `registered` model is a folder with the files of a version, every one of which must be judged,
@@ -40,3 +42,4 @@ class ScanRequest:
     accepted_files: tuple[str, ...] = ()
     quick: bool = False
     budget: float | None = None
+    also: tuple[int, ...] = ()

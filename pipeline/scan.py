@@ -27,7 +27,7 @@ from pipeline.pace.extent import Extent
 from pipeline.pace.searching import Results, Unfinished, search_all
 from pipeline.peak import peak_rss_mb
 from pipeline.prepare import Prepared, checked, prepare, subject_of
-from pipeline.references.measure import kept_of, measured_of, select_references
+from pipeline.references.measure import kept_of, selection_of
 from pipeline.refused import explained
 from pipeline.request import ScanRequest
 from pipeline.run import Run
@@ -49,7 +49,6 @@ from stages.twin.summary import TwinSummary
 from stages.types import PreconditionResult, Statistic, Verdict
 from stages.verdict.decide import apply_findings, only_beside_a_reference, with_published
 from stages.verdict.profile import profile_of
-from stages.verdict.vetting import Vetted
 
 logger = logging.getLogger(__name__)
 
@@ -167,23 +166,25 @@ def _searched(subject: Subject, run: Run) -> tuple[Verdict, Mapping[str, SearchR
     """
     request, config, store = run.request, run.config, run.store
 
-    kept = cache(partial(kept_of, run))
+    kept, select = cache(partial(kept_of, run)), selection_of(run)
 
     def enough(chosen: Chosen, results: Results) -> bool:
+        run.note(searches=results)
         found = Unfinished(chosen, results)
         return run.course.until_certain and certain(found, subject, run, kept()) is not None
 
     own: Unfinished | None = None
     try:
-        chosen, results = search_all(subject, config, store, run.note, run.course, run.crew, enough)
+        chosen, results = search_all(
+            subject, config, store, run.course, run.crew, enough, request.also
+        )
         own = Unfinished(chosen, results)
         profile = profile_of(request.uri, subject, chosen, results)
-        references = Vetted(kept=(), remarks=())
         if request.references:
             with store.timed("select_references"):
-                references, summaries = select_references(profile, measured_of(run), run)
+                _, summaries = select(profile)
             run.note(references=summaries)
-        return judged(subject, profile, results, references, run)
+        return judged(subject, profile, results, select, run)
     except Unfinished as early:  # of this model, or of a reference or a further seed
         verdict = cut_short(own or early, subject, run)
         shows = own is None and verdict.label == "backdoored"

@@ -10,7 +10,6 @@ from typing import Any
 from pipeline.allocation import give_back
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
-from pipeline.note import Note, unnoted
 from pipeline.pace.begun import begun_blocks, forget_blocks, keep_blocks
 from pipeline.pace.course import Course
 from pipeline.pace.crew import Crew, Looks, Parts, awaited, looks_of, parts_of
@@ -55,13 +54,15 @@ def search_all(
     subject: Subject,
     config: ScanConfig,
     store: Store,
-    note: Note = unnoted,
     course: Course | None = None,
     crew: Crew | None = None,
     enough: Enough = lambda *_: False,
+    also: Sequence[int] = (),
 ) -> tuple[Chosen, dict[str, SearchResult]]:
     """Which classes were searched, and what every search says of them, by the search's name.
 
+    Those are the classes that the looks choose and those that are `also` asked for, but for any
+    that has the logits of another one. After every search it is asked whether that is `enough`.
     What a search says depends neither on the course, nor on what had begun before, nor on the crew.
 
     Raises:
@@ -76,7 +77,9 @@ def search_all(
     results: dict[str, SearchResult] = {}
     try:
         with _pausing(course):
-            chosen = _chosen(subject, config, store, course, crew)
+            alike = [later for later, _ in subject.clean.alike]
+            asked = [each for each in also if each not in alike]
+            chosen = _chosen(subject, config, store, course, crew).also(asked)
             exact = works_of(subject, config, store, chosen)
             wanted = _wanted(exact, course)
             course.expect(_left(exact, wanted) - _left(works) + _looked(works))
@@ -87,7 +90,6 @@ def search_all(
                         *(search, subject, config, chosen.classes, store, parts.get(search.name))
                     )
                 results[search.name] = found
-                note(searches=in_order(results))
                 if enough(chosen, in_order(results)):
                     break
     except Paused:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,8 +23,13 @@ from pipeline.run import Run
 from stages.errors import CannotJudge
 from stages.verdict.profile import ClassProfile, profile_of
 from stages.verdict.score import printable_p
-from stages.verdict.vetting import Vetted, own_p_value, vet
+from stages.verdict.vetting import Vetted, outstanding, own_p_value, vet
 from stages.verdict_label import Label
+
+Selected = tuple[Vetted, tuple[ReferenceSummary, ...]]
+"""The references that may be used, and a summary of each measured one."""
+Select = Callable[[ClassProfile], Selected]
+"""What selects the references beside a class profile of the judged model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +93,17 @@ def profile(
     if any(each.severity == "blocking" for each in prepared.artifact.findings):
         raise CannotJudge("its graph holds logic that looks like a trigger")
     subject = subject_of(prepared, clean, quiet)
-    found = search_all(subject, config, quiet, course=course, crew=crew)
+    found = search_all(subject, config, quiet, course=course, crew=crew, also=request.also)
     return profile_of(request.uri, subject, *found)
 
 
-def measured_of(run: Run) -> Measured:
-    """The references of a scan.
+def measured_of(run: Run, also: tuple[int, ...] = ()) -> Measured:
+    """The references of a scan, searched for the classes that are `also` asked for.
 
     Raises:
         Unfinished: the time of the course is over before all are measured.
     """
-    request = run.request
+    request = replace(run.request, also=also)
     return measure(
         *(request, request.references, run.store, run.device, run.workspace),
         course=run.course,
@@ -112,9 +119,25 @@ def kept_of(run: Run) -> Measured | None:
         return None
 
 
-def select_references(
-    subject: ClassProfile, measured: Measured, run: Run
-) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
+def selection_of(run: Run) -> Select:
+    """What selects the references of a scan beside a class profile of its model, and measures them
+    at first.
+
+    Of many classes they are searched for those as well for which the model would be blocked by
+    itself, as what a reference says nothing of it cannot acquit.
+    """
+    measured, config = cache(partial(measured_of, run)), run.config
+
+    def select(subject: ClassProfile) -> Selected:
+        also: tuple[int, ...] = ()
+        if run.request.references and config.screen.screens(subject.classes):
+            also = outstanding(subject, config.calibration, config.judge.false_alarm_rate)
+        return select_references(subject, measured(also), run)
+
+    return select
+
+
+def select_references(subject: ClassProfile, measured: Measured, run: Run) -> Selected:
     """The references that may be used beside `subject`, and a summary of each measured one."""
     request, config = run.request, run.config
     rate = config.judge.false_alarm_rate

@@ -60,6 +60,10 @@ class Chosen:
     def __post_init__(self) -> None:
         freeze(self.classes, self.ordinary)
 
+    def also(self, classes: Sequence[int]) -> Chosen:
+        """These, and some more that are searched to the end."""
+        return replace(self, classes=np.union1d(self.classes, classes).astype(np.int64))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Looked:

@@ -6,7 +6,8 @@ itself is left out, and so is one that the others contradict. What is left out i
 or three classes none stands out by itself, so of those only the others can contradict.
 
 Of many classes a reference knows only those that were searched to the end in it. What it says
-nothing of it cannot acquit, so where such a class stands out in the model it is left out as well.
+nothing of it cannot acquit, so where such a class stands out in the model it is left out as well:
+a profile that was measured for other models, as one that is measured for this is asked for it.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ def vet(
     at a false-alarm `rate` in (0, 1).
     """
     kept, remarks = [], []
-    outstanding = _outstanding(profile, calibration, rate) if references else []
+    asked = outstanding(profile, calibration, rate) if references else ()
     for reference in references:
         fault = _unfit(profile, reference, config, calibration)
-        fault = fault or _silent(profile, reference, outstanding)
+        fault = fault or _silent(profile, reference, asked)
         if fault:
             remarks.append(f"reference `{reference.name}` is left out: {fault}")
         else:
@@ -59,6 +60,17 @@ def vet(
     ]
     agreeing = tuple(each for each in kept if each not in contradicted)
     return Vetted(kept=agreeing, remarks=tuple(remarks))
+
+
+def outstanding(profile: ClassProfile, calibration: Calibration, rate: float) -> tuple[int, ...]:
+    """The classes for each of which a model would be blocked by itself at a false-alarm `rate` in
+    (0, 1); none of few classes.
+    """
+    if calibration.is_few(profile.classes):
+        return ()
+    null = null_of(calibration, profile.classes, referenced=False)
+    found = scores(profile, (), calibration).tolist()
+    return tuple(at for at, own in enumerate(found) if p_value(own, null, profile.classes) <= rate)
 
 
 def own_p_value(profile: ClassProfile, calibration: Calibration) -> tuple[int, float] | None:
@@ -115,28 +127,17 @@ def _suspicious(
     return f"{named} stands out in it too (p {'<' if is_bound else '='} {shown:.2g})"
 
 
-def _outstanding(profile: ClassProfile, calibration: Calibration, rate: float) -> list[int]:
-    """The classes for each of which the model would be blocked by itself; none of few classes."""
-    if calibration.is_few(profile.classes):
-        return []
-    null = null_of(calibration, profile.classes, referenced=False)
-    found = scores(profile, (), calibration).tolist()
-    return [at for at, own in enumerate(found) if p_value(own, null, profile.classes) <= rate]
-
-
-def _silent(
-    profile: ClassProfile, reference: ClassProfile, outstanding: Sequence[int]
-) -> str | None:
+def _silent(profile: ClassProfile, reference: ClassProfile, asked: Sequence[int]) -> str | None:
     """That a class which stands out in the model was not searched in a reference, or None."""
-    if not outstanding:
+    if not asked:
         return None
     unknown = _unknown(profile, reference)
-    for number in outstanding:
+    for number in asked:
         if unknown[number]:
             named = class_text(number, profile.class_names)
             return (
-                f"{named} stands out in the model and was not searched in it; of many classes only"
-                " some are, all of them with a larger `screen.all_up_to`"
+                f"{named} stands out in the model and was not searched in it; in place of a profile"
+                " name the reference itself, in which it is searched then"
             )
     return None
 

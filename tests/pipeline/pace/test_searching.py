@@ -192,3 +192,18 @@ def test_a_first_look_always_has_something_to_say(subject: Subject) -> None:
     ]
 
     assert first_look(works)[0] == cheapest_first(works)[0]
+
+
+def test_classes_that_are_also_asked_for_are_searched_to_the_end(subject: Subject) -> None:
+    """Beside those that the looks choose, but not one that always has the logits of another."""
+    chosen, _ = search_all(subject, MANY, Store(None))
+    left = np.setdiff1d(np.arange(subject.twin.classes), chosen.classes).tolist()
+    same = replace(subject, clean=replace(subject.clean, alike=((left[0], left[1]),)))
+
+    more, found = search_all(same, MANY, Store(None), also=left[:2])
+
+    assert set(more.classes) - set(chosen.classes) == {left[1]}
+    for search in SEARCHES:
+        for values in found[search.name].statistics.values():
+            assert search.joint or np.isfinite(values[left[1]])
+            assert search.joint or np.isnan(values[left[0]])

@@ -15,20 +15,31 @@ from pipeline.evidence import ReferenceSummary
 from pipeline.intake.sandbox import Sandbox
 from pipeline.note import unnoted
 from pipeline.pace.course import Course
-from pipeline.references.measure import Measured, measure, measured_of, select_references
+from pipeline.references.measure import (
+    Measured,
+    measure,
+    measured_of,
+    select_references,
+    selection_of,
+)
 from pipeline.references.profile_file import profile_text
 from pipeline.request import ScanRequest
 from pipeline.run import Run
 from pipeline.scan import scan
 from stages.errors import ConfigError
+from stages.searches.screen import ScreenConfig
 from stages.settings import unchecked
 from stages.verdict.profile import ClassProfile
 from stages.verdict.settings import VettingConfig
 from stages.verdict.vetting import Vetted, own_p_value
 from tests.support.places import DEMO
-from tests.support.profiles import CLASSES, SETTINGS, values_of
+from tests.support.profiles import BLEND, CLASSES, SETTINGS, values_of
 
 CPU = torch.device("cpu")
+LAX = unchecked(VettingConfig(), suspicious=0.0)
+"""Keeps a reference whatever stands out in it."""
+MANY = ScreenConfig(all_up_to=4, leading=1, ordinary=3)
+"""As if ten classes were too many to search all of them."""
 QUICK = (
     *("blend.samples=20", "blend.faint_steps=3", "blend.strong_steps=2"),
     *("patch.samples=20", "patch.first_steps=2", "patch.place_steps=2", "warp.steps=3"),
@@ -47,6 +58,20 @@ def request(**changes: object) -> ScanRequest:
         config=load_config(None, QUICK),
     )
     return replace(asked, **changes)  # type: ignore[arg-type] # tests name real fields
+
+
+def run_of(asked: ScanRequest, folder: Path) -> Run:
+    """A run of a request in an empty folder, with nothing kept."""
+    folder.mkdir()
+    return Run(
+        request=asked,
+        store=Store(None),
+        device=CPU,
+        workspace=folder,
+        sandbox=Sandbox(limits=asked.config.isolation),
+        note=unnoted,
+        course=Course(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +154,12 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
 ) -> None:
     """Used beside another model; beside itself it is told of, but not used."""
     (clean,) = measured.profiles
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    lax = replace(
-        request().config, vetting=unchecked(VettingConfig(), suspicious=0.0), calibration=SETTINGS
-    )
+    lax = replace(request().config, vetting=LAX, calibration=SETTINGS)
     asked = request(config=lax, references=(file,))
     stranger = replace(clean, digest="another model")
 
     def selected(subject: ClassProfile, folder: str) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
-        run = Run(
-            request=asked,
-            store=Store(None),
-            device=CPU,
-            workspace=tmp_path / folder,
-            sandbox=Sandbox(limits=asked.config.isolation),
-            note=unnoted,
-            course=Course(),
-        )
+        run = run_of(asked, tmp_path / folder)
         return select_references(subject, measured_of(run), run)
 
     used, told = selected(stranger, "one")
@@ -162,11 +175,42 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
     assert told[0].p_is_bound == (own_p_value(clean, SETTINGS)[1] < SETTINGS.alone.smallest_p)
 
 
+def test_of_many_classes_a_reference_is_searched_for_what_stands_out(
+    measured: Measured, tmp_path: Path
+) -> None:
+    """A class that its own looks leave out is searched in it where it would block the model, and
+    only there.
+    """
+    (clean,) = measured.profiles
+    asked = request(
+        config=replace(request().config, vetting=LAX, screen=MANY),
+        references=(str(DEMO / "clean.onnx"),),
+    )
+    select = selection_of(run_of(asked, tmp_path / "run"))
+    usual = replace(
+        clean,
+        digest="another model",
+        statistics={name: np.zeros_like(each) for name, each in clean.statistics.items()},
+    )
+
+    (plain,) = select(usual)[0].kept
+    left = int(np.flatnonzero(np.isnan(plain.statistics[BLEND]))[0])
+    outstanding = np.where(np.arange(CLASSES) == left, np.float32(99), np.float32(0))
+    again = select(replace(usual, statistics={**usual.statistics, BLEND: outstanding}))
+    (searched,) = again[0].kept
+
+    known = ~np.isnan(plain.statistics[BLEND])
+    assert again[0].remarks == ()
+    assert np.isfinite(searched.statistics[BLEND][left])
+    assert np.isnan(searched.statistics[BLEND]).sum() == (~known).sum() - 1
+    assert np.array_equal(searched.statistics[BLEND][known], plain.statistics[BLEND][known])
+
+
 def test_a_scan_goes_on_without_a_reference_that_cannot_be_judged(
     file: str, broken: str, tmp_path: Path
 ) -> None:
     """There is a verdict, it says what was left out, and it tells of the reference it used."""
-    lax = replace(request().config, vetting=unchecked(VettingConfig(), suspicious=0.0))
+    lax = replace(request().config, vetting=LAX)
     asked = request(config=lax, references=(broken, file))
 
     result = scan(asked, Store(None), tmp_path)
