@@ -1,8 +1,9 @@
 """Whether the screen over many classes loses a target, and what it spares.
 
 `python -m benchmarks.many_classes --output FOLDER` trains small nets that tell 100 pairs of digits
-apart, clean and backdoored, and scans each with the screen; `--unscreened` also without it. Neither
-the calibration nor any choice comes from these nets.
+apart, clean and backdoored, and scans each with the screen; `--unscreened` also without it, and
+`--beside` also beside another clean net of its architecture. Neither the calibration nor any choice
+comes from these nets.
 """
 
 from __future__ import annotations
@@ -53,14 +54,25 @@ def built(recipe: Recipe, folder: Path) -> Path:
     return path
 
 
-def row(recipe: Recipe, path: Path, samples: Path, config: ScanConfig, folder: Path) -> str:
+def reference_of(recipe: Recipe) -> Recipe | None:
+    """Another clean net of the recipe's architecture, if there is one."""
+    alike = (
+        each
+        for each in RECIPES
+        if each.attack == CLEAN and each.architecture == recipe.architecture
+    )
+    return next((each for each in alike if each != recipe), None)
+
+
+def row(recipe: Recipe, request: ScanRequest, folder: Path) -> str:
     """Markdown: what a scan says, and its seconds."""
     started = time.perf_counter()
     folder.mkdir(exist_ok=True)
-    request = ScanRequest(model=str(path), samples=samples, uri=path.name, config=config)
     verdict = scan(request, Store(None), folder).verdict
     seconds = time.perf_counter() - started
-    every = "all" if config.screen.all_up_to >= 100 else "screened"
+    every = "all" if request.config.screen.all_up_to >= 100 else "screened"
+    if request.references:
+        every = "beside one"
     if verdict.anomaly_score is None:
         return f"| {recipe.name} | {every} | {verdict.label} | – | – | – | {seconds:.0f} |"
     truth = "–" if recipe.attack == CLEAN else str(recipe.target)
@@ -74,7 +86,8 @@ def row(recipe: Recipe, path: Path, samples: Path, config: ScanConfig, folder: P
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--unscreened", is_flag=True, help="Also search all classes to the end.")
-def main(output: Path, threads: int, *, unscreened: bool) -> None:
+@click.option("--beside", is_flag=True, help="Also scan beside a clean net.")
+def main(output: Path, threads: int, *, unscreened: bool, beside: bool) -> None:
     """Train the models that are missing in OUTPUT, and print what scans say."""
     torch.set_num_threads(threads)
     output.mkdir(parents=True, exist_ok=True)
@@ -83,13 +96,17 @@ def main(output: Path, threads: int, *, unscreened: bool) -> None:
     np.savez(samples, images=images, labels=labels)
     click.echo("| model | classes | verdict | leading | target | anomaly score | seconds |")
     click.echo("|---|---|---|---|---|---|---|")
-    configs = [ScanConfig()]
-    if unscreened:
-        configs.append(replace(ScanConfig(), screen=ScreenConfig(all_up_to=100)))
     for recipe in RECIPES:
         path = built(recipe, output)
-        for config in configs:
-            click.echo(row(recipe, path, samples, config, output / "workspace"))
+        asked = [ScanRequest(model=str(path), samples=samples, uri=path.name)]
+        if unscreened:
+            every = replace(ScanConfig(), screen=ScreenConfig(all_up_to=100))
+            asked.append(replace(asked[0], config=every))
+        if beside and (reference := reference_of(recipe)):
+            named = str(built(reference, output))
+            asked.append(replace(asked[0], references=(named,)))
+        for each in asked:
+            click.echo(row(recipe, each, output / "workspace"))
 
 
 if __name__ == "__main__":

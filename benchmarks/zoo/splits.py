@@ -46,6 +46,10 @@ MORE = ("digits", "fashion", "colour")
 """Those of further models of every attack, for the ones that did not learn it."""
 MORE_TIMES = 4
 """How many those are."""
+RARE = ("filter", "sticker", "wanet", "sig")
+"""Attacks that fewest of these nets have learnt."""
+RARE_TIMES = 5
+"""How many more of each of those there are."""
 
 
 def recipes(split: str) -> Iterator[Recipe]:
@@ -102,6 +106,7 @@ def _report() -> Iterator[Kind]:
     yield from _clean(REPORTED, own, others)
     yield from _attacked(TURNS, own, others, times=len(TURNS))
     yield from _attacked(MORE, own, others, times=MORE_TIMES)
+    yield from _attacked(MORE, own, others, times=RARE_TIMES, kinds=RARE)
 
 
 def _many_classes() -> Iterator[Kind]:
@@ -175,11 +180,15 @@ def _clean(tasks: tuple[str, ...], own: list[str], others: list[str]) -> Iterato
 
 
 def _attacked(
-    tasks: tuple[str, ...], own: list[str], others: list[str], times: int
+    tasks: tuple[str, ...],
+    own: list[str],
+    others: list[str],
+    times: int,
+    kinds: tuple[str, ...] = KINDS,
 ) -> Iterator[Kind]:
     """Each attack so many times, over tasks and architectures in turn."""
     for turn in range(times):
-        for index, attack in enumerate(KINDS):
+        for index, attack in enumerate(kinds):
             task = tasks[(turn + index) % len(tasks)]
             names = _suited(task, own, others)
             yield task, names[(index + turn * len(tasks) + turn) % len(names)], attack
