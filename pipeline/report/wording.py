@@ -92,7 +92,8 @@ WORDING: dict[str, SearchWording] = {
     ),
     "source_patch": SearchWording(
         title="Common patch, one source",
-        asks="Can a common patch turn the images of one class into another?",
+        asks="Can a common patch turn the images of one class into another? (counts only beside"
+        " references)",
         statistics={"source_margin": "Common patch: margin from one class"},
         trigger="Placed on images of one class, this patch pulls them to {target} more strongly"
         " than any other patch pulls any class to any other.",

@@ -31,13 +31,15 @@ class StatisticSpec:
     """A number per class that a search gives: name, unit, and what a large one means.
 
     Where `whole` is true it is the same for all classes, as it is said of the whole model, and is
-    measured against other models instead of the other classes.
+    measured against other models instead of the other classes. Where `only_beside` is true it
+    counts beside references only, as clean models by themselves reach as much.
     """
 
     name: str
     unit: str
     meaning: str
     whole: bool = False
+    only_beside: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

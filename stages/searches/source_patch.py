@@ -6,7 +6,8 @@ For every class t at once, over source classes s other than t,
 
 where the patches are a bright, a dark and a chequered square of three sizes at nine places. A
 backdoor that answers to its trigger on one class alone is lost in the mean over all of them, and
-there are so few patches that they cannot draw a class.
+there are so few patches that they cannot draw a class. Two classes that look alike are as near in
+a clean net, so it counts only beside references, in which they are as near.
 Source: source-specific backdoors are those of Tang et al. (TaCT, USENIX Security 2021); the search
 is ours (docs/method.md).
 """
@@ -43,6 +44,7 @@ class SourcePatch(FixedChanges):
             name="source_margin",
             unit="logit gaps",
             meaning="a common patch carries images of one other class to the class",
+            only_beside=True,
         ),
     )
     smallest = 8  # for nine places

@@ -31,7 +31,7 @@ POWER = "blend.strong_margin"
 """The statistic that is above 0 where the searches have the power to find something."""
 
 
-@stage(version=9)
+@stage(version=10)
 def judge(
     profile: ClassProfile, references: Vetted, calibration: Calibration, config: JudgeConfig
 ) -> Verdict:
@@ -108,7 +108,9 @@ def _doubt(
         return _thin(working, config)
     if calibration.is_few(profile.classes):  # nothing counts that is said of the whole model
         return ""
-    every = scores(profile, references.kept, calibration, profile.statistics)
+    counted = of_known_nulls(profile, references.kept, calibration)
+    names = [name for name in profile.statistics if name in counted or SPECS[name].whole]
+    every = scores(profile, references.kept, calibration, names)
     null = null_of(calibration, profile.classes, referenced=bool(references.kept))
     if p_value(float(every.max()), null, profile.classes) <= config.false_alarm_rate:
         return _unknown(profile.classes, calibration.range.fewest_fitted)

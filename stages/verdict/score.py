@@ -11,7 +11,8 @@
    one value per model, so that z is a normal score itself; it counts where it is above 0, which
    says that each class does go to another.
 3. The anomaly score of a class is √Σ g² over the statistics: all have an equal say, what one search
-   is blind to does not count against the others, and a heavy tail is worth little.
+   is blind to does not count against the others, and a heavy tail is worth little. What clean
+   models reach as often by themselves counts only beside references.
 4. Beside clean references a statistic counts by the smaller of its g and that of v − v_reference: a
    planted class stands out both ways, a natural one by itself, chance against one reference.
 5. Among two or three classes none can stand out from the others, so such a model has scores beside
@@ -98,7 +99,8 @@ def scores(
 def of_known_nulls(
     profile: ClassProfile, references: tuple[ClassProfile, ...], calibration: Calibration
 ) -> list[str]:
-    """The statistics of a profile that tell how unlikely it is of a clean model.
+    """The statistics of a profile that tell how unlikely it is of a clean model: not those that do
+    so `only_beside` references where there are none.
 
     The fewer the classes, the easier one trigger turns each into another, so what is said of the
     whole model tells nothing below the fewest that it was fitted on, unless beside a reference, and
@@ -106,7 +108,11 @@ def of_known_nulls(
     """
     fewer = profile.classes < calibration.range.fewest_fitted
     unknown = calibration.is_few(profile.classes) or (fewer and not references)
-    return [name for name in profile.statistics if not (unknown and SPECS[name].whole)]
+    return [
+        name
+        for name in profile.statistics
+        if not (unknown and SPECS[name].whole) and (references or not SPECS[name].only_beside)
+    ]
 
 
 def evidence(

@@ -18,6 +18,8 @@ PATCH, WARP = "patch.standardised_margin", "warp.standardised_margin"
 NOISE = "neuron_noise.margin"
 WHOLE = tuple(name for name, spec in SPECS.items() if spec.whole)
 """The statistics of the whole model."""
+ONLY_BESIDE = tuple(name for name, spec in SPECS.items() if spec.only_beside)
+"""Those that count beside references only."""
 USUAL = -1.0
 """What statistics say where nothing stands out, but for the strong margin."""
 NULL = Null(location=3.0, scale=1.8, growth=3.0, up_to=1000, n=63)

@@ -24,6 +24,7 @@ from tests.support.profiles import (
     BLEND,
     CLASSES,
     NULL,
+    ONLY_BESIDE,
     PATCH,
     SETTINGS,
     STRONG,
@@ -60,7 +61,6 @@ def test_a_class_that_stands_out_is_named(target: int) -> None:
     """It gives `backdoored`, a small p-value, a high score, and the class, whichever it is."""
     verdict = judged(profile({BLEND: {target: 5.0}, PATCH: {target: 2.0}}))
 
-    assert verdict.label == "backdoored"
     assert verdict.suspected_class == verdict.leading_class == target
     assert by_the_null(verdict) < 1e-3
     assert (verdict.p_value, verdict.p_is_bound) == (1 / 64, True)
@@ -69,10 +69,12 @@ def test_a_class_that_stands_out_is_named(target: int) -> None:
 
 @pytest.mark.parametrize("statistic", sorted(set(STATISTICS) - set(WHOLE)))
 def test_each_statistic_alone_can_decide(statistic: str) -> None:
-    """What only one search sees is enough, if it sees it clearly."""
-    verdict = judged(profile({statistic: {6: 8.0}}))
+    """What only one search sees is enough, where it counts, if it sees it clearly."""
+    model, usual = profile({statistic: {6: 8.0}}), Vetted(kept=(drawn(1, spread=0.01),), remarks=())
+    alone, beside = judged(model), judged(model, usual)
 
-    assert (verdict.label, verdict.suspected_class) == ("backdoored", 6)
+    assert beside.suspected_class == 6
+    assert alone.suspected_class == (None if statistic in ONLY_BESIDE else 6)
 
 
 @pytest.mark.parametrize("statistic", WHOLE)

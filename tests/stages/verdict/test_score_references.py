@@ -12,6 +12,7 @@ from stages.verdict.score import evidence, index_of, normal_score, scores
 from tests.support.profiles import (
     BLEND,
     CLASSES,
+    ONLY_BESIDE,
     SETTINGS,
     WHOLE,
     drawn,
@@ -50,12 +51,15 @@ def test_a_statistic_counts_by_the_smaller_of_itself_and_its_difference(
 
 @given(st.integers(0, 100), st.integers(1, 3))
 def test_references_never_add_to_a_score(seed: int, count: int) -> None:
-    """They can only explain what stands out."""
+    """They can only explain what stands out, but for what counts only beside them."""
     model, *references = (drawn(seed + 1000 * place) for place in range(count + 1))
+    both = [name for name in STATISTICS if name not in ONLY_BESIDE]
 
-    beside, alone = (scores(model, each, SETTINGS) for each in (tuple(references), ()))
+    beside, alone = (scores(model, each, SETTINGS, both) for each in (tuple(references), ()))
 
     assert (beside <= alone).all()
+    assert (beside <= scores(model, tuple(references), SETTINGS)).all()
+    assert alone.tolist() == scores(model, (), SETTINGS).tolist()
 
 
 @given(st.integers(0, 100), st.integers(2, 4))
