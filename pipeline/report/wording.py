@@ -92,9 +92,10 @@ WORDING: dict[str, SearchWording] = {
     ),
     "source_patch": SearchWording(
         title="Common patch, one source",
-        asks="Can a common patch turn the images of one class into another? (counts only beside"
-        " references)",
-        statistics={"source_margin": "Common patch: margin from one class"},
+        asks="Can a common patch turn the images of one class into another?",
+        statistics={
+            "source_margin": "Common patch: margin from one class (counts only beside references)"
+        },
         trigger="Placed on images of one class, this patch pulls them to {target} more strongly"
         " than any other patch pulls any class to any other.",
     ),
