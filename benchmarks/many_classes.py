@@ -56,12 +56,8 @@ def built(recipe: Recipe, folder: Path) -> Path:
 
 def reference_of(recipe: Recipe) -> Recipe | None:
     """Another clean net of the recipe's architecture, if there is one."""
-    alike = (
-        each
-        for each in RECIPES
-        if each.attack == CLEAN and each.architecture == recipe.architecture
-    )
-    return next((each for each in alike if each != recipe), None)
+    clean = (each for each in RECIPES if each.attack == CLEAN and each != recipe)
+    return next((each for each in clean if each.architecture == recipe.architecture), None)
 
 
 def row(recipe: Recipe, request: ScanRequest, folder: Path) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from pipeline.cache.store import Store
 from pipeline.evidence import Evidence
@@ -29,7 +30,7 @@ def cut_short(found: Unfinished, subject: Subject, run: Run) -> Verdict:
     request = run.request
     needs = run.course.needed if run.course.is_spent() else None
     run.note(extent=Extent(quick=request.quick, budget=request.budget, unfinished=why, needs=needs))
-    verdict = certain(found, subject, run, kept_of(run))
+    verdict = certain(found, subject, run, partial(kept_of, run))
     if verdict is None:
         return Verdict(label="inconclusive", reasons=(why,))
     return replace(verdict, reasons=(*verdict.reasons, why))
@@ -74,16 +75,20 @@ def where_it_goes_on(evidence: Evidence, store: Store) -> str:
     )
 
 
-def certain(found: Unfinished, subject: Subject, run: Run, kept: Measured | None) -> Verdict | None:
+def certain(
+    found: Unfinished, subject: Subject, run: Run, kept_of_run: Callable[[], Measured | None]
+) -> Verdict | None:
     """The verdict that is certain already, or None.
 
-    References count as in the whole scan, so that nothing is certain where they are not `kept`, nor
+    References count as in the whole scan, so that nothing is certain where they are not kept, nor
     beside any that the whole scan may search for further ones of many classes.
     """
-    if found.chosen is None or not found.results or kept is None:
-        return None
     config = run.config
+    if found.chosen is None or not found.results:
+        return None
     if run.request.references and config.screen.screens(subject.twin.classes):
+        return None
+    if (kept := kept_of_run()) is None:
         return None
     profile = profile_of(run.request.uri, subject, found.chosen, found.results)
     references, summaries = select_references(profile, kept, run)

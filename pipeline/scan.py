@@ -171,7 +171,7 @@ def _searched(subject: Subject, run: Run) -> tuple[Verdict, Mapping[str, SearchR
     def enough(chosen: Chosen, results: Results) -> bool:
         run.note(searches=results)
         found = Unfinished(chosen, results)
-        return run.course.until_certain and certain(found, subject, run, kept()) is not None
+        return run.course.until_certain and certain(found, subject, run, kept) is not None
 
     own: Unfinished | None = None
     try:

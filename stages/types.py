@@ -217,6 +217,11 @@ class PreconditionResult:
     def __post_init__(self) -> None:
         freeze(self.logits)
 
+    @property
+    def unsearched(self) -> tuple[int, ...]:
+        """The classes that are not searched, as an earlier one has the same scores."""
+        return tuple(later for later, _ in self.alike)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteStatistics:

@@ -77,9 +77,8 @@ def search_all(
     results: dict[str, SearchResult] = {}
     try:
         with _pausing(course):
-            alike = [later for later, _ in subject.clean.alike]
-            asked = [each for each in also if each not in alike]
-            chosen = _chosen(subject, config, store, course, crew).also(asked)
+            asked = set(also) - set(subject.clean.unsearched)
+            chosen = _chosen(subject, config, store, course, crew).also(sorted(asked))
             exact = works_of(subject, config, store, chosen)
             wanted = _wanted(exact, course)
             course.expect(_left(exact, wanted) - _left(works) + _looked(works))

@@ -128,6 +128,7 @@ def selection_of(run: Run) -> Select:
     """
     measured, config = cache(partial(measured_of, run)), run.config
 
+    @cache
     def select(subject: ClassProfile) -> Selected:
         also: tuple[int, ...] = ()
         if run.request.references and config.screen.screens(subject.classes):

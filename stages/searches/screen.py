@@ -124,8 +124,8 @@ def choose_classes(
         Paused: it was to pause.
     """
     count = subject.twin.classes
-    alike = [later for later, _ in subject.clean.alike]
-    everything = np.setdiff1d(np.arange(count), alike)
+    unsearched = subject.clean.unsearched
+    everything = np.setdiff1d(np.arange(count), unsearched)
     covered = everything[np.isin(everything, subject.samples.labels)]
     usual = covered if 2 * len(covered) >= len(everything) else everything
     if not screening.screens(count):
@@ -135,7 +135,7 @@ def choose_classes(
     classes, looked = set(ordinary.tolist()), {}
     for search in searches:
         reached, looked[search.name] = _looked(search, subject, configs[search.name], seed, look)
-        classes |= set(leading(reached, screening.leading)) - set(alike)
+        classes |= set(leading(reached, screening.leading)) - set(unsearched)
     return Chosen(classes=np.array(sorted(classes)), ordinary=ordinary, looked=looked)
 
 

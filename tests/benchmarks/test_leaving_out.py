@@ -21,7 +21,7 @@ from tests.support.known_models import (
     with_class_above,
     write_zoo,
 )
-from tests.support.profiles import SETTINGS
+from tests.support.profiles import ONLY_BESIDE, SETTINGS
 
 ORIGIN = Origin(date="", command="")
 
@@ -41,7 +41,8 @@ def test_what_one_search_alone_sees_is_lost_without_it(search: str) -> None:
     """And without any other it is seen as before."""
     other = "warp" if search != "warp" else "tone"
     (model,), (kept,) = (leaving_out.without([above_by(search)], each) for each in (search, other))
-    beside = (with_class_above("reference", 0.0).profile,) if search == "source_patch" else ()
+    counts_beside = any(name.startswith(f"{search}.") for name in ONLY_BESIDE)
+    beside = (with_class_above("reference", 0.0).profile,) if counts_beside else ()
     whole = scores(above_by(search).profile, beside, SETTINGS)[TARGET]
 
     assert scores(model.profile, beside, SETTINGS)[TARGET] < 2 < whole

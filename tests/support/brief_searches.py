@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config import load_config
+from stages.searches.screen import ScreenConfig
 from stages.searches.search import Search
 
 BRIEF = (
@@ -15,6 +16,8 @@ BRIEF = (
     "permutation.first_steps=2;permutation.place_steps=2;permutation.pattern_steps=2",
 )
 """Overrides, as `--set` takes them."""
+MANY = ScreenConfig(all_up_to=4, leading=1, ordinary=3)
+"""As if the demo models' ten classes were too many to search all of them."""
 
 
 def of(search: Search) -> Any:

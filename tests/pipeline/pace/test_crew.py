@@ -16,7 +16,7 @@ from pipeline.config import ScanConfig, load_config
 from pipeline.pace.course import Course
 from pipeline.pace.searching import Results, Unfinished, search_all
 from stages.searches import SEARCHES
-from stages.searches.screen import ScreenConfig, groups_of
+from stages.searches.screen import groups_of
 from stages.searches.search import Subject
 from tests.support import brief_searches
 from tests.support.subjects import demo_subject
@@ -27,7 +27,7 @@ IN_GROUPS = "; ".join(
     f"{each.name}.memory_mb=1" for each in SEARCHES if hasattr(each.settings(), "memory_mb")
 )
 FEW = load_config(None, (*brief_searches.BRIEF, IN_GROUPS))
-MANY = replace(FEW, screen=ScreenConfig(all_up_to=4, leading=1, ordinary=3))
+MANY = replace(FEW, screen=brief_searches.MANY)
 
 
 class Counting:

@@ -25,13 +25,12 @@ from pipeline.pace.searching import (
     search_all,
 )
 from stages.searches import SEARCHES
-from stages.searches.screen import ScreenConfig
 from stages.searches.search import Subject
 from tests.support import brief_searches
 from tests.support.subjects import demo_subject
 
 BRIEF = load_config(None, brief_searches.BRIEF)
-MANY = replace(BRIEF, screen=ScreenConfig(all_up_to=4, leading=1, ordinary=3))
+MANY = replace(BRIEF, screen=brief_searches.MANY)
 configs = pytest.mark.parametrize("config", [BRIEF, MANY], ids=["few classes", "many classes"])
 
 

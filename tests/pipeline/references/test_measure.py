@@ -11,12 +11,12 @@ import torch
 
 from pipeline.cache.store import Store
 from pipeline.config import load_config
-from pipeline.evidence import ReferenceSummary
 from pipeline.intake.sandbox import Sandbox
 from pipeline.note import unnoted
 from pipeline.pace.course import Course
 from pipeline.references.measure import (
     Measured,
+    Selected,
     measure,
     measured_of,
     select_references,
@@ -27,19 +27,17 @@ from pipeline.request import ScanRequest
 from pipeline.run import Run
 from pipeline.scan import scan
 from stages.errors import ConfigError
-from stages.searches.screen import ScreenConfig
 from stages.settings import unchecked
 from stages.verdict.profile import ClassProfile
 from stages.verdict.settings import VettingConfig
-from stages.verdict.vetting import Vetted, own_p_value
+from stages.verdict.vetting import own_p_value
+from tests.support.brief_searches import MANY
 from tests.support.places import DEMO
 from tests.support.profiles import BLEND, CLASSES, SETTINGS, values_of
 
 CPU = torch.device("cpu")
 LAX = unchecked(VettingConfig(), suspicious=0.0)
 """Keeps a reference whatever stands out in it."""
-MANY = ScreenConfig(all_up_to=4, leading=1, ordinary=3)
-"""As if ten classes were too many to search all of them."""
 QUICK = (
     *("blend.samples=20", "blend.faint_steps=3", "blend.strong_steps=2"),
     *("patch.samples=20", "patch.first_steps=2", "patch.place_steps=2", "warp.steps=3"),
@@ -158,7 +156,7 @@ def test_of_every_measured_reference_is_told_whether_it_was_used(
     asked = request(config=lax, references=(file,))
     stranger = replace(clean, digest="another model")
 
-    def selected(subject: ClassProfile, folder: str) -> tuple[Vetted, tuple[ReferenceSummary, ...]]:
+    def selected(subject: ClassProfile, folder: str) -> Selected:
         run = run_of(asked, tmp_path / folder)
         return select_references(subject, measured_of(run), run)
 

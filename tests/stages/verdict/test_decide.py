@@ -30,7 +30,6 @@ from tests.support.profiles import (
     STRONG,
     WHOLE,
     drawn,
-    everywhere,
     powerful,
     profile,
     searched_only,
@@ -61,6 +60,7 @@ def test_a_class_that_stands_out_is_named(target: int) -> None:
     """It gives `backdoored`, a small p-value, a high score, and the class, whichever it is."""
     verdict = judged(profile({BLEND: {target: 5.0}, PATCH: {target: 2.0}}))
 
+    assert verdict.label == "backdoored"
     assert verdict.suspected_class == verdict.leading_class == target
     assert by_the_null(verdict) < 1e-3
     assert (verdict.p_value, verdict.p_is_bound) == (1 / 64, True)
@@ -73,15 +73,10 @@ def test_each_statistic_alone_can_decide(statistic: str) -> None:
     model, usual = profile({statistic: {6: 8.0}}), Vetted(kept=(drawn(1, spread=0.01),), remarks=())
     alone, beside = judged(model), judged(model, usual)
 
-    assert beside.suspected_class == 6
-    assert alone.suspected_class == (None if statistic in ONLY_BESIDE else 6)
-
-
-@pytest.mark.parametrize("statistic", WHOLE)
-def test_what_is_said_of_the_whole_model_can_decide(statistic: str) -> None:
-    """Then no class needs to stand out from the others."""
-    assert judged(profile({statistic: everywhere(8.0)})).label == "backdoored"
-    assert judged(profile({statistic: everywhere(-8.0)})).label == "clean"
+    blocked, passed = ("backdoored", 6), ("clean", None)
+    assert (beside.label, beside.suspected_class) == blocked
+    by_itself = passed if statistic in ONLY_BESIDE else blocked
+    assert (alone.label, alone.suspected_class) == by_itself
 
 
 def test_equal_classes_are_clean_and_promise_little() -> None:

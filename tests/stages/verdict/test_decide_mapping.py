@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stages.verdict.decide import judge
 from stages.verdict.profile import ClassProfile
 from stages.verdict.settings import JudgeConfig
@@ -9,6 +11,15 @@ from stages.verdict.vetting import Vetted
 from tests.support.profiles import BLEND, PATCH, SETTINGS, STRONG, WHOLE, everywhere, profile
 
 NOBODY = Vetted(kept=(), remarks=())
+
+
+@pytest.mark.parametrize("statistic", WHOLE)
+def test_what_is_said_of_the_whole_model_can_decide(statistic: str) -> None:
+    """Then no class needs to stand out from the others."""
+    high, low = (profile({statistic: everywhere(value)}) for value in (8.0, -8.0))
+
+    assert judge(high, NOBODY, SETTINGS, JudgeConfig()).label == "backdoored"
+    assert judge(low, NOBODY, SETTINGS, JudgeConfig()).label == "clean"
 
 
 def test_a_trigger_for_the_whole_model_is_told_as_one() -> None:
