@@ -34,6 +34,8 @@ SIGNS = "@rapideditor/mapillary_sprite_source@1.8.0"
 FLAGS = "flag-icons@7.5.0"
 PHOTOGRAPHS = ("/usr/share/backgrounds", "/usr/share/wallpapers")
 """Where Debian's `ukui-wallpapers` and `lomiri-wallpapers-20.04` lie."""
+FEWEST_PHOTOGRAPHS = 10
+"""So many there are with both packages: on fewer, nets learn what usual clean nets do not."""
 DESIGNS = 3
 """National designs of each sign; meanings that have fewer are left out."""
 DRAWN = 96
@@ -68,10 +70,11 @@ def split(name: str) -> Split:
     """The images of a task, made once and kept in `FOLDER`.
 
     Raises:
-        FileNotFoundError: the drawings are not there.
+        FileNotFoundError: the drawings, or most of the photographs, are not there.
     """
     task, place = PICTURE_TASKS[name], FOLDER / f"{name}.npz"
     if not place.exists():
+        _require_photographs()
         designs = [[rendered(path) for path in paths] for paths in drawings(task)]
         scenes = backgrounds(task.side)
         made = (_part(task, designs, scenes, seed) for seed in (1, 2))
@@ -82,6 +85,14 @@ def split(name: str) -> Split:
     with np.load(place) as kept:
         raw = [torch.from_numpy(kept[f"arr_{number}"]) for number in range(4)]
     return Split(raw[0] / 255.0, raw[1], raw[2] / 255.0, raw[3])
+
+
+def _require_photographs() -> None:
+    if (found := len(photographs())) < FEWEST_PHOTOGRAPHS:
+        raise FileNotFoundError(
+            f"found {found} photographs, expected {FEWEST_PHOTOGRAPHS}; run"
+            " `apt-get install ukui-wallpapers lomiri-wallpapers-20.04`"
+        )
 
 
 def drawings(task: PictureTask) -> list[list[Path]]:

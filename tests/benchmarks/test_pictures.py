@@ -85,3 +85,17 @@ def test_every_class_has_drawings_of_its_own(name: str) -> None:
     opaque = pictures.rendered(paths[0])
     assert opaque.shape == (4, pictures.DRAWN, pictures.DRAWN)
     assert opaque[3].max() == 1
+
+
+def test_a_task_on_too_few_photographs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the packages that hold most of them are missing, and not made of the few that are."""
+    monkeypatch.setattr(pictures, "FOLDER", tmp_path)
+    monkeypatch.setattr(pictures, "PHOTOGRAPHS", ())
+    pictures.photographs.cache_clear()
+
+    with pytest.raises(FileNotFoundError, match="found 2 photographs, expected 10"):
+        pictures.split("signs-16")
+
+    pictures.photographs.cache_clear()
