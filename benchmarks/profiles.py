@@ -55,6 +55,8 @@ class Known:
     """All classes that a right accusation may name."""
     further: tuple[ClassProfile, ...] = ()
     """The profiles by the further seeds that count near the limit, where they were measured."""
+    former: bool = False
+    """Whether it was measured by the patch searches of before, which miss more small patches."""
 
     @property
     def clean(self) -> bool:
@@ -97,36 +99,43 @@ def further_places(place: Path, seed: int) -> list[Path]:
 
 
 def read_line(text: str) -> Known:
-    """A model of a file of `benchmarks.measured`, by whatever looks its classes were chosen.
+    """A model of a file of `benchmarks.measured`, by whatever looks its classes were chosen, and
+    whichever patch searches it was measured by.
 
     Raises:
         ConfigError: it was measured by other settings.
     """
     both = json.loads(text)
+    former = any(_is_former(each["settings"]["patch"]) for each in both["profiles"])
     with TemporaryDirectory() as folder:
         place, found = Path(folder) / "profile.json", []
         for document in both["profiles"]:
-            document["settings"] = _with_todays_looks(document["settings"])
+            document["settings"] = _with_todays_searches(document["settings"])
             place.write_text(json.dumps(document))
             found += read_profiles(place, ScanConfig())
-    return _known(both["truth"], found[0], tuple(found[1:]))
+    return replace(_known(both["truth"], found[0], tuple(found[1:])), former=former)
 
 
-def _with_todays_looks(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a profile, with those of brief looks as they are now.
+def _with_todays_searches(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a profile, with those of brief looks and of former searches as they are now.
 
     Where all classes are searched there is no look. Of more classes, looks only choose which are
     searched, and change nothing of what is found for those.
     """
     return {
         section: now
-        if section == "screen"
+        if section == "screen" or _is_former(settings[section])
         else {
             **{name: value for name, value in settings[section].items() if not _is_of_looks(name)},
             **{name: value for name, value in now.items() if _is_of_looks(name)},
         }
         for section, now in settings_of(ScanConfig()).items()
     }
+
+
+def _is_former(section: dict[str, Any]) -> bool:
+    """Whether these are settings of a patch search of before, whose attention was sharpened."""
+    return "sharpest" in section
 
 
 def _is_of_looks(name: str) -> bool:

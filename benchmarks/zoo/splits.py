@@ -5,6 +5,8 @@ part by architecture, and by one whole task that is only reported on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 
 from benchmarks.zoo import architectures, attacks, public
 from benchmarks.zoo.exporters import EXPORTERS
@@ -13,14 +15,14 @@ from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS, UNDER_TEN
 
 SPLITS = (
     *("tuning", "calibration", "report", "many-classes"),
-    *("few-calibration", "few-report", "under-ten", "larger"),
+    *("few-calibration", "few-report", "under-ten", "larger", "patches"),
 )
 CALIBRATED = ("digits", "fashion", "signs-16", "colour", "signs-43")
 """Tasks of the clean models that the null comes from; the first three are tuned on as well."""
 TUNED = CALIBRATED[:3]
 REPORTED = (*CALIBRATED, "flags-20")
 """Tasks that are reported on; nothing was tuned or calibrated on the last."""
-FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000, 5000), strict=True))
+FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000, 5000, 9000), strict=True))
 SIZES, PLACES, RATES = (3, 2, 4), ("corner", "edge", "centre"), (0.1, 0.05, 0.02, 0.01)
 KINDS = (*attacks.SINGLE_TARGET, *attacks.OTHER, *attacks.QUIET)
 WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
@@ -31,6 +33,23 @@ FEW_KINDS = (*attacks.SINGLE_TARGET, *attacks.QUIET, "adaptive-blend", "sig")
 LARGER = ("signs-10-96", "flags-12-128", "signs-10-large")
 """Tasks of larger pictures than those that anything was calibrated on: 96, 128 and 224 pixels."""
 LARGER_KINDS = ("badnets", "sticker", "photograph", "blend-picture", "filter", "wanet", "bpp")
+SMALL_PATCHES = (
+    ("fashion", "mobilenet", 3, "corner", 0.05),
+    ("digits", "vgg", 3, "corner", 0.02),
+    ("fashion", "vgg", 2, "edge", 0.05),
+    ("digits", "mobilenet", 2, "edge", 0.05),
+    ("fashion", "resnet", 3, "centre", 0.02),
+    ("digits", "vgg", 4, "edge", 0.01),
+    ("fashion", "mobilenet", 4, "edge", 0.02),
+    ("fashion", "vgg", 3, "corner", 0.01),
+    ("digits", "mobilenet", 3, "corner", 0.02),
+    ("fashion", "mobilenet", 2, "corner", 0.1),
+    ("fashion", "plain", 3, "edge", 0.02),
+    ("digits", "resnet", 3, "edge", 0.01),
+    ("fashion", "vgg", 4, "corner", 0.02),
+    ("fashion", "vit", 3, "edge", 0.05),
+)
+"""Task, architecture, size, place and poison rate of further small patches to tune on."""
 DRAWN = ("signs", "flags")
 """Origins of drawings on photographs."""
 WEAK = ("plain", "vit", "lenet", "mixer")
@@ -54,6 +73,9 @@ RARE_TIMES = 5
 
 def recipes(split: str) -> Iterator[Recipe]:
     """The recipes of a split, in the order of training: early stops leave a balanced zoo."""
+    if split == "patches":
+        yield from _patches(FIRST_SEED[split])
+        return
     made = {
         "tuning": _tuning,
         "calibration": _calibration,
@@ -163,6 +185,17 @@ def _larger() -> Iterator[Kind]:
         for task in LARGER:
             yield task, name, CLEAN
         yield LARGER[turn % len(LARGER)], names[turn - 3], attack
+
+
+def _patches(first: int) -> Iterator[Recipe]:
+    """Small patches on nets that are tuned on, and a clean net of each of their kinds."""
+    for seed, (task, name, size, place, rate) in enumerate(SMALL_PATCHES, first):
+        target = (7 * seed + seed // 10) % TASKS[task].classes
+        kind = Recipe(task=task, architecture=name, attack="badnets", seed=seed, target=target)
+        yield replace(kind, size=size, place=place, poison_rate=rate)
+    kinds = product(("fashion", "digits"), ("mobilenet", "vgg", "resnet", "plain", "vit"))
+    for seed, (task, name) in enumerate(kinds, first + len(SMALL_PATCHES)):
+        yield Recipe(task=task, architecture=name, attack=CLEAN, seed=seed)
 
 
 def _suited(task: str, own: list[str], others: list[str]) -> list[str]:

@@ -4,13 +4,15 @@ For every class t at once, over clean samples x of other classes, with M a squar
 
     max over place and p of   mean margin_t(f((1 − M)·x + M·p)).
 
-The place is found by attention, in every region of the image apart (`squares.py`): it starts even
-and is sharpened until a single place is left. Regions that lag are given up on the way; of the
-squares that are left the one that leads is kept, and its pattern p goes on alone.
+The place is found as faulty samples are found by testing pools of them: squares lie on a grid of
+places, several far from each other at once, each with a pattern of its own (`squares.py`). Groups
+that lag are given up; the squares of those that lead are laid apart, and the best of them climb
+on, until one is kept and its pattern p goes on alone.
 A clean net has no place where so small a square decides for every image, so its classes lie close
 together here, where the free masks of Neural Cleanse follow the strokes of what they imitate.
-Source: Neural Cleanse (S&P 2019) for a mask and a pattern per class; the fixed square, the
-attention over its places, the margin and the single batch are ours (docs/method.md).
+Source: Neural Cleanse (S&P 2019) for a mask and a pattern per class; Dorfman, The Detection of
+Defective Members of Large Populations (1943), for testing in groups; the fixed square, its grid,
+the margin and the single batch are ours (docs/method.md).
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated
 
 from stages import image_layout
 from stages.later import torch, without_gradients
@@ -26,7 +27,7 @@ from stages.searches import margins
 from stages.searches.blocks import Block, State, advanced
 from stages.searches.probe import Probe, probes
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
-from stages.searches.squares import Squares, everywhere
+from stages.searches.squares import Grid, Squares, everywhere
 from stages.searches.success import attack_success
 from stages.searches.trigger import Patch
 from stages.settings import (
@@ -38,7 +39,6 @@ from stages.settings import (
     Rate,
     Samples,
     Steps,
-    bounded,
     settings,
     unchecked,
 )
@@ -53,36 +53,42 @@ class SquareConfig:
     """Side of the square as a share of the image's."""
     least: Pixels = 1
     """Side of the square in pixels at least."""
-    regions: Places = 3
-    """Regions along each side, each with a square of its own until the best one is kept."""
-    kept: Places = 3
-    """Regions per class that go on after the first steps."""
-    place_samples: Samples = 10
-    """Clean samples, balanced over the classes, that squares are laid on to find their place."""
+    stride: PositiveShare = 0.5
+    """Distance from one place to the next as a share of the square's side."""
+    along: Places = 2
+    """Squares along each side of the image that are laid at once."""
+    first_samples: Samples = 4
+    """Clean samples, balanced over the classes, that groups of squares are laid on."""
     first_steps: Steps = 3
-    """Adam steps of place and pattern in every region."""
-    place_steps: Steps = 5
-    """Adam steps of place and pattern in the regions that go on."""
+    """Adam steps of the patterns of all groups."""
+    first_rate: Rate = 1.0
+    """Adam's learning rate for the logits of these patterns."""
+    leading: Places = 3
+    """Groups per class whose squares are laid apart."""
+    kept: Places = 3
+    """Squares per class that go on apart."""
+    place_samples: Samples = 10
+    """Clean samples, balanced over the classes, that the squares that go on are laid on."""
+    place_steps: Steps = 4
+    """Adam steps of their patterns, of which the best is kept."""
     samples: Samples = 20
     """Clean samples, balanced over the classes, that the patch at its place is laid on."""
     evaluation_samples: Samples = 40
     """Clean samples, those of the search among them, that the patches found are evaluated on."""
-    pattern_steps: Steps = 7
+    pattern_steps: Steps = 5
     """Adam steps of the pattern at the place that was found."""
+    rate: Rate = 0.5
+    """Adam's learning rate for the logits of patterns that are laid apart."""
     detail: Cells = 48
     """Squares of one colour each along the image's shorter side, of which a pattern consists at
     most: so many as the largest images have pixels that the calibration was measured on.
     """
-    rate: Rate = 0.3
-    """Adam's learning rate for the logits of place and pattern."""
-    sharpest: Annotated[float, bounded(ge=1, le=1000)] = 12.0
-    """Factor on the logits of the places at the last step; it grows from 1 geometrically."""
     memory_mb: Memory = unkeyed(2048)
     """Activations that may be held at once, in MiB; more squares are laid in parts."""
 
     @property
     def settled_at(self) -> int:
-        """The step from which only the pattern moves."""
+        """The step from which a single square is left."""
         return self.first_steps + self.place_steps
 
     @property
@@ -95,24 +101,29 @@ class SquareConfig:
 class PatchConfig(SquareConfig):
     """Settings of the patch."""
 
-    brief_samples: Samples = 6
+    brief_samples: Samples = 3
     """Clean samples of the brief search, where there are many classes."""
-    brief_regions: Places = 1
-    """Regions along each side in the brief search."""
+    brief_stride: PositiveShare = 1.0
+    """Distance from one place to the next in the brief search."""
     brief_steps: Steps = 2
     """Adam steps of the brief search."""
+    brief_rate: Rate = 2.0
+    """Adam's learning rate in the brief search."""
 
     @property
     def brief(self) -> PatchConfig:
         """The settings of the brief search."""
         return unchecked(
             self,
-            regions=self.brief_regions,
+            stride=self.brief_stride,
+            leading=1,
             kept=1,
+            first_samples=self.brief_samples,
             place_samples=self.brief_samples,
             samples=self.brief_samples,
             evaluation_samples=self.brief_samples,
             first_steps=self.brief_steps,
+            first_rate=self.brief_rate,
             place_steps=0,
             pattern_steps=0,
         )
@@ -120,9 +131,12 @@ class PatchConfig(SquareConfig):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Ground:
-    """What places and patterns are searched on, what they are evaluated on, and the logit gap."""
+    """What groups, places and patterns are searched on, what they are evaluated on, and the logit
+    gap.
+    """
 
     subject: Subject
+    groups: Probe
     places: Probe
     patterns: Probe
     evaluation: Probe
@@ -134,11 +148,11 @@ SquareState = State[SquareConfig, _Ground]
 
 class PatchSearch:
     """The search for a patch. A block holds what `squares.Squares` are made of, with as many rows
-    (g, r, …) for each class as it has squares left.
+    (g, r, …) for each class as it has groups or squares left.
     """
 
     name = "patch"
-    version = 7
+    version = 8
     settings: type[SquareConfig] = PatchConfig
     joint = False
     statistics = (
@@ -151,10 +165,14 @@ class PatchSearch:
 
     def start(self, subject: Subject, config: SquareConfig, seed: int) -> SquareState:
         """A search of which no class has begun."""
-        counts = (config.place_samples, config.samples, config.evaluation_samples)
-        places, patterns, evaluation = probes(subject, counts, seed, config.memory_mb)
+        counts = (
+            *(config.first_samples, config.place_samples),
+            *(config.samples, config.evaluation_samples),
+        )
+        groups, places, patterns, evaluation = probes(subject, counts, seed, config.memory_mb)
         ground = _Ground(
             subject=subject,
+            groups=groups,
             places=places,
             patterns=patterns,
             evaluation=evaluation,
@@ -175,17 +193,18 @@ class PatchSearch:
         return advanced(state, classes, steps, self.at_once(state), begin, partial(_climb, state))
 
     def reached(self, state: SquareState) -> Floats:
-        """The mean margin (K,) in logits of the best square of each class, at its place."""
+        """The mean margin (K,) in logits of the best group or square of each class."""
         return state.per_class([_reached(state, each) for each in state.blocks])
 
     def effort(self, state: SquareState) -> Effort:
-        """Steps, and images: every square of a class is laid on every image."""
-        config, ground = state.config, state.ground
-        regions, images = _beginning(state), 0
+        """Steps, and images: every row of a class is laid on every image."""
+        config, ground, images = state.config, state.ground, 0
+        groups = len(_grid(state).groups(tuple(ground.groups.images.shape[1:])))
         for block in state.blocks:
             for step in range(block.step):
-                squares = regions if step < config.first_steps else min(config.kept, regions)
-                shown = squares * len(ground.places.images)
+                shown = groups * len(ground.groups.images)
+                if step >= config.first_steps:
+                    shown = config.kept * len(ground.places.images)
                 if step >= config.settled_at:
                     shown = len(ground.patterns.images)
                 images += shown * len(block.classes)
@@ -213,15 +232,15 @@ class PatchSearch:
 
 
 def _climb(state: SquareState, block: Block, steps: int, step_done: Callable[[], None]) -> Block:
-    """Steps in every region first, then in fewer, then of the pattern alone."""
+    """Steps of all groups first, then of the leading squares apart, then of one."""
     config = state.config
     last = min(block.step + steps, config.steps)
     while block.step < last:
         begun, end = _phase(config, block.step)
         until = min(end, last)
-        sharpness = _sharpness(config)[block.step : until]
+        rate = config.first_rate if block.step < config.first_steps else config.rate
         squares = _squares(state, block).climbed(
-            sharpness, block.step - begun, config.rate, step_done
+            until - block.step, block.step - begun, rate, step_done
         )
         block = _narrowed(state, _block(block.classes, until, squares))
     return block
@@ -233,47 +252,40 @@ def _phase(config: SquareConfig, step: int) -> tuple[int, int]:
     return max(end for end in ends if end <= step), min(end for end in ends if end > step)
 
 
-def _sharpness(config: SquareConfig) -> list[float]:
-    """Factors on the logits of the places, step by step: from 1 on, each as much above the last."""
-    last = max(config.settled_at - 1, 1)
-    growing = [config.sharpest ** (step / last) for step in range(config.settled_at)]
-    return growing + [1.0] * config.pattern_steps
-
-
 def _narrowed(state: SquareState, block: Block) -> Block:
     """The block with the squares that go on from its step."""
-    config, step = state.config, block.step
+    config, step, ground = state.config, block.step, state.ground
     if step not in (config.first_steps, config.settled_at):
         return block
-    squares = replace(_squares(state, block), probe=state.ground.places)
+    squares = _squares(state, block)
     if step == config.first_steps:
-        squares = squares.leading(config.kept)
+        squares = replace(squares, probe=ground.groups).leading(config.leading)
+        squares = squares.apart().leading(config.kept)
     if step == config.settled_at:
-        squares = squares.leading(1).settled()
+        squares = replace(squares, probe=ground.places).leading(1)
     return _block(block.classes, step, squares.without_moments())
 
 
 def _reached(state: SquareState, block: Block) -> torch.Tensor:
-    """The mean margin (g,) in logits of the best square of each class, at its place."""
+    """The mean margin (g,) in logits of the best row of each class."""
     reached = _squares(state, block).reached()
     return reached.reshape(len(block.classes), -1).amax(1)
 
 
 def _settled(state: SquareState, block: Block) -> Squares:
-    """The best square of each class, at its place."""
-    return _squares(state, block).leading(1).settled()
+    """The best row of each class: one square, where the search has come so far."""
+    return _squares(state, block).leading(1)
 
 
 def _squares(state: SquareState, block: Block) -> Squares:
     """The squares of a block, on what they are searched on at its step."""
-    ground = state.ground
-    probe = ground.patterns if block.step >= state.config.settled_at else ground.places
+    ground, config = state.ground, state.config
+    probe = ground.groups if block.step < config.first_steps else ground.places
+    probe = ground.patterns if block.step >= config.settled_at else probe
     flat = {name: each.flatten(0, 1) for name, each in block.tensors.items()}
     each = len(flat["colours"]) // len(block.classes)
     rows = block.classes.repeat_interleave(each)
-    return Squares(
-        probe=probe, side=_side(state), detail=state.config.detail, rows=rows, tensors=flat
-    )
+    return Squares(probe=probe, side=_side(state), detail=config.detail, rows=rows, tensors=flat)
 
 
 def _block(classes: torch.Tensor, step: int, squares: Squares) -> Block:
@@ -297,15 +309,14 @@ def _patch(settled: list[Squares], target: int) -> Patch:
     raise KeyError(target)
 
 
-def _beginning(state: SquareState) -> int:
-    """How many squares a class begins with."""
-    return len(_begun(state, torch.zeros(1, dtype=torch.int64)).rows)
-
-
 def _begun(state: SquareState, classes: torch.Tensor) -> Squares:
-    """The squares that classes (n,) begin with: one in each region."""
-    places, config = state.ground.places, state.config
-    return everywhere(places, classes, _side(state), config.detail, config.regions, state.seed)
+    """The groups of squares that classes (n,) begin with."""
+    return everywhere(state.ground.groups, classes, _grid(state), state.config.detail, state.seed)
+
+
+def _grid(state: SquareState) -> Grid:
+    config = state.config
+    return Grid(side=_side(state), stride=config.stride, along=config.along)
 
 
 def _side(state: SquareState) -> float:
@@ -317,17 +328,17 @@ def _side(state: SquareState) -> float:
 
 @settings
 class SmallPatchConfig(SquareConfig):
-    """Settings of the small patch: half the side, and more steps to find it."""
+    """Settings of the small patch: half the side, more squares at once, and more steps."""
 
     side: PositiveShare = 0.125
     """Side of the square as a share of the image's."""
     least: Pixels = 3
     """Side of the square in pixels at least."""
-    first_steps: Steps = 6
-    """Adam steps of place and pattern in every region."""
-    place_steps: Steps = 10
-    """Adam steps of place and pattern in the regions that go on."""
-    pattern_steps: Steps = 14
+    along: Places = 3
+    """Squares along each side of the image that are laid at once."""
+    place_steps: Steps = 6
+    """Adam steps of the patterns of the squares that go on, of which the best is kept."""
+    pattern_steps: Steps = 8
     """Adam steps of the pattern at the place that was found."""
 
     @property
@@ -341,7 +352,7 @@ class SmallPatchSearch(PatchSearch):
     """
 
     name = "small_patch"
-    version = 3
+    version = 4
     settings = SmallPatchConfig
     statistics = (
         StatisticSpec(

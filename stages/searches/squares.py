@@ -1,11 +1,12 @@
-"""Squares of one size, each with logits of its places and of its pattern, all climbed at once.
+"""Squares of one size with patterns that are climbed: several laid at once at first, then one.
 
-The mask of a square is a softmax over its places, whose squares add up: it starts even and is
-sharpened until a single place is left.
+A row is a class that it aims at, the places that its squares lie on, and one pattern as large as
+the image, of which the squares show their parts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,12 +20,12 @@ from stages.searches.probe import Probe
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Squares:
-    """Squares on a probe set, one per row, each aiming at a class.
+    """Squares on a probe set, some of one class in each row.
 
     `side` is a share of the image's, `detail` says how fine patterns are, `rows` (r,) are the
-    classes. Of `tensors`, `places` (r, P) are logits, of which only those `allowed` (r, P) count;
-    `colours` (r, 1, *input shape) are logits of the patterns. Rows of the same class follow each
-    other, as many for each.
+    classes. Of `tensors`, `places` (r, P) are true where a square lies, and `colours`
+    (r, 1, *input shape) are logits of the patterns. Rows of the same class follow each other, as
+    many for each.
     """
 
     probe: Probe
@@ -34,22 +35,16 @@ class Squares:
     tensors: Mapping[str, torch.Tensor]
 
     def climbed(
-        self,
-        sharpness: list[float],
-        taken: int,
-        rate: float,
-        step_done: Callable[[], None],
+        self, steps: int, taken: int, rate: float, step_done: Callable[[], None]
     ) -> Squares:
-        """After an Adam step of places and patterns for each factor on the logits of the places;
-        `taken` such steps went before.
-        """
+        """After so many Adam steps of the patterns; `taken` such steps went before."""
         parts = self._parts()
-        climbs = [Ascent(part.tensors, part._moving(), taken, rate) for part in parts]
-        for factor in sharpness:
-            for part, climb in zip(parts, climbs, strict=True):
-                moving = {**part.tensors, **dict(zip(climb.names, climb.parameters, strict=True))}
-                shown = replace(part, tensors=moving).shown(self.probe.images, factor)
-                climb.step(mean_margins(self.probe, part.rows, shown))
+        climbs = [Ascent(part.tensors, ["colours"], taken, rate) for part in parts]
+        masks = [part._mask() for part in parts]
+        for _ in range(steps):
+            for part, mask, climb in zip(parts, masks, climbs, strict=True):
+                shown = part._laid_on(part.probe.images, mask, climb.parameters[0])
+                climb.step(mean_margins(part.probe, part.rows, shown))
             step_done()
         moved = [
             {**part.tensors, **climb.tensors()} for part, climb in zip(parts, climbs, strict=True)
@@ -60,13 +55,10 @@ class Squares:
 
     @without_gradients
     def reached(self) -> torch.Tensor:
-        """The mean margin (r,) over the samples of other classes, in logits, at settled places."""
+        """The mean margin (r,) over the samples of other classes, in logits."""
         images = self.probe.images
         return torch.cat(
-            [
-                mean_margins(self.probe, each.rows, each.shown(images))
-                for each in self.settled()._parts()
-            ]
+            [mean_margins(self.probe, each.rows, each.shown(images)) for each in self._parts()]
         )
 
     def leading(self, count: int) -> Squares:
@@ -79,10 +71,16 @@ class Squares:
         first = each * torch.arange(classes, device=best.device)[:, None]
         return self._only((best + first).flatten())
 
-    def settled(self) -> Squares:
-        """The same with only the strongest place of each row allowed."""
-        strongest = functional.one_hot(self._logits().argmax(1), self.tensors["places"].shape[1])
-        return replace(self, tensors={**self.tensors, "allowed": strongest.bool()})
+    def apart(self) -> Squares:
+        """Each square in a row of its own; rows of fewer than others give one of theirs again."""
+        places = self.tensors["places"]
+        most = int(places.sum(1).max())
+        lies, where = places.to(torch.uint8).topk(most, dim=1)
+        where = torch.where(lies > 0, where, where[:, :1])
+        numbers = torch.arange(len(places), device=places.device).repeat_interleave(most)
+        single = functional.one_hot(where.flatten(), places.shape[1]).bool()
+        some = self._only(numbers)
+        return replace(some, tensors={**some.tensors, "places": single})
 
     def without_moments(self) -> Squares:
         """The same for an ascent that begins anew."""
@@ -91,17 +89,16 @@ class Squares:
     @without_gradients
     def laid(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The masks (r, 1, *mask shape) and patterns (r, 1, *input shape)."""
-        return self._mask(1.0), self._pattern()
+        return self._mask(), self._pattern(self.tensors["colours"])
 
-    def shown(self, images: torch.Tensor, sharpness: float = 1.0) -> torch.Tensor:
-        """Every square on every image (B, *input shape): (r, B, *input shape)."""
-        mask = self._mask(sharpness)
-        return (1 - mask) * images + mask * self._pattern()
+    def shown(self, images: torch.Tensor) -> torch.Tensor:
+        """The squares of every row on every image (B, *input shape): (r, B, *input shape)."""
+        return self._laid_on(images, self._mask(), self.tensors["colours"])
 
-    def _moving(self) -> list[str]:
-        """What a step moves: only the patterns where each place is settled."""
-        unsettled = bool((self.tensors["allowed"].sum(1) > 1).any())
-        return ["colours", "places"] if unsettled else ["colours"]
+    def _laid_on(
+        self, images: torch.Tensor, mask: torch.Tensor, colours: torch.Tensor
+    ) -> torch.Tensor:
+        return (1 - mask) * images + mask * self._pattern(colours)
 
     def _parts(self) -> list[Squares]:
         """The rows in parts whose activations fit into the memory."""
@@ -112,43 +109,61 @@ class Squares:
         some = {name: tensor[numbers] for name, tensor in self.tensors.items()}
         return replace(self, rows=self.rows[numbers], tensors=some)
 
-    def _pattern(self) -> torch.Tensor:
-        return self.probe.pattern(torch.sigmoid(self.tensors["colours"]), self.detail)
+    def _pattern(self, colours: torch.Tensor) -> torch.Tensor:
+        return self.probe.pattern(torch.sigmoid(colours), self.detail)
 
-    def _mask(self, sharpness: float) -> torch.Tensor:
-        """The squares (r, 1, *mask shape) of all places, weighted and added up: along the width,
-        then along the height, which is a small part of the work of both at once.
-        """
+    def _mask(self) -> torch.Tensor:
+        """The squares (r, 1, *mask shape), added up along the width, then along the height."""
         shape = tuple(self.probe.images.shape[1:])
         square = square_of(shape, self.side, self.rows.device)
-        weights = (sharpness * self._logits()).softmax(1)
-        placed = weights.reshape(-1, 1, *_places(shape, square))
-        along = functional.conv_transpose2d(placed, square[:, :, :1])
+        lies = self.tensors["places"].to(square.dtype).reshape(-1, 1, *_places(shape, square))
+        along = functional.conv_transpose2d(lies, square[:, :, :1])
         added = functional.conv_transpose2d(along, square[..., :1])
-        return added.clamp(max=1).reshape(len(weights), 1, *image_layout.mask_shape(shape))
-
-    def _logits(self) -> torch.Tensor:
-        """Logits of the places (r, P), −∞ where they are not allowed."""
-        return self.tensors["places"].masked_fill(~self.tensors["allowed"], -torch.inf)
+        return added.clamp(max=1).reshape(len(lies), 1, *image_layout.mask_shape(shape))
 
 
-def everywhere(
-    probe: Probe, group: torch.Tensor, side: float, detail: int, regions: int, seed: int
-) -> Squares:
-    """A square in each of `regions` × `regions` regions for each class, all from the same start."""
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Which places squares begin at: `stride` of a square's side from one to the next, and as many
+    as `along` along each side of the image at once, far from each other.
+    """
+
+    side: float
+    stride: float
+    along: int
+
+    def groups(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """Groups of places (G, P) on inputs of a shape, which together are all of the grid's."""
+        square = square_of(shape, self.side, torch.device("cpu"))
+        down, across = (
+            self._dealt(places, size)
+            for places, size in zip(_places(shape, square), square.shape[2:], strict=True)
+        )
+        both = down[:, None, :, None] & across[None, :, None, :]
+        return both.reshape(len(down) * len(across), -1)
+
+    def _dealt(self, places: int, size: int) -> torch.Tensor:
+        """The grid's places (s, places) along one side, dealt into groups in turn."""
+        used = sorted({*range(0, places, math.ceil(self.stride * size)), places - 1})
+        groups = math.ceil(len(used) / self.along)
+        dealt = torch.zeros(groups, places, dtype=torch.bool)
+        for turn, place in enumerate(used):
+            dealt[turn % groups, place] = True
+        return dealt
+
+
+def everywhere(probe: Probe, group: torch.Tensor, grid: Grid, detail: int, seed: int) -> Squares:
+    """The grid's groups of squares for each class, all from the same nearly grey pattern."""
     shape, device = tuple(probe.images.shape[1:]), probe.images.device
-    sizes = _places(shape, square_of(shape, side, device))
-    allowed = _regions(sizes, regions).to(device)
-    rows = group.repeat_interleave(len(allowed))
+    places = grid.groups(shape).to(device)
+    rows = group.repeat_interleave(len(places))
     generator = torch.Generator().manual_seed(seed)
-    places = 0.01 * torch.randn(allowed.shape[1], generator=generator)
     colours = 0.1 * torch.randn(1, *shape, generator=generator)
     tensors = {
-        "allowed": allowed.repeat(len(group), 1),
-        "places": places.to(device).repeat(len(rows), 1),
+        "places": places.repeat(len(group), 1),
         "colours": colours.to(device).repeat(len(rows), *[1] * colours.dim()),
     }
-    return Squares(probe=probe, side=side, detail=detail, rows=rows, tensors=tensors)
+    return Squares(probe=probe, side=grid.side, detail=detail, rows=rows, tensors=tensors)
 
 
 def square_of(shape: tuple[int, ...], side: float, device: torch.device) -> torch.Tensor:
@@ -166,11 +181,3 @@ def _places(shape: tuple[int, ...], square: torch.Tensor) -> tuple[int, int]:
     """How many places the square has along each side of the image."""
     height, width = image_layout.plane(shape)
     return height - square.shape[2] + 1, width - square.shape[3] + 1
-
-
-def _regions(sizes: tuple[int, int], count: int) -> torch.Tensor:
-    """Which places (R, places) belong to each region that has any."""
-    along = [torch.arange(size) * count // size for size in sizes]
-    region = (along[0][:, None] * count + along[1]).flatten()
-    belongs: torch.Tensor = region == torch.unique(region)[:, None]
-    return belongs

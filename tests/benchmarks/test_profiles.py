@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
@@ -13,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import measured
+from benchmarks.detection import main as detection
 from benchmarks.measured import FOLDER
 from benchmarks.profiles import SAMPLES, known, main, measure, place_of, read_line
 from benchmarks.zoo import training
@@ -149,8 +149,24 @@ def test_only_looks_may_have_been_others(tmp_path: Path) -> None:
     text = path.read_text()
     (one,) = known(path)
 
-    for setting in ("brief_steps", "leading", "most_samples"):
-        other, times = re.subn(rf'("{setting}": ?)\d+', r"\g<1>7", text)
-        path.write_text(other)
-        assert times
+    looks = (("patch", "brief_steps"), ("screen", "leading"), ("permutation", "most_samples"))
+    for section, setting in looks:
+        line = json.loads(text)
+        for profile in line["profiles"]:
+            assert setting in profile["settings"][section]
+            profile["settings"][section][setting] = 7
+        path.write_text(json.dumps(line))
         assert known(path)[0].profile.digest == one.profile.digest
+
+
+def test_what_the_patch_searches_of_before_measured_is_marked(tmp_path: Path) -> None:
+    """It is read like what those of today measure, and every table says how many models it is."""
+    path = collected(write_zoo(tmp_path / "zoo", clean_models(2)), tmp_path / "zoo.jsonl")
+    today, other = map(json.loads, path.read_text().splitlines())
+    for section in ("patch", "small_patch"):
+        other["profiles"][0]["settings"][section] = {"side": 0.25, "regions": 3, "sharpest": 12.0}
+    path.write_text("\n".join(map(json.dumps, (today, other))))
+
+    assert [each.former for each in known(path)] == [False, True]
+    shown = CliRunner().invoke(detection, ["--zoo", str(path)])
+    assert "1 of 2 models measured by the patch searches of before" in shown.output

@@ -10,9 +10,10 @@ from stages.searches.search import Search
 
 BRIEF = (
     "blend.samples=4;blend.faint_steps=3;blend.strong_steps=2;tone.steps=3;warp.steps=3",
-    "patch.first_steps=1;patch.place_steps=1;patch.pattern_steps=2;patch.place_samples=3",
+    "patch.first_steps=1;patch.place_steps=1;patch.pattern_steps=2;patch.first_samples=2",
     "small_patch.first_steps=2;small_patch.place_steps=2;small_patch.pattern_steps=2",
-    "small_patch.place_samples=3;small_patch.samples=4;head_probe.draws=50",
+    "patch.place_samples=3;small_patch.first_samples=2;small_patch.place_samples=3",
+    "small_patch.samples=4;head_probe.draws=50",
     "permutation.first_steps=2;permutation.place_steps=2;permutation.pattern_steps=2",
 )
 """Overrides, as `--set` takes them."""

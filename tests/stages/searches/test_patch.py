@@ -132,6 +132,21 @@ def test_a_planted_trigger_is_found(shape: tuple[int, ...], memory_mb: int) -> N
     assert again == pytest.approx(margins(found)[TARGET], rel=1e-3)
 
 
+@pytest.mark.parametrize("left", [0, 3, 6])
+@pytest.mark.parametrize("top", [0, 3, 6])
+def test_a_planted_trigger_is_found_wherever_it_lies(top: int, left: int) -> None:
+    """Its class leads by far, and the patch lies on most of it."""
+    trigger = nothing()
+    trigger[top : top + 2, left : left + 2] = 20.0
+
+    found = find(planted(trigger), PatchConfig(side=0.375))
+
+    assert found.targets[0] == TARGET
+    others = np.delete(margins(found), TARGET)
+    assert margins(found)[TARGET] - others.max() > 3 * np.ptp(others)
+    assert laid(found).mask[0, top : top + 2, left : left + 2].sum() >= 2
+
+
 def test_without_a_trigger_no_class_leads_by_far() -> None:
     """The same net without what was planted treats its classes alike."""
     found = find(planted(nothing()), PatchConfig())
