@@ -36,7 +36,7 @@ def test_a_row_counts_what_became_of_the_models() -> None:
     cells = row("backdoored", group).strip("| ").split(" | ")
 
     name, count, other, blocked, right, sooner, early, *_ = cells
-    assert (name, count, other) == ("backdoored", "25", "0")
+    assert (name, count, other) == ("backdoored", "26", "0")
     assert int(blocked) >= int(right) > 15
     assert int(sooner) >= int(right)
     assert int(early) > 15

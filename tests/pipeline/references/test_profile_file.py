@@ -185,7 +185,9 @@ def test_other_settings_are_refused(tmp_path: Path, section: str, name: str) -> 
     (field,) = (each for each in fields(own) if each.name == name)
     path = tmp_path / "profiles.json"
     path.write_text(profile_text((profile(),), default))
-    other = load_config(None, [f"{section}.{name}={getattr(own, name) * 2 or 0.5}"])
+    value = getattr(own, name)
+    changed = value * 0.9 if isinstance(value, float) else 2 * value  # a share stays one
+    other = load_config(None, [f"{section}.{name}={changed or 0.5}"])
 
     if field.metadata.get(AFFECTS_RESULT, True):
         with pytest.raises(ConfigError, match=r"other settings of .* and the same settings"):
