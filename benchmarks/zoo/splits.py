@@ -5,7 +5,6 @@ part by architecture, and by one whole task that is only reported on.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 
 from benchmarks.zoo import architectures, attacks, public
@@ -88,14 +87,14 @@ def recipes(split: str) -> Iterator[Recipe]:
     }[split]()
     for place, (task, architecture, attack) in enumerate(made):
         seed = FIRST_SEED[split] + place
-        patch, classes = attack in PATCHES, TASKS[task].classes
+        patch = attack in PATCHES
         size = SIZES[place // 3 % 3] * max(1, TASKS[task].side // 24)
         yield Recipe(
             task=task,
             architecture=architecture,
             attack=attack,
             seed=seed,
-            target=(7 * seed + seed // 10) % classes if attack != CLEAN else 0,
+            target=_target(seed, task) if attack != CLEAN else 0,
             poison_rate=RATES[place // 2 % 4] if attack == "badnets" else WIDE.get(attack, 0.1),
             size=size if patch else 3,
             place=PLACES[place % 3] if patch else "corner",
@@ -190,12 +189,24 @@ def _larger() -> Iterator[Kind]:
 def _patches(first: int) -> Iterator[Recipe]:
     """Small patches on nets that are tuned on, and a clean net of each of their kinds."""
     for seed, (task, name, size, place, rate) in enumerate(SMALL_PATCHES, first):
-        target = (7 * seed + seed // 10) % TASKS[task].classes
-        kind = Recipe(task=task, architecture=name, attack="badnets", seed=seed, target=target)
-        yield replace(kind, size=size, place=place, poison_rate=rate)
+        yield Recipe(
+            task=task,
+            architecture=name,
+            attack="badnets",
+            seed=seed,
+            target=_target(seed, task),
+            poison_rate=rate,
+            size=size,
+            place=place,
+        )
     kinds = product(("fashion", "digits"), ("mobilenet", "vgg", "resnet", "plain", "vit"))
     for seed, (task, name) in enumerate(kinds, first + len(SMALL_PATCHES)):
         yield Recipe(task=task, architecture=name, attack=CLEAN, seed=seed)
+
+
+def _target(seed: int, task: str) -> int:
+    """A class of the task, another one from seed to seed."""
+    return (7 * seed + seed // 10) % TASKS[task].classes
 
 
 def _suited(task: str, own: list[str], others: list[str]) -> list[str]:
