@@ -18,7 +18,7 @@ the margin and the single batch are ours (docs/method.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from stages import image_layout
@@ -166,8 +166,10 @@ class PatchSearch:
     def start(self, subject: Subject, config: SquareConfig, seed: int) -> SquareState:
         """A search of which no class has begun."""
         counts = (
-            *(config.first_samples, config.place_samples),
-            *(config.samples, config.evaluation_samples),
+            config.first_samples,
+            config.place_samples,
+            config.samples,
+            config.evaluation_samples,
         )
         groups, places, patterns, evaluation = probes(subject, counts, seed, config.memory_mb)
         ground = _Ground(
@@ -188,7 +190,7 @@ class PatchSearch:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
 
         def begin(group: torch.Tensor) -> Block:
-            return _narrowed(state, _block(group, 0, _begun(state, group)))
+            return _block(group, 0, _begun(state, group))
 
         return advanced(state, classes, steps, self.at_once(state), begin, partial(_climb, state))
 
@@ -242,7 +244,7 @@ def _climb(state: SquareState, block: Block, steps: int, step_done: Callable[[],
         squares = _squares(state, block).climbed(
             until - block.step, block.step - begun, rate, step_done
         )
-        block = _narrowed(state, _block(block.classes, until, squares))
+        block = _block(block.classes, until, _narrowed(config, until, squares))
     return block
 
 
@@ -252,18 +254,15 @@ def _phase(config: SquareConfig, step: int) -> tuple[int, int]:
     return max(end for end in ends if end <= step), min(end for end in ends if end > step)
 
 
-def _narrowed(state: SquareState, block: Block) -> Block:
-    """The block with the squares that go on from its step."""
-    config, step, ground = state.config, block.step, state.ground
+def _narrowed(config: SquareConfig, step: int, squares: Squares) -> Squares:
+    """The squares that go on from a step, by what those before it were searched on."""
     if step not in (config.first_steps, config.settled_at):
-        return block
-    squares = _squares(state, block)
+        return squares
     if step == config.first_steps:
-        squares = replace(squares, probe=ground.groups).leading(config.leading)
-        squares = squares.apart().leading(config.kept)
+        squares = squares.leading(config.leading).apart().leading(config.kept)
     if step == config.settled_at:
-        squares = replace(squares, probe=ground.places).leading(1)
-    return _block(block.classes, step, squares.without_moments())
+        squares = squares.leading(1)
+    return squares.without_moments()
 
 
 def _reached(state: SquareState, block: Block) -> torch.Tensor:
