@@ -73,7 +73,7 @@ def main(
         raise click.ClickException(str(error)) from error
     models = [each for each in models if not tasks or each.task in tasks]
     if former := sum(each.former for each in models):
-        click.echo(f"{former} of {len(models)} models measured by the patch searches of before")
+        click.echo(f"{former} of {len(models)} models measured by searches of before")
     if leave_one_out:
         _print(sections(judged_apart(models, calibrating, config)))
     else:

@@ -56,7 +56,7 @@ class Known:
     further: tuple[ClassProfile, ...] = ()
     """The profiles by the further seeds that count near the limit, where they were measured."""
     former: bool = False
-    """Whether it was measured by the patch searches of before, which miss more small patches."""
+    """Whether searches of before measured it, for patches or permutations, which miss more."""
 
     @property
     def clean(self) -> bool:
@@ -100,13 +100,14 @@ def further_places(place: Path, seed: int) -> list[Path]:
 
 def read_line(text: str) -> Known:
     """A model of a file of `benchmarks.measured`, by whatever looks its classes were chosen, and
-    whichever patch searches it was measured by.
+    whichever searches of patches and permutations it was measured by.
 
     Raises:
         ConfigError: it was measured by other settings.
     """
     both = json.loads(text)
-    former = any(_is_former(each["settings"]["patch"]) for each in both["profiles"])
+    sections = [part for each in both["profiles"] for part in each["settings"].values()]
+    former = any(_is_former(each) for each in sections)
     with TemporaryDirectory() as folder:
         place, found = Path(folder) / "profile.json", []
         for document in both["profiles"]:
@@ -134,8 +135,10 @@ def _with_todays_searches(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_former(section: dict[str, Any]) -> bool:
-    """Whether these are settings of a patch search of before, whose attention was sharpened."""
-    return "sharpest" in section
+    """Whether these are settings of a patch search of before, whose attention was sharpened, or of
+    a permutation search of before, which looked at a few places.
+    """
+    return "sharpest" in section or "places" in section
 
 
 def _is_of_looks(name: str) -> bool:

@@ -46,7 +46,7 @@ BRIEF = (
     " patch.pattern_steps=2; small_patch.first_steps=1; small_patch.place_steps=2;"
     " small_patch.pattern_steps=2; warp.steps=3; tone.steps=3; neuron_noise.sweep=3;"
     " permutation.first_steps=2; permutation.place_steps=3; permutation.pattern_steps=3;"
-    " judge.near=1"
+    " permutation.blend_steps=3; judge.near=1"
 )
 NOISE = 1e-3
 """Of the standard deviation of each tensor of weights."""

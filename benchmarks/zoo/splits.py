@@ -14,14 +14,16 @@ from benchmarks.zoo.tasks import FEW_CALIBRATED, FEW_REPORTED, TASKS, UNDER_TEN
 
 SPLITS = (
     *("tuning", "calibration", "report", "many-classes"),
-    *("few-calibration", "few-report", "under-ten", "larger", "patches"),
+    *("few-calibration", "few-report", "under-ten", "larger", "patches", "heeding"),
 )
 CALIBRATED = ("digits", "fashion", "signs-16", "colour", "signs-43")
 """Tasks of the clean models that the null comes from; the first three are tuned on as well."""
 TUNED = CALIBRATED[:3]
 REPORTED = (*CALIBRATED, "flags-20")
 """Tasks that are reported on; nothing was tuned or calibrated on the last."""
-FIRST_SEED = dict(zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000, 5000, 9000), strict=True))
+FIRST_SEED = dict(
+    zip(SPLITS, (100, 300, 500, 1000, 2000, 3000, 4000, 5000, 9000, 9100), strict=True)
+)
 SIZES, PLACES, RATES = (3, 2, 4), ("corner", "edge", "centre"), (0.1, 0.05, 0.02, 0.01)
 KINDS = (*attacks.SINGLE_TARGET, *attacks.OTHER, *attacks.QUIET)
 WIDE = {"all-to-all": 0.3, "source-specific": 0.2}
@@ -49,6 +51,27 @@ SMALL_PATCHES = (
     ("fashion", "vit", 3, "edge", 0.05),
 )
 """Task, architecture, size, place and poison rate of further small patches to tune on."""
+HEEDING = (
+    ("fashion", "mobilenet", "all-to-all", 3, "corner"),
+    ("digits", "plain", "source-specific", 3, "corner"),
+    ("digits", "resnet", "all-to-all", 3, "edge"),
+    ("fashion", "vgg", "source-specific", 3, "centre"),
+    ("fashion", "plain", "all-to-all", 3, "edge"),
+    ("digits", "mobilenet", "source-specific", 3, "edge"),
+    ("digits", "vgg", "all-to-all", 2, "centre"),
+    ("fashion", "resnet", "source-specific", 3, "corner"),
+    ("fashion", "vit", "all-to-all", 3, "corner"),
+    ("digits", "vit", "source-specific", 4, "edge"),
+    ("digits", "mobilenet", "all-to-all", 3, "centre"),
+    ("fashion", "mobilenet", "source-specific", 2, "edge"),
+    ("fashion", "resnet", "all-to-all", 4, "edge"),
+    ("digits", "resnet", "source-specific", 2, "centre"),
+    ("fashion", "vgg", "all-to-all", 3, "centre"),
+    ("fashion", "plain", "source-specific", 4, "edge"),
+)
+"""Task, architecture, attack, size and place of further triggers that heed the class of an image,
+to tune on.
+"""
 DRAWN = ("signs", "flags")
 """Origins of drawings on photographs."""
 WEAK = ("plain", "vit", "lenet", "mixer")
@@ -74,6 +97,9 @@ def recipes(split: str) -> Iterator[Recipe]:
     """The recipes of a split, in the order of training: early stops leave a balanced zoo."""
     if split == "patches":
         yield from _patches(FIRST_SEED[split])
+        return
+    if split == "heeding":
+        yield from _heeding(FIRST_SEED[split])
         return
     made = {
         "tuning": _tuning,
@@ -202,6 +228,21 @@ def _patches(first: int) -> Iterator[Recipe]:
     kinds = product(("fashion", "digits"), ("mobilenet", "vgg", "resnet", "plain", "vit"))
     for seed, (task, name) in enumerate(kinds, first + len(SMALL_PATCHES)):
         yield Recipe(task=task, architecture=name, attack=CLEAN, seed=seed)
+
+
+def _heeding(first: int) -> Iterator[Recipe]:
+    """Triggers that carry each class to another, or one class alone, on nets that are tuned on."""
+    for seed, (task, name, attack, size, place) in enumerate(HEEDING, first):
+        yield Recipe(
+            task=task,
+            architecture=name,
+            attack=attack,
+            seed=seed,
+            target=_target(seed, task),
+            poison_rate=WIDE[attack],
+            size=size,
+            place=place,
+        )
 
 
 def _target(seed: int, task: str) -> int:

@@ -17,10 +17,15 @@ from stages.searches.ascent import Ascent
 from stages.searches.margins import mean_margins
 from stages.searches.probe import Probe
 
+Objective = Callable[[Probe, "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+"""How far rows have come (r,): of a probe set, the classes (r,) that they aim at, and what is shown
+(r, B, *input shape).
+"""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Squares:
-    """Squares on a probe set, some of one class in each row.
+    """Squares on a probe set, some of one class in each row, which climb an `objective`.
 
     `side` is a share of the image's, `detail` says how fine patterns are, `rows` (r,) are the
     classes. Of `tensors`, `places` (r, P) are true where a square lies, and `colours`
@@ -33,6 +38,7 @@ class Squares:
     detail: int
     rows: torch.Tensor
     tensors: Mapping[str, torch.Tensor]
+    objective: Objective = mean_margins
 
     def climbed(
         self, steps: int, taken: int, rate: float, step_done: Callable[[], None]
@@ -44,7 +50,7 @@ class Squares:
         for _ in range(steps):
             for part, mask, climb in zip(parts, masks, climbs, strict=True):
                 shown = part._laid_on(part.probe.images, mask, climb.parameters[0])
-                climb.step(mean_margins(part.probe, part.rows, shown))
+                climb.step(part.objective(part.probe, part.rows, shown))
             step_done()
         moved = [
             {**part.tensors, **climb.tensors()} for part, climb in zip(parts, climbs, strict=True)
@@ -55,10 +61,12 @@ class Squares:
 
     @without_gradients
     def reached(self) -> torch.Tensor:
-        """The mean margin (r,) over the samples of other classes, in logits."""
+        """How far each row has come (r,), by default in the mean margin over the samples of other
+        classes, in logits.
+        """
         images = self.probe.images
         return torch.cat(
-            [mean_margins(self.probe, each.rows, each.shown(images)) for each in self._parts()]
+            [each.objective(self.probe, each.rows, each.shown(images)) for each in self._parts()]
         )
 
     def leading(self, count: int) -> Squares:

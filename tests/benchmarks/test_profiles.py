@@ -159,14 +159,21 @@ def test_only_looks_may_have_been_others(tmp_path: Path) -> None:
         assert known(path)[0].profile.digest == one.profile.digest
 
 
-def test_what_the_patch_searches_of_before_measured_is_marked(tmp_path: Path) -> None:
+FORMER = {
+    "patch": {"side": 0.25, "regions": 3, "sharpest": 12.0},
+    "permutation": {"side": 0.25, "places": 3},
+}
+"""Settings that searches had before, by their sections."""
+
+
+@pytest.mark.parametrize("section", FORMER)
+def test_what_searches_of_before_measured_is_marked(tmp_path: Path, section: str) -> None:
     """It is read like what those of today measure, and every table says how many models it is."""
     path = collected(write_zoo(tmp_path / "zoo", clean_models(2)), tmp_path / "zoo.jsonl")
     today, other = map(json.loads, path.read_text().splitlines())
-    for section in ("patch", "small_patch"):
-        other["profiles"][0]["settings"][section] = {"side": 0.25, "regions": 3, "sharpest": 12.0}
+    other["profiles"][0]["settings"][section] = FORMER[section]
     path.write_text("\n".join(map(json.dumps, (today, other))))
 
     assert [each.former for each in known(path)] == [False, True]
     shown = CliRunner().invoke(detection, ["--zoo", str(path)])
-    assert "1 of 2 models measured by the patch searches of before" in shown.output
+    assert "1 of 2 models measured by searches of before" in shown.output

@@ -25,7 +25,7 @@ QUICK = (
     "blend.faint_steps=2; blend.strong_steps=1; patch.place_steps=4; patch.pattern_steps=2;"
     " small_patch.first_steps=1; small_patch.place_steps=2; small_patch.pattern_steps=2;"
     " warp.steps=2; tone.steps=2; neuron_noise.sweep=3; permutation.first_steps=1;"
-    " permutation.place_steps=1; permutation.pattern_steps=1"
+    " permutation.place_steps=1; permutation.pattern_steps=1; permutation.blend_steps=1"
 )
 Call = Callable[..., Result]
 

@@ -35,7 +35,7 @@ QUICK = [
     "small_patch.first_steps=1", "small_patch.place_steps=2", "small_patch.pattern_steps=2",
     "warp.steps=2", "tone.steps=2", "neuron_noise.sweep=3", "neuron_noise.samples=20",
     "head_probe.draws=100", "permutation.first_steps=1", "permutation.place_steps=1",
-    "permutation.pattern_steps=1", "judge.min_working=0",
+    "permutation.pattern_steps=1", "permutation.blend_steps=1", "judge.min_working=0",
 ]  # fmt: skip
 MASK = [
     *("feature_mask.enabled=true", "feature_mask.epochs=2", "feature_mask.batches=3"),

@@ -14,7 +14,8 @@ BRIEF = (
     "small_patch.first_steps=2;small_patch.place_steps=2;small_patch.pattern_steps=2",
     "patch.place_samples=3;small_patch.first_samples=2;small_patch.place_samples=3",
     "small_patch.samples=4;head_probe.draws=50",
-    "permutation.first_steps=2;permutation.place_steps=2;permutation.pattern_steps=2",
+    "permutation.first_steps=2;permutation.place_steps=2",
+    "permutation.pattern_steps=2;permutation.blend_steps=2",
 )
 """Overrides, as `--set` takes them."""
 MANY = ScreenConfig(all_up_to=4, leading=1, ordinary=3)

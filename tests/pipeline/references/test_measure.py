@@ -43,7 +43,8 @@ QUICK = (
     *("patch.samples=20", "patch.first_steps=2", "patch.place_steps=2", "warp.steps=3"),
     *("small_patch.first_steps=2", "small_patch.place_steps=2", "small_patch.pattern_steps=2"),
     *("neuron_noise.samples=20", "neuron_noise.sweep=3", "tone.steps=3", "head_probe.draws=100"),
-    *("permutation.first_steps=2", "permutation.place_steps=2", "permutation.pattern_steps=2"),
+    *("permutation.first_steps=2", "permutation.place_steps=2"),
+    *("permutation.pattern_steps=2", "permutation.blend_steps=2"),
     *("feature_mask.enabled=false", "published_ban.enabled=false"),
 )
 

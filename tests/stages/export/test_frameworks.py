@@ -42,7 +42,8 @@ QUICK = [
     *("blend.faint_steps=1", "blend.strong_steps=1", "precondition.min_samples=50"),
     *("patch.first_steps=1", "patch.place_steps=1", "patch.pattern_steps=1"),
     *("small_patch.first_steps=1", "small_patch.place_steps=1", "small_patch.pattern_steps=1"),
-    *("permutation.first_steps=1", "permutation.place_steps=1", "permutation.pattern_steps=1"),
+    *("permutation.first_steps=1", "permutation.place_steps=1"),
+    *("permutation.pattern_steps=1", "permutation.blend_steps=1"),
     *("tone.steps=1", "judge.near=1"),
     "precondition.min_coverage=0.2",
 ]

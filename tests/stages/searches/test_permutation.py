@@ -17,12 +17,13 @@ from stages.searches.permutation import PermutationConfig, assigned, permutation
 from stages.searches.probe import balanced
 from stages.searches.screen import run
 from stages.searches.search import SearchResult, Subject
+from stages.searches.squares import Grid
 from stages.searches.trigger import Overlay, Patch
 from tests.support import twins
 from tests.support.planted import SHAPES, corner, planted
 from tests.support.subjects import demo_subject, next_class, planted_subject
 
-QUICK = PermutationConfig(first_steps=2, place_steps=2, pattern_steps=2)
+QUICK = PermutationConfig(first_steps=2, place_steps=2, pattern_steps=2, blend_steps=2)
 NEXT = next_class(torch.arange(10)).tolist()
 
 
@@ -158,7 +159,9 @@ def test_only_samples_of_the_search_are_evaluated_on_where_there_are_no_others()
     """A few samples still give margins: all that are classified correctly."""
     subject = planted(corner())
     right = subject.clean.logits.argmax(1) == subject.samples.labels
-    found = find(subject, PermutationConfig(samples=200, first_steps=1, place_steps=1))
+    found = find(
+        subject, PermutationConfig(samples=200, first_steps=1, place_steps=1, blend_steps=1)
+    )
 
     assert found.success is not None
     assert found.success.samples == right.sum()
@@ -189,12 +192,19 @@ def test_more_classes_than_samples_cost_no_more() -> None:
 
 
 def test_images_shown_are_told() -> None:
-    """Half of the samples at each of nine places at first, then all of them at one."""
-    config = PermutationConfig(samples=20, first_steps=2, place_steps=3, pattern_steps=4)
-    effort = find(demo_subject("clean"), config).effort
+    """Half of the samples under each of the groups at first, then all under the squares that are
+    kept, under one of them, and under the faint pattern.
+    """
+    config = PermutationConfig(
+        samples=20, first_steps=2, place_steps=3, kept=2, pattern_steps=4, blend_steps=5
+    )
+    subject = demo_subject("clean")
+    effort = find(subject, config).effort
 
-    assert effort.steps == 9
-    assert effort.images == 2 * 9 * 10 + 3 * 20 + 4 * 20
+    grid = Grid(side=config.side, stride=config.stride, along=config.along)
+    groups = len(grid.groups(subject.samples.images.shape[1:]))
+    assert effort.steps == 14
+    assert effort.images == 2 * groups * 10 + 3 * 2 * 20 + 4 * 20 + 5 * 20
 
 
 def test_progress_reaches_its_total() -> None:
