@@ -32,7 +32,7 @@ from stages.searches import SPECS, STATISTICS
 from stages.types import Floats
 from stages.verdict.calibration import FILE, NULLS, Calibration, Null, Range, Row, Tail
 from stages.verdict.profile import ClassProfile
-from stages.verdict.score import CLASSES, SCALED, UPPER, anomaly_index, scores
+from stages.verdict.score import CLASSES, SCALED, UPPER, anomaly_index, own_values, scores
 
 FEW = 3
 """A model of so many classes or fewer counts as one of few."""
@@ -107,7 +107,7 @@ def row(models: Sequence[Known], few: Sequence[Known], statistic: str, origin: O
     click.echo(f"{statistic}, by itself, beside a reference, and of few classes:")
 
     def values(profile: ClassProfile) -> Floats:
-        return profile.statistics[statistic]
+        return own_values(statistic, profile)
 
     def between(group: Sequence[Known]) -> list[Floats]:
         return [

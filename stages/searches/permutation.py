@@ -108,6 +108,7 @@ class Permutation:
             unit="logit gaps",
             meaning="one faint pattern carries every class to a class of its own",
             whole=True,
+            beyond="blend.margin",
         ),
     )
 

@@ -32,7 +32,9 @@ class StatisticSpec:
 
     Where `whole` is true it is the same for all classes, as it is said of the whole model, and is
     measured against other models instead of the other classes. Where `only_beside` is true it
-    counts beside references only, as clean models by themselves reach as much.
+    counts beside references only, as clean models by themselves reach as much. Where another
+    statistic is named in `beyond`, it counts as far as it goes beyond what that says of the median
+    class: where every class is reached anyway, it says no more.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StatisticSpec:
     meaning: str
     whole: bool = False
     only_beside: bool = False
+    beyond: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@
 2. How unlikely that is of a class of a clean model, by the statistic's own tail: u = P(Z ≥ z), and
    as a normal score, g = Φ⁻¹(1 − u), 0 where z is not above 0. A statistic of the whole model is
    one value per model, so that z is a normal score itself; it counts where it is above 0, which
-   says that each class does go to another.
+   says that each class does go to another. A faint pattern counts as far as it goes beyond what
+   carries all samples to the median class: where any class is reached so, permutations are too.
 3. The anomaly score of a class is √Σ g² over the statistics: all have an equal say, what one search
    is blind to does not count against the others, and a heavy tail is worth little. What clean
    models reach as often by themselves counts only beside references.
@@ -141,7 +142,7 @@ def _normal_scores(
     index = index_of(name, profile, references, tail)
     if not SPECS[name].whole:
         return normal_score(index, tail)
-    carried: Floats = np.where(profile.statistics[name] > 0, np.maximum(index, 0), 0)
+    carried: Floats = np.where(own_values(name, profile) > 0, np.maximum(index, 0), 0)
     return carried.astype(np.float32)
 
 
@@ -161,11 +162,26 @@ def index_of(
 
 def _values(name: str, profile: ClassProfile, references: tuple[ClassProfile, ...]) -> Floats:
     """The values (K,) of a statistic, or their differences from the references' mean."""
-    values = profile.statistics[name]
+    values = own_values(name, profile)
     if not references:
         return values
-    difference: Floats = values - np.mean([each.statistics[name] for each in references], axis=0)
+    difference: Floats = values - np.mean([own_values(name, each) for each in references], axis=0)
     return difference
+
+
+def own_values(name: str, profile: ClassProfile) -> Floats:
+    """The values (K,) of a statistic, as far as they go beyond the median class where it is one
+    that does; NaN while what is said of that class is not known.
+    """
+    values, beyond = profile.statistics[name], SPECS[name].beyond
+    if beyond is None:
+        return values
+    usual = profile.statistics.get(beyond, values[:0])
+    known = usual[profile.ordinary] if len(usual) else usual
+    known = known[~np.isnan(known)]
+    reached = max(float(np.median(known)), 0.0) if len(known) else np.nan
+    further: Floats = (values - reached).astype(np.float32)
+    return further
 
 
 def _measured_by(tail: Tail, values: Floats) -> Floats:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from stages.errors import ConfigError
-from stages.searches import STATISTICS
+from stages.searches import SPECS, STATISTICS
 from stages.types import Floats
 from stages.verdict.calibration import Tail
 from stages.verdict.score import (
@@ -130,6 +130,40 @@ def test_what_carries_no_class_to_another_is_no_evidence(name: str) -> None:
 
     assert scores(profile({name: everywhere(0.9)}), (), narrow).max() == 0
     assert scores(profile({name: everywhere(1.1)}), (), narrow).min() > 90
+
+
+BEYOND = {name: spec.beyond for name, spec in SPECS.items() if spec.beyond}
+"""Statistics that count as far as they go beyond another one's median class."""
+
+
+@pytest.mark.parametrize("name", BEYOND)
+@given(st.floats(-2, 3), st.floats(-2, 3))
+def test_what_is_reached_anyway_says_nothing_more(name: str, usual: float, value: float) -> None:
+    """What it says is taken off by what the median class is reached by, where that is above 0."""
+    other = str(BEYOND[name])
+    away = {0: 9.0, 1: -9.0}
+    model = profile({name: everywhere(value - USUAL), other: everywhere(usual - USUAL) | away})
+    taken_off = profile({name: everywhere(value - max(usual, 0.0) - USUAL)})
+
+    found, plain = (evidence(name, each, (), SETTINGS) for each in (model, taken_off))
+
+    np.testing.assert_allclose(found, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BEYOND)
+@pytest.mark.parametrize("searched", [True, False])
+def test_before_it_is_known_what_is_reached_anyway_nothing_is_said(
+    name: str, searched: bool
+) -> None:
+    """So that what is found later can only add to the evidence."""
+    model = profile({name: everywhere(9.0)})
+    statistics = {key: each for key, each in model.statistics.items() if key != BEYOND[name]}
+    found = {str(BEYOND[name]): np.full(CLASSES, np.nan, np.float32)} if searched else {}
+
+    early = replace(model, statistics=statistics | found)
+
+    assert evidence(name, model, (), SETTINGS).min() > 0
+    assert evidence(name, early, (), SETTINGS).max() == 0
 
 
 # How much that is worth
