@@ -79,8 +79,8 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SquarePhases:
-    """Squares that climb an `objective`: `groups` of them, those laid apart at their `places`, and
-    the one `patterns` are of, each on a probe set of its own.
+    """Squares that climb an `objective`: in groups on the samples `groups`, apart on `places`, and
+    the one that is left on `patterns`.
 
     A block holds what `squares.Squares` are made of, with as many rows (g, r, …) for each class as
     it has groups or squares left.
