@@ -95,11 +95,8 @@ RARE_TIMES = 5
 
 def recipes(split: str) -> Iterator[Recipe]:
     """The recipes of a split, in the order of training: early stops leave a balanced zoo."""
-    if split == "patches":
-        yield from _patches(FIRST_SEED[split])
-        return
-    if split == "heeding":
-        yield from _heeding(FIRST_SEED[split])
+    if split in (spelt_out := {"patches": _patches, "heeding": _heeding}):
+        yield from spelt_out[split](FIRST_SEED[split])
         return
     made = {
         "tuning": _tuning,
@@ -215,16 +212,7 @@ def _larger() -> Iterator[Kind]:
 def _patches(first: int) -> Iterator[Recipe]:
     """Small patches on nets that are tuned on, and a clean net of each of their kinds."""
     for seed, (task, name, size, place, rate) in enumerate(SMALL_PATCHES, first):
-        yield Recipe(
-            task=task,
-            architecture=name,
-            attack="badnets",
-            seed=seed,
-            target=_target(seed, task),
-            poison_rate=rate,
-            size=size,
-            place=place,
-        )
+        yield _planted(seed, task, name, "badnets", size, place, rate)
     kinds = product(("fashion", "digits"), ("mobilenet", "vgg", "resnet", "plain", "vit"))
     for seed, (task, name) in enumerate(kinds, first + len(SMALL_PATCHES)):
         yield Recipe(task=task, architecture=name, attack=CLEAN, seed=seed)
@@ -233,16 +221,22 @@ def _patches(first: int) -> Iterator[Recipe]:
 def _heeding(first: int) -> Iterator[Recipe]:
     """Triggers that carry each class to another, or one class alone, on nets that are tuned on."""
     for seed, (task, name, attack, size, place) in enumerate(HEEDING, first):
-        yield Recipe(
-            task=task,
-            architecture=name,
-            attack=attack,
-            seed=seed,
-            target=_target(seed, task),
-            poison_rate=WIDE[attack],
-            size=size,
-            place=place,
-        )
+        yield _planted(seed, task, name, attack, size, place, WIDE[attack])
+
+
+def _planted(
+    seed: int, task: str, name: str, attack: str, size: int, place: str, rate: float
+) -> Recipe:
+    return Recipe(
+        task=task,
+        architecture=name,
+        attack=attack,
+        seed=seed,
+        target=_target(seed, task),
+        poison_rate=rate,
+        size=size,
+        place=place,
+    )
 
 
 def _target(seed: int, task: str) -> int:

@@ -14,14 +14,17 @@ place is found, the margin and the single batch are ours (docs/method.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from stages.later import torch, without_gradients
+from stages.later import torch
 from stages.searches import margins
 from stages.searches.blocks import State, advanced
-from stages.searches.probe import Probe, probes
+from stages.searches.probe import probes
 from stages.searches.search import Effort, SearchResult, StatisticSpec, Subject, most
-from stages.searches.square_phases import SquareConfig, SquarePhases
+from stages.searches.square_phases import (
+    SquareConfig,
+    SquareGround,
+    SquarePhases,
+    ground_of_phases,
+)
 from stages.searches.squares import Squares
 from stages.searches.success import attack_success
 from stages.searches.trigger import Patch
@@ -89,17 +92,7 @@ class PatchConfig(SampledSquareConfig):
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """How squares are found, what they are evaluated on, and the logit gap."""
-
-    subject: Subject
-    phases: SquarePhases
-    evaluation: Probe
-    gap: float
-
-
-SquareState = State[SampledSquareConfig, _Ground]
+SquareState = State[SampledSquareConfig, SquareGround]
 
 
 class PatchSearch:
@@ -126,19 +119,15 @@ class PatchSearch:
             config.evaluation_samples,
         )
         groups, places, patterns, evaluation = probes(subject, counts, seed, config.memory_mb)
-        ground = _Ground(
-            subject=subject,
-            phases=SquarePhases(
-                config=config, groups=groups, places=places, patterns=patterns, seed=seed
-            ),
-            evaluation=evaluation,
-            gap=margins.logit_gap(subject.clean.logits),
+        phases = SquarePhases(
+            config=config, groups=groups, places=places, patterns=patterns, seed=seed
         )
+        ground = ground_of_phases(subject, phases, evaluation)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def at_once(self, state: SquareState) -> int:
         """How many classes fit into the memory at once."""
-        return state.ground.phases.patterns.rows
+        return state.ground.probe.rows
 
     def advance(self, state: SquareState, classes: torch.Tensor, steps: int) -> SquareState:
         """The state after up to `steps` more Adam steps of the classes (n,)."""
@@ -166,7 +155,7 @@ class PatchSearch:
         values = state.per_class(certain)
         target = most(values)
         trigger = _patch(settled, target)
-        searched = len(ground.phases.patterns.images)
+        searched = len(ground.probe.images)
         return SearchResult(
             statistics={"standardised_margin": values},
             targets=(target,),
@@ -176,15 +165,12 @@ class PatchSearch:
         )
 
 
-@without_gradients
 def _patch(settled: list[Squares], target: int) -> Patch:
     """The patch of a class."""
     for squares in settled:
         rows = (squares.rows == target).nonzero()
         if len(rows):
-            mask, colours = squares.laid()
-            row = int(rows[0])
-            return Patch(mask=mask[row, 0].cpu().numpy(), colours=colours[row, 0].cpu().numpy())
+            return squares.patch(int(rows[0]))
     raise KeyError(target)
 
 

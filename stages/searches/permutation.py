@@ -15,7 +15,7 @@ Source: ours (docs/method.md); the assignment is by the Hungarian method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,13 @@ from stages.searches.ascent import Ascent
 from stages.searches.blocks import Block, State
 from stages.searches.probe import Probe, balanced, probe_of
 from stages.searches.search import AttackSuccess, Effort, SearchResult, StatisticSpec, Subject
-from stages.searches.square_phases import SquareConfig, SquarePhases
+from stages.searches.square_phases import (
+    SquareConfig,
+    SquareGround,
+    SquarePhases,
+    ground_of_phases,
+)
+from stages.searches.squares import nearly_grey
 from stages.searches.trigger import Overlay, Patch
 from stages.settings import Places, PositiveShare, Rate, Samples, Steps, settings
 from stages.types import Floats, Integers
@@ -72,18 +78,7 @@ class PermutationConfig(SquareConfig):
         """None: it takes no brief look."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """How the patch is found, what is searched and evaluated on, and the logit gap."""
-
-    subject: Subject
-    phases: SquarePhases
-    probe: Probe
-    evaluation: Probe
-    gap: float
-
-
-PermutationState = State[PermutationConfig, _Ground]
+PermutationState = State[PermutationConfig, SquareGround]
 PATTERN = "pattern"
 
 
@@ -128,13 +123,8 @@ class Permutation:
             seed=seed,
             objective=permuted_margins,
         )
-        ground = _Ground(
-            subject=subject,
-            phases=phases,
-            probe=searched,
-            evaluation=probe_of(subject, rows[held], config.memory_mb) if len(held) else searched,
-            gap=margins.logit_gap(subject.clean.logits),
-        )
+        evaluation = probe_of(subject, rows[held], config.memory_mb) if len(held) else searched
+        ground = ground_of_phases(subject, phases, evaluation)
         return State(config=config, seed=seed, classes=subject.twin.classes, ground=ground)
 
     def at_once(self, state: PermutationState) -> int:
@@ -232,20 +222,14 @@ def _step(state: PermutationState, block: Block, step_done: Callable[[], None]) 
         moved = phases.climbed(_of_one_class(block), 1, step_done)
         return replace(moved, classes=block.classes)
     taken = block.step - config.square_steps
-    tensors = block.tensors if taken else {**block.tensors, PATTERN: _first_pattern(state)}
+    probe, tensors = state.ground.probe, block.tensors
+    if not taken:
+        tensors = {**tensors, PATTERN: nearly_grey(probe, state.seed)}
     ascent = Ascent(tensors, [PATTERN], taken, config.blend_rate)
-    probe = state.ground.probe
     shown = _blended(state, ascent.parameters[0], probe.images)
     ascent.step(permuted_margins(probe, block.classes[:1], shown[None]))
     step_done()
     return replace(block, step=block.step + 1, tensors={**tensors, **ascent.tensors()})
-
-
-def _first_pattern(state: PermutationState) -> torch.Tensor:
-    """Logits (1, *input shape) of a nearly grey pattern."""
-    images = state.ground.probe.images
-    generator = torch.Generator().manual_seed(state.seed)
-    return (0.1 * torch.randn(1, *images.shape[1:], generator=generator)).to(images.device)
 
 
 def _blended(state: PermutationState, colours: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
@@ -259,16 +243,13 @@ def _values(state: PermutationState, colours: torch.Tensor) -> torch.Tensor:
     return state.ground.probe.pattern(torch.sigmoid(colours), state.config.detail)
 
 
-@without_gradients
 def _patch(state: PermutationState) -> Patch:
-    squares = state.ground.phases.settled(_of_one_class(state.blocks[0]))
-    mask, colours = squares.laid()
-    return Patch(mask=mask[0, 0].cpu().numpy(), colours=colours[0, 0].cpu().numpy())
+    return state.ground.phases.settled(_of_one_class(state.blocks[0])).patch(0)
 
 
 @without_gradients
 def _overlay(state: PermutationState) -> Overlay:
-    colours = state.blocks[0].tensors.get(PATTERN, _first_pattern(state))
+    colours = state.blocks[0].tensors.get(PATTERN, nearly_grey(state.ground.probe, state.seed))
     pattern = _values(state, colours)[0].cpu().numpy()
     return Overlay(opacity=state.config.opacity, pattern=pattern)
 

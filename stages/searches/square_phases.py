@@ -19,8 +19,10 @@ from typing import NamedTuple
 from stages import image_layout
 from stages.later import torch
 from stages.searches.blocks import Block
-from stages.searches.margins import mean_margins
+from stages.searches.ground import Ground
+from stages.searches.margins import logit_gap, mean_margins
 from stages.searches.probe import Probe
+from stages.searches.search import Subject
 from stages.searches.squares import Grid, Objective, Squares, everywhere
 from stages.settings import Cells, Memory, Pixels, Places, PositiveShare, Rate, Steps, settings
 from stages.types import unkeyed
@@ -172,6 +174,24 @@ class SquarePhases:
             tensors=flat,
             objective=self.objective,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SquareGround(Ground):
+    """What the last phase of a square and whatever follows are searched on, and all phases."""
+
+    phases: SquarePhases
+
+
+def ground_of_phases(subject: Subject, phases: SquarePhases, evaluation: Probe) -> SquareGround:
+    """The ground of a search for a square."""
+    return SquareGround(
+        subject=subject,
+        phases=phases,
+        probe=phases.patterns,
+        evaluation=evaluation,
+        gap=logit_gap(subject.clean.logits),
+    )
 
 
 def _best(squares: Squares) -> Squares:

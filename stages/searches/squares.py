@@ -16,6 +16,7 @@ from stages.searches import ascent
 from stages.searches.ascent import Ascent
 from stages.searches.margins import mean_margins
 from stages.searches.probe import Probe
+from stages.searches.trigger import Patch
 
 Objective = Callable[[Probe, "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 """How far rows have come (r,): of a probe set, the classes (r,) that they aim at, and what is shown
@@ -99,6 +100,11 @@ class Squares:
         """The masks (r, 1, *mask shape) and patterns (r, 1, *input shape)."""
         return self._mask(), self._pattern(self.tensors["colours"])
 
+    def patch(self, row: int) -> Patch:
+        """What lies on images in a row, as a trigger."""
+        mask, colours = self.laid()
+        return Patch(mask=mask[row, 0].cpu().numpy(), colours=colours[row, 0].cpu().numpy())
+
     def shown(self, images: torch.Tensor) -> torch.Tensor:
         """The squares of every row on every image (B, *input shape): (r, B, *input shape)."""
         return self._laid_on(images, self._mask(), self.tensors["colours"])
@@ -162,16 +168,20 @@ class Grid:
 
 def everywhere(probe: Probe, group: torch.Tensor, grid: Grid, detail: int, seed: int) -> Squares:
     """The grid's groups of squares for each class, all from the same nearly grey pattern."""
-    shape, device = tuple(probe.images.shape[1:]), probe.images.device
-    places = grid.groups(shape).to(device)
+    places = grid.groups(tuple(probe.images.shape[1:])).to(probe.images.device)
     rows = group.repeat_interleave(len(places))
-    generator = torch.Generator().manual_seed(seed)
-    colours = 0.1 * torch.randn(1, *shape, generator=generator)
+    colours = nearly_grey(probe, seed)
     tensors = {
         "places": places.repeat(len(group), 1),
-        "colours": colours.to(device).repeat(len(rows), *[1] * colours.dim()),
+        "colours": colours.repeat(len(rows), *[1] * colours.dim()),
     }
     return Squares(probe=probe, side=grid.side, detail=detail, rows=rows, tensors=tensors)
+
+
+def nearly_grey(probe: Probe, seed: int) -> torch.Tensor:
+    """Logits of colours (1, *input shape) that patterns begin with."""
+    images, generator = probe.images, torch.Generator().manual_seed(seed)
+    return (0.1 * torch.randn(1, *images.shape[1:], generator=generator)).to(images.device)
 
 
 def square_of(shape: tuple[int, ...], side: float, device: torch.device) -> torch.Tensor:

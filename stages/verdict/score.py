@@ -153,8 +153,7 @@ def index_of(
     values = _values(name, profile, references)
     if SPECS[name].whole:
         return _measured_by(tail, values)
-    ordinary = values[profile.ordinary]
-    ordinary = ordinary[~np.isnan(ordinary)]
+    ordinary = _of_ordinary(values, profile)
     if not len(ordinary):
         return np.full(len(values), np.nan, np.float32)
     return anomaly_index(values, ordinary, tail.least)
@@ -176,12 +175,19 @@ def own_values(name: str, profile: ClassProfile) -> Floats:
     values, beyond = profile.statistics[name], SPECS[name].beyond
     if beyond is None:
         return values
-    usual = profile.statistics.get(beyond, values[:0])
-    known = usual[profile.ordinary] if len(usual) else usual
-    known = known[~np.isnan(known)]
-    reached = max(float(np.median(known)), 0.0) if len(known) else np.nan
-    further: Floats = (values - reached).astype(np.float32)
+    unknown = np.full_like(values, np.nan)
+    usual = _of_ordinary(profile.statistics.get(beyond, unknown), profile)
+    if not len(usual):
+        return unknown
+    further: Floats = (values - max(float(np.median(usual)), 0.0)).astype(np.float32)
     return further
+
+
+def _of_ordinary(values: Floats, profile: ClassProfile) -> Floats:
+    """Those of values (K,) that are known of the ordinary classes (m,)."""
+    ordinary = values[profile.ordinary]
+    known: Floats = ordinary[~np.isnan(ordinary)]
+    return known
 
 
 def _measured_by(tail: Tail, values: Floats) -> Floats:
