@@ -105,7 +105,7 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
     """The verdict on a model; its score is −log p by the null, also where p is only a bound."""
     calibration, profiles = config.calibration, tuple(each.profile for each in references)
     rate = config.judge.false_alarm_rate
-    vetted = vet(model.profile, profiles, config.vetting, calibration, rate)
+    vetted = vet(model.scanned, profiles, config.vetting, calibration, rate)
     verdict = _verdict(model, vetted, config)
     classes = model.profile.classes
     null = null_of(calibration, classes, referenced=bool(vetted.kept))
@@ -119,7 +119,7 @@ def _outcome(model: Known, references: tuple[Known, ...], config: ScanConfig) ->
 
 def _verdict(model: Known, vetted: Vetted, config: ScanConfig) -> Verdict:
     """The verdict; near the limit that of the median of three seeds, where all were measured."""
-    profiles = (model.profile, *model.further)
+    profiles = (model.scanned, *model.further)
     first, *others = (judge(e, vetted, config.calibration, config.judge) for e in profiles)
     if len(others) < len(FURTHER) or not is_near(first, config):
         return first

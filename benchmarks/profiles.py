@@ -19,6 +19,8 @@ import click
 import numpy as np
 import torch
 
+from benchmarks import first_steps
+from benchmarks.first_steps import Reached, as_scanned
 from benchmarks.zoo.recipe import CLEAN
 from pipeline.atomic_files import write_text
 from pipeline.cache.store import Store
@@ -57,6 +59,14 @@ class Known:
     """The profiles by the further seeds that count near the limit, where they were measured."""
     former: bool = False
     """Whether searches of before measured it, for patches or permutations, which miss more."""
+    early: Reached | None = None
+    """What the first steps reached of searches that may end early; None if it was not measured."""
+
+    @property
+    def scanned(self) -> ClassProfile:
+        """The profile as a scan of the model sees it, in which searches end early."""
+        few = self.profile.classes < ScanConfig().calibration.range.fewest_fitted
+        return self.profile if few or not self.early else as_scanned(self.profile, self.early)
 
     @property
     def clean(self) -> bool:
@@ -159,6 +169,7 @@ def _known(
         targets=_targets(truth, measured.classes),
         profile=measured,
         further=further,
+        early=first_steps.measured().get(str(truth["name"])),
     )
 
 

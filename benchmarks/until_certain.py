@@ -1,9 +1,11 @@
-"""What a scan spares, and what it says otherwise, that ends once a block is certain.
+"""What a scan spares, and what it says otherwise, that ends once a block is certain, and whose
+searches end in which no class stands out.
 
     python -m benchmarks.until_certain --zoo benchmarks/measured/report.jsonl
 
-Read off what whole scans have measured, by one seed; nothing is searched. Images are those that the
-searches show forward and backward for ten classes.
+Read off what whole scans have measured, by one seed, and what first steps reached where that was
+measured; nothing is searched. Images are those that the searches show forward and backward for ten
+classes, beside those of all searches to their ends.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ from tempfile import TemporaryDirectory
 import click
 
 from benchmarks.data import DEMO
+from benchmarks.first_steps import ends
 from benchmarks.profiles import Known, known
 from benchmarks.speed import timed
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.pace.estimate import works_of
 from pipeline.pace.searching import cheapest_first
+from pipeline.pace.task import Scope
+from stages.searches.blocks import Block
+from stages.searches.search import Search, Subject
 from stages.types import Verdict
 from stages.verdict.decide import judge
 from stages.verdict.early import certain_verdict
@@ -44,34 +50,56 @@ class Ended:
     share: float
 
 
-def ended(model: Known, images: Mapping[str, int], config: ScanConfig) -> Ended:
-    """Both verdicts on a model; the searches run in the order of the `images` that they show."""
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """How many images each search shows for ten classes, by its name, in the order of a scan: in
+    `first` steps after which it may end, and to its end; and how many all show together that do
+    not end.
+    """
+
+    first: Mapping[str, int]
+    whole: Mapping[str, int]
+    every: int
+
+
+def ended(model: Known, images: Images, config: ScanConfig) -> Ended:
+    """Both verdicts on a model."""
     rules = (ALONE, config.calibration, config.judge)
-    whole, shown = judge(model.profile, *rules), 0
-    for count, name in enumerate(images, start=1):
-        shown += images[name]
-        early = certain_verdict(_of_searches(model, list(images)[:count]), *rules)
+    whole, shown = judge(model.scanned, *rules), 0
+    silent = ends(model.profile, model.early or {})
+    for count, name in enumerate(images.whole, start=1):
+        shown += (images.first if name in silent else images.whole)[name]
+        early = certain_verdict(_of_searches(model, list(images.whole)[:count]), *rules)
         if early is not None:
-            return Ended(model=model, whole=whole, early=early, share=shown / sum(images.values()))
-    return Ended(model=model, whole=whole, early=whole, share=1.0)
+            break
+    return Ended(model=model, whole=whole, early=early or whole, share=shown / images.every)
 
 
 def _of_searches(model: Known, searches: list[str]) -> ClassProfile:
     """A model's profile by some searches alone."""
-    every = model.profile.statistics
+    every = model.scanned.statistics
     some = {name: values for name, values in every.items() if name.partition(".")[0] in searches}
-    return replace(model.profile, statistics=some)
+    return replace(model.scanned, statistics=some)
 
 
-def images_shown(config: ScanConfig) -> dict[str, int]:
-    """How many images each search shows for ten classes, in the order of a scan that may end early,
-    by the names of the searches.
-    """
+def images_shown(config: ScanConfig) -> Images:
+    """What the searches of a scan without references show for the demo's ten classes."""
     with TemporaryDirectory() as folder:
         subject = timed(DEMO / "clean.onnx", DEMO / "samples.npz", Path(folder)).searched
-    works = works_of(subject, config, Store(None))
+    works = works_of(subject, config, Store(None), scope=Scope(alone=True))
     shows = {each.step: each.images for each in works}
-    return {each.name: shows[f"find_{each.name}"] for each in cheapest_first(works)}
+    order = cheapest_first(works)
+    return Images(
+        first={each.name: _first_steps(each, subject, config) for each in order},
+        whole={each.name: shows[f"find_{each.name}"] for each in order},
+        every=sum(each.images for each in works_of(subject, config, Store(None))),
+    )
+
+
+def _first_steps(search: Search, subject: Subject, config: ScanConfig) -> int:
+    state = search.start(subject, config.searches[search.name], config.seed)
+    block = Block(classes=subject.classes, step=search.early_after or 0, tensors={})
+    return search.effort(replace(state, blocks=(block,))).images
 
 
 def row(name: str, group: list[Ended]) -> str:

@@ -26,11 +26,17 @@ def cut_short(found: Unfinished, subject: Subject, run: Run) -> Verdict:
 
     Notes the extent of the scan.
     """
-    why = why_unfinished(found, run.course, keeps=run.store.root is not None)
-    request = run.request
-    needs = run.course.needed if run.course.is_spent() else None
-    run.note(extent=Extent(quick=request.quick, budget=request.budget, unfinished=why, needs=needs))
+    course, request = run.course, run.request
+    why = why_unfinished(found, course, keeps=run.store.root is not None)
     verdict = certain(found, subject, run, partial(kept_of, run))
+    extent = Extent(
+        quick=request.quick,
+        budget=request.budget,
+        unfinished=why,
+        settled=verdict is not None and not course.quick and not course.is_spent(),
+        needs=course.needed if course.is_spent() else None,
+    )
+    run.note(extent=extent)
     if verdict is None:
         return Verdict(label="inconclusive", reasons=(why,))
     return replace(verdict, reasons=(*verdict.reasons, why))
@@ -62,16 +68,14 @@ def _in_words(names: Iterable[str]) -> str:
 
 def where_it_goes_on(evidence: Evidence, store: Store) -> str:
     """What the next call makes of a scan that was ended from outside."""
-    left = [each.name for each in SEARCHES if each.name not in evidence.searches]
-    done = len(SEARCHES) - len(left)
+    done = len(evidence.searches)
     if store.root is None:
         return "nothing was judged, and nothing is kept with `--fresh`"
     if not done:
         return "nothing was judged, and no search was done yet"
-    ahead = f"begins with `{left[0]}`" if left else "has none left"
     return (
         f"nothing was judged yet; {done} of {len(SEARCHES)} searches are kept, and the same command"
-        f" goes on from there: it {ahead}"
+        " goes on from there"
     )
 
 

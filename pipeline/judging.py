@@ -71,7 +71,7 @@ def _opinion(
 ) -> tuple[Verdict, Mapping[str, SearchResult]]:
     """The verdict on a model by another seed, and the results that it is about."""
     config, store = replace(run.config, seed=seed), run.store.quiet()
-    chosen, results = search_all(subject, config, store, course=run.course, crew=run.crew)
+    chosen, results = search_all(subject, config, store, run.course, run.crew, scope=run.scope)
     profile = profile_of(name, subject, chosen, results)
     references, _ = select(profile)
     verdict = store.compute(judge, profile, references, config.calibration, config.judge)

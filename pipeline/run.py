@@ -13,6 +13,7 @@ from pipeline.intake.sandbox import Sandbox
 from pipeline.note import Note
 from pipeline.pace.course import Course
 from pipeline.pace.crew import Crew
+from pipeline.pace.task import Scope
 from pipeline.request import ScanRequest
 
 
@@ -36,3 +37,8 @@ class Run:
     def config(self) -> ScanConfig:
         """The settings."""
         return self.request.config
+
+    @property
+    def scope(self) -> Scope:
+        """How much of the model is searched."""
+        return Scope(alone=not self.request.references)

@@ -110,9 +110,10 @@ def scan(
 
 def course_of(request: ScanRequest) -> Course:
     """The course of a scan that begins now."""
-    return Course(
-        request.budget, quick=request.quick, until_certain=request.config.judge.until_certain
-    )
+    config = request.config
+    asks_for_more = config.published_ban.enabled or config.feature_mask.enabled
+    until_certain = config.judge.until_certain and not asks_for_more
+    return Course(request.budget, quick=request.quick, until_certain=until_certain)
 
 
 def _result(
@@ -176,7 +177,7 @@ def _searched(subject: Subject, run: Run) -> tuple[Verdict, Mapping[str, SearchR
     own: Unfinished | None = None
     try:
         chosen, results = search_all(
-            subject, config, store, run.course, run.crew, enough, request.also
+            subject, config, store, run.course, run.crew, enough, run.scope
         )
         own = Unfinished(chosen, results)
         profile = profile_of(request.uri, subject, chosen, results)

@@ -49,6 +49,7 @@ def provenance_of(result: ScanResult, given: Iterable[str]) -> Provenance:
     evidence, config, environment = result.evidence, result.config, result.environment
     samples, precondition = evidence.samples, evidence.precondition
     found = {f"{each.severity} {each.rule}" for each in evidence.findings}
+    extent = evidence.extent
     return Provenance(
         scanner=environment.get(PACKAGE, ""),
         device=environment.get("device", ""),
@@ -62,7 +63,7 @@ def provenance_of(result: ScanResult, given: Iterable[str]) -> Provenance:
         given_references=tuple(given),
         findings=tuple(sorted(printable(each) for each in found)),
         isolation_missing=_missing(evidence),
-        unfinished=printable(evidence.extent.unfinished),
+        unfinished="" if extent.settled else printable(extent.unfinished),
     )
 
 

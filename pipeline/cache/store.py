@@ -64,15 +64,21 @@ class Store:
     ) -> Result:
         """The stage's result for these arguments: an earlier one if there is one."""
         with self.timed(stage.name):
-            if self.root is None:
-                return stage(*args, **kwargs)
-            place, facts = _place(self.root, stage, *args, **kwargs)
-            kept = _kept(place, stage.result_type, self.secret)
-            if kept is not None:
-                self.reused.append(stage.name)
-                return kept
-            result = stage(*args, **kwargs)
-            return _remembered(place, result, stage.result_type, facts, self.secret)
+            return self.untimed(stage, *args, **kwargs)
+
+    def untimed(
+        self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """The same as part of a step that is timed as a whole."""
+        if self.root is None:
+            return stage(*args, **kwargs)
+        place, facts = _place(self.root, stage, *args, **kwargs)
+        kept = _kept(place, stage.result_type, self.secret)
+        if kept is not None:
+            self.reused.append(stage.name)
+            return kept
+        result = stage(*args, **kwargs)
+        return _remembered(place, result, stage.result_type, facts, self.secret)
 
     def kept(
         self, stage: Stage[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs

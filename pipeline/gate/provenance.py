@@ -33,7 +33,8 @@ class Provenance:
     compared with; `given_references` are the sha256 of those that the caller brought, which no
     registry vouches for. `findings` are severity and rule of what was found in the graph,
     `isolation_missing` says, in sentences, what the isolation of the child processes lacked.
-    `unfinished` says why the scan did not come to its end, and is empty where it did.
+    `unfinished` says why the scan did not come to its end, and is empty where it did, or where its
+    verdict was certain before.
     Digests are sha256 in hexadecimal, the accuracy is a share in [0, 1].
     """
 

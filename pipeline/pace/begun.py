@@ -18,18 +18,21 @@ from stages.later import torch
 from stages.searches.blocks import Block
 from stages.searches.search import Search, Subject
 from stages.stage import Stage
-from stages.types import Integers
+from stages.types import Floats, Integers
 
 Array = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """A block of classes (g,) as arrays: so many steps taken, and its tensors (g, …) by name."""
+    """A block of classes (g,) as arrays: so many steps taken, its tensors (g, …) by name, and what
+    each had reached `early` (g,).
+    """
 
     classes: Integers
     step: int
     tensors: Mapping[str, Array]
+    early: Floats | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,11 +94,13 @@ def _begun_of(search: Search) -> Stage[[Subject, Any, Integers, int], Begun]:
 
 def _part(block: Block) -> Part:
     tensors = {name: each.detach().cpu().numpy() for name, each in block.tensors.items()}
-    return Part(classes=block.classes.cpu().numpy(), step=block.step, tensors=tensors)
+    early = None if block.early is None else block.early.cpu().numpy()
+    return Part(classes=block.classes.cpu().numpy(), step=block.step, tensors=tensors, early=early)
 
 
 def _block(part: Part, subject: Subject) -> Block:
     device = subject.twin.device
     tensors = {name: torch.tensor(each, device=device) for name, each in part.tensors.items()}
     classes = torch.tensor(part.classes, device=device)
-    return Block(classes=classes, step=part.step, tensors=tensors)
+    early = None if part.early is None else torch.tensor(part.early, device=device)
+    return Block(classes=classes, step=part.step, tensors=tensors, early=early)

@@ -55,11 +55,6 @@ class Course:
         return self.budget is not None
 
     @property
-    def may_end_early(self) -> bool:
-        """Whether what tells most for its time should come first."""
-        return self.is_limited or self.until_certain
-
-    @property
     def needed(self) -> float | None:
         """Seconds that a further call needs, which begins with the same preparations."""
         return None if self.left is None else self.prepared + self.left
@@ -86,6 +81,10 @@ class Course:
     def expect(self, images: int) -> None:
         """So many more images are to be shown, or fewer where it is negative."""
         self._expected += images
+
+    def skip(self, images: int) -> None:
+        """So many images that were expected need not be shown."""
+        self._expected -= images
 
     def begin(self, estimate: Estimate) -> None:
         """The searches begin, and this is what is expected of them."""

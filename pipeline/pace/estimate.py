@@ -8,6 +8,7 @@ from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
 from pipeline.pace.begun import images_begun
 from pipeline.pace.duration import time_text
+from pipeline.pace.task import Scope, Task
 from stages.searches import SEARCHES
 from stages.searches.screen import (
     Chosen,
@@ -43,7 +44,8 @@ class Work:
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """What was expected before the searches began: `images` to be shown forward and backward, at so
-    many per second, and how many need not be shown again because what they gave is kept.
+    many per second, and how many need not be shown again because what they gave is kept. Searches
+    that end early show fewer.
     """
 
     images: int
@@ -52,27 +54,31 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """How long the searches will take."""
+        """How long the searches will take, to their ends."""
         return self.images / self.images_per_second
 
     def __str__(self) -> str:
         more = f"; {count_text(self.kept)} more are kept from an earlier scan" if self.kept else ""
         speed = f"{self.images_per_second:.3g}"
         return (
-            f"about {time_text(self.seconds)} of searching: {count_text(self.images)} images at"
+            f"up to {time_text(self.seconds)} of searching: {count_text(self.images)} images at"
             f" {speed} per second{more}"
         )
 
 
 def works_of(
-    subject: Subject, config: ScanConfig, store: Store, chosen: Chosen | None = None
+    subject: Subject,
+    config: ScanConfig,
+    store: Store,
+    chosen: Chosen | None = None,
+    scope: Scope | None = None,
 ) -> tuple[Work, ...]:
-    """The work of all searches of a model, in their order.
+    """The work of all searches of a model, in their order, to their ends: some may end early.
 
     Of many classes the number that is searched to the end is known once they are `chosen`; before,
     it is the largest that is possible.
     """
-    chosen = chosen or _chosen(subject, config, store)
+    chosen, scope = chosen or _chosen(subject, config, store), scope or Scope()
     classes = most_searched(subject.twin.classes, config.screen, config.searches)
     if chosen is not None:
         classes = len(chosen.classes)
@@ -83,7 +89,12 @@ def works_of(
     for search in SEARCHES:
         settings = config.searches[search.name]
         images = planned(search, subject, settings, classes, config.seed).images
-        kept = 0 if chosen is None else _kept(search, subject, config, chosen, store, images)
+        if scope.spares(search):
+            images = 0
+        kept = 0
+        if chosen is not None:
+            task = Task(subject=subject, config=config, chosen=chosen, store=store, scope=scope)
+            kept = _kept(search, task, images)
         works.append(Work(step=f"find_{search.name}", images=images, kept=kept))
     return tuple(works)
 
@@ -101,16 +112,11 @@ def _chosen(subject: Subject, config: ScanConfig, store: Store) -> Chosen | None
     return choose_classes(SEARCHES, *arguments)
 
 
-def _kept(
-    search: Search,
-    subject: Subject,
-    config: ScanConfig,
-    chosen: Chosen,
-    store: Store,
-    images: int,
-) -> int:
+def _kept(search: Search, task: Task, images: int) -> int:
     """How many of the images need not be shown again."""
-    arguments = (subject, config.searches[search.name], chosen.classes, config.seed)
-    if store.kept(stage_of(search), *arguments) is not None:
+    arguments = task.arguments(search)
+    if task.store.kept(stage_of(search), *arguments) is not None:
         return images
-    return images_begun(search, store, *arguments)
+    if task.kept_end(search) is not None:
+        return images
+    return images_begun(search, task.store, *arguments)

@@ -10,10 +10,12 @@ from typing import Any
 from pipeline.allocation import give_back
 from pipeline.cache.store import Store
 from pipeline.config import ScanConfig
-from pipeline.pace.begun import begun_blocks, forget_blocks, keep_blocks
+from pipeline.pace.begun import begun_blocks
 from pipeline.pace.course import Course
 from pipeline.pace.crew import Crew, Looks, Parts, awaited, looks_of, parts_of
 from pipeline.pace.estimate import LOOKS, Estimate, Work, works_of
+from pipeline.pace.one_search import search_one
+from pipeline.pace.task import Scope, Task
 from stages import progress
 from stages.searches import SEARCHES
 from stages.searches.pace import images_per_second
@@ -57,37 +59,37 @@ def search_all(
     course: Course | None = None,
     crew: Crew | None = None,
     enough: Enough = lambda *_: False,
-    also: Sequence[int] = (),
+    scope: Scope | None = None,
 ) -> tuple[Chosen, dict[str, SearchResult]]:
     """Which classes were searched, and what every search says of them, by the search's name.
 
-    Those are the classes that the looks choose and those that are `also` asked for, but for any
-    that has the logits of another one. After every search it is asked whether that is `enough`.
+    Those are the classes that the looks choose and those of the scope, but for any that has the
+    logits of another one. After every search it is asked whether that is `enough`.
     What a search says depends neither on the course, nor on what had begun before, nor on the crew.
 
     Raises:
         Unfinished: the time of the course is over, it is that of a first look, or what was found is
             enough.
     """
-    course = course or Course()
-    works = works_of(subject, config, store)
+    course, scope = course or Course(), scope or Scope()
+    works = works_of(subject, config, store, scope=scope)
     _estimate(subject, config, works, course)
     course.expect(_left(works))
     chosen: Chosen | None = None
     results: dict[str, SearchResult] = {}
     try:
         with _pausing(course):
-            asked = set(also) - set(subject.clean.unsearched)
+            asked = set(scope.also) - set(subject.clean.unsearched)
             chosen = _chosen(subject, config, store, course, crew).also(sorted(asked))
-            exact = works_of(subject, config, store, chosen)
+            exact = works_of(subject, config, store, chosen, scope=scope)
             wanted = _wanted(exact, course)
             course.expect(_left(exact, wanted) - _left(works) + _looked(works))
-            parts = _handed_out(crew, wanted, subject, config, chosen.classes, store)
+            done = [each for each in wanted if not scope.spares(each)]
+            parts = _handed_out(crew, done, subject, config, chosen.classes, store)
+            task = Task(subject=subject, config=config, chosen=chosen, store=store, scope=scope)
             for search in wanted:
-                with course.showing(_work_of(search, exact).left):
-                    found = _searched(
-                        *(search, subject, config, chosen.classes, store, parts.get(search.name))
-                    )
+                left = _work_of(search, exact).left
+                found = search_one(search, task, course, left, parts.get(search.name))
                 results[search.name] = found
                 if enough(chosen, in_order(results)):
                     break
@@ -122,10 +124,8 @@ def first_look(works: Sequence[Work]) -> list[Search]:
 
 
 def _wanted(works: Sequence[Work], course: Course) -> Sequence[Search]:
-    """Which searches run, in which order: where it may end early, what tells most comes first."""
-    if course.quick:
-        return first_look(works)
-    return cheapest_first(works) if course.may_end_early else SEARCHES
+    """Which searches run, in which order: what tells most for its cost comes first."""
+    return first_look(works) if course.quick else cheapest_first(works)
 
 
 def _pausing(course: Course) -> AbstractContextManager[None]:
@@ -194,31 +194,6 @@ def _handed_out(
             begun = begun_blocks(search, store, subject, settings, classes, config.seed)
             parts[search.name] = parts_of(crew, search, subject, config, classes, begun)
     return parts
-
-
-def _searched(
-    search: Search,
-    subject: Subject,
-    config: ScanConfig,
-    classes: Integers,
-    store: Store,
-    parts: Parts | None,
-) -> SearchResult:
-    """What a search says, gone on with from where it was stopped before, or from what its parts
-    have come to.
-    """
-    arguments = (search, store, subject, config.searches[search.name], classes, config.seed)
-    give_back()
-    try:
-        begun = parts.joined() if parts else begun_blocks(*arguments)
-        found = store.run(stage_of(search, begun), *arguments[2:])
-    except Paused as paused:
-        if paused.blocks:
-            keep_blocks(paused.blocks, *arguments)
-        raise
-    if begun:
-        forget_blocks(*arguments)
-    return found
 
 
 def _work_of(search: Search, works: Sequence[Work]) -> Work:

@@ -16,6 +16,7 @@ from pipeline.intake.sandbox import Sandbox
 from pipeline.pace.course import Course, over
 from pipeline.pace.crew import Crew
 from pipeline.pace.searching import Unfinished, search_all
+from pipeline.pace.task import Scope
 from pipeline.prepare import checked, prepare, subject_of
 from pipeline.references.profile_file import SUFFIX, read_profiles
 from pipeline.request import ScanRequest
@@ -93,7 +94,8 @@ def profile(
     if any(each.severity == "blocking" for each in prepared.artifact.findings):
         raise CannotJudge("its graph holds logic that looks like a trigger")
     subject = subject_of(prepared, clean, quiet)
-    found = search_all(subject, config, quiet, course=course, crew=crew, also=request.also)
+    scope = Scope(also=request.also, whole=True)
+    found = search_all(subject, config, quiet, course=course, crew=crew, scope=scope)
     return profile_of(request.uri, subject, *found)
 
 

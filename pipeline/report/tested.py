@@ -47,6 +47,8 @@ def passed(step: str, result: ScanResult) -> bool:
 def _line(step: Step, result: ScanResult) -> Tested:
     title, asks = step.title, step.asks
     if passed(step.name, result):
+        if (why := _spared(step, result)) is not None:
+            return Tested(title=title, asks=asks, state="none", detail=why)
         detail = _DETAILS.get(step.name, _of_search)(result, step)
         return Tested(title=title, asks=asks, state="done", detail=detail)
     if step.name == "select_references" and "judge" in result.done:
@@ -100,16 +102,24 @@ def _of_search(result: ScanResult, step: Step) -> str:
     """Which classes a search looked at, with which settings, and what that cost."""
     (search,) = (each for each in SEARCHES if step.name == f"find_{each.name}")
     twin, screening = result.evidence.twin, result.config.screen
-    reach = "every class"
+    found = result.evidence.searches[search.name]
+    reach, end = "every class", f", and ended there: {found.silent}" if found.silent else ""
     if twin is not None and not search.joint and screening.screens(twin.classes):
-        (one, *_) = result.evidence.searches[search.name].statistics.values()
-        searched = int((~np.isnan(one)).sum())
-        reach = f"all {twin.classes} classes briefly, {searched} of them to the end"
+        (one, *_) = found.statistics.values()
+        searched = int((~np.isnan(found.early.reached if found.early else one)).sum())
+        further = "further" if found.silent else "to the end"
+        reach = f"all {twin.classes} classes briefly, {searched} of them {further}"
     settings = result.config.searches[search.name]
     names = WORDING[search.name].settings
     shown = [f"{name} {getattr(settings, name):g}" for name in names]
-    images = result.evidence.searches[search.name].effort.images
-    return ", ".join([reach, *shown, f"{images:,} images shown"])
+    return ", ".join([reach, *shown, f"{found.effort.images:,} images shown{end}"])
+
+
+def _spared(step: Step, result: ScanResult) -> str | None:
+    """Why a search was not done that says nothing here; None of any other step."""
+    search = next((each for each in SEARCHES if step.name == f"find_{each.name}"), None)
+    found = result.evidence.searches.get(search.name) if search else None
+    return found.silent if found and found.silent and not found.effort.images else None
 
 
 _DETAILS: dict[str, Callable[[ScanResult, Step], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,8 +40,8 @@ class Triggers:
     """Recovered triggers: to the suspected class, to others, and those that permute the classes.
 
     `best` is the one that a page begins with; a model that is not backdoored has none. `nothing`
-    names the searches that found no trigger. `are_pictures` says whether the model takes images,
-    so that a trigger can be seen.
+    says of each search that found no trigger, by its name, why. `are_pictures` says whether the
+    model takes images, so that a trigger can be seen.
     """
 
     are_pictures: bool
@@ -48,7 +49,7 @@ class Triggers:
     suspected: tuple[Recovered, ...]
     others: tuple[Recovered, ...]
     permuting: tuple[Recovered, ...]
-    nothing: tuple[str, ...]
+    nothing: Mapping[str, str]
 
     @property
     def every(self) -> tuple[Recovered, ...]:
@@ -72,7 +73,11 @@ def triggers(result: ScanResult) -> Triggers | None:
         suspected=tuple(each for each in aimed if each.target == suspected),
         others=tuple(each for each in aimed if each.target != suspected),
         permuting=permuting,
-        nothing=tuple(name for name, each in result.evidence.searches.items() if not each.targets),
+        nothing={
+            name: each.silent or "nothing found"
+            for name, each in result.evidence.searches.items()
+            if not each.targets
+        },
     )
 
 

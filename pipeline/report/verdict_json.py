@@ -152,6 +152,7 @@ def _searches(evidence: Evidence) -> dict[str, object]:
             "mapping": found.permuted or None,
             "trigger": _trigger(found),
             "effort": asdict(found.effort),
+            "silent": found.silent or None,
         }
         for name, found in evidence.searches.items()
     }

@@ -94,6 +94,7 @@ class Blend:
     version = 7
     settings = BlendConfig
     joint = False
+    early_after: int | None = None
     statistics = (
         StatisticSpec(
             name="margin",

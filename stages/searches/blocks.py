@@ -19,16 +19,21 @@ Ground = TypeVar("Ground")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """Classes (g,) that have taken the same number of steps, and tensors (g, …) of each by name."""
+    """Classes (g,) that have taken the same number of steps, and tensors (g, …) of each by name.
+
+    `early` (g,) is what each had reached after the search's first steps; None before.
+    """
 
     classes: torch.Tensor
     step: int
     tensors: Mapping[str, torch.Tensor]
+    early: torch.Tensor | None = None
 
     def only(self, rows: torch.Tensor) -> Block:
         """The rows (n,) of it."""
         some = {name: tensor[rows] for name, tensor in self.tensors.items()}
-        return replace(self, classes=self.classes[rows], tensors=some)
+        early = None if self.early is None else self.early[rows]
+        return replace(self, classes=self.classes[rows], tensors=some, early=early)
 
     def with_tensors(self, **changed: torch.Tensor) -> Block:
         """The same with some tensors changed or added."""
@@ -58,6 +63,11 @@ class State(Generic[Config, Ground]):
         for block, each in zip(self.blocks, values, strict=True):
             spread[block.classes.cpu().numpy()] = each.detach().cpu().numpy()
         return spread
+
+    def early(self) -> Floats | None:
+        """What every class (K,) had reached after the first steps; None if that was not noted."""
+        noted = [block.early for block in self.blocks if block.early is not None]
+        return self.per_class(noted) if noted and len(noted) == len(self.blocks) else None
 
     def place_of(self, target: int) -> tuple[Block, int]:
         """The block of a class that has begun, and its row there."""
@@ -99,13 +109,14 @@ def advanced(
 
 def _climbed(block: Block, climb: Climb, steps: int, step_done: Callable[[], None]) -> Block:
     """The block after so many more steps, or fewer where a pause is wanted."""
+    early = block.early
     if not progress.may_pause():
-        return climb(block, steps, step_done)
+        return replace(climb(block, steps, step_done), early=early)
     for _ in range(steps):
         if progress.is_pause_wanted():
             break
         block = climb(block, 1, step_done)
-    return block
+    return replace(block, early=early)
 
 
 def _parted(
@@ -127,7 +138,13 @@ def _joined(blocks: list[Block]) -> Block:
     """Blocks at the same step as one."""
     names = blocks[0].tensors
     tensors = {name: torch.cat([each.tensors[name] for each in blocks]) for name in names}
-    return replace(blocks[0], classes=torch.cat([b.classes for b in blocks]), tensors=tensors)
+    noted = [each.early for each in blocks if each.early is not None]
+    return Block(
+        classes=torch.cat([each.classes for each in blocks]),
+        step=blocks[0].step,
+        tensors=tensors,
+        early=torch.cat(noted) if len(noted) == len(blocks) else None,
+    )
 
 
 def _split(block: Block, rows: int) -> list[Block]:

@@ -79,6 +79,7 @@ class FixedChanges:
     version = 1
     settings: type[Any]
     joint = True
+    early_after: int | None = None
     statistics: tuple[StatisticSpec, ...]
     smallest: ClassVar[int] = 1
 

@@ -61,6 +61,7 @@ class HeadProbe:
     version = 1
     settings = HeadProbeConfig
     joint = True
+    early_after: int | None = None
     statistics = (
         StatisticSpec(
             name="share",

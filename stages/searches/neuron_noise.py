@@ -126,6 +126,7 @@ class NeuronNoise:
     version = 6
     settings = NeuronNoiseConfig
     joint = False
+    early_after: int | None = None
     statistics = (
         StatisticSpec(
             name="margin",

@@ -99,9 +99,10 @@ class PatchSearch:
     """The search for a patch. Its blocks are those of `square_phases.SquarePhases`."""
 
     name = "patch"
-    version = 8
+    version = 9
     settings: type[SampledSquareConfig] = PatchConfig
     joint = False
+    early_after = 4
     statistics = (
         StatisticSpec(
             name="standardised_margin",
@@ -200,7 +201,8 @@ class SmallPatchSearch(PatchSearch):
     """
 
     name = "small_patch"
-    version = 4
+    version = 5
+    early_after = 6
     settings = SmallPatchConfig
     statistics = (
         StatisticSpec(

@@ -91,6 +91,7 @@ class Permutation:
     version = 4
     settings = PermutationConfig
     joint = True
+    early_after: int | None = None
     statistics = (
         StatisticSpec(
             name="patch_margin",

@@ -20,7 +20,7 @@ import numpy as np
 from stages import progress
 from stages.later import torch
 from stages.searches.blocks import Block, State
-from stages.searches.search import Effort, Search, SearchResult, Subject
+from stages.searches.search import Early, Effort, Search, SearchResult, Subject
 from stages.settings import Classes, settings
 from stages.stage import Stage
 from stages.types import Floats, Integers, freeze
@@ -163,15 +163,58 @@ def run(
     Raises:
         Paused: it was to pause before its end.
     """
-    state = replace(search.start(subject, config, seed), blocks=begun)
-    return search.result(_advanced(search, subject, state, classes, config.steps))
+    state = begun_early(search, subject, config, classes, seed, begun)
+    state = _advanced(search, subject, state, classes, config.steps)
+    return replace(search.result(state), early=early_of(search, state))
+
+
+def begun_early(
+    search: Search,
+    subject: Subject,
+    config: Any,
+    classes: Integers,
+    seed: int,
+    begun: tuple[Block, ...] = (),
+) -> State[Any, Any]:
+    """The state of a search of the classes (n,) after its first steps, with what they reached; as
+    it had `begun` where it asks nothing then, or is at its end by then.
+
+    Raises:
+        Paused: it was to pause before.
+    """
+    state: State[Any, Any] = replace(search.start(subject, config, seed), blocks=begun)
+    steps = search.early_after
+    if steps is None or steps >= config.steps:
+        return state
+    state = _advanced(search, subject, state, classes, steps)
+    noted = [_with_early(search, state, each) for each in state.blocks]
+    return replace(state, blocks=tuple(noted))
+
+
+def early_of(search: Search, state: State[Any, Any]) -> Early | None:
+    """What the first steps reached, and their cost; None where that was not noted."""
+    reached = state.early()
+    if reached is None or search.early_after is None:
+        return None
+    classes = torch.tensor(np.flatnonzero(~np.isnan(reached)))
+    first = Block(classes=classes, step=search.early_after, tensors={})
+    return Early(reached=reached, effort=search.effort(replace(state, blocks=(first,))))
+
+
+def _with_early(search: Search, state: State[Any, Any], block: Block) -> Block:
+    """The block, with what it has reached if it has just taken the first steps."""
+    if block.early is not None or block.step != search.early_after:
+        return block
+    reached = search.reached(replace(state, blocks=(block,)))
+    now = torch.tensor(reached[block.classes.cpu().numpy()], device=block.classes.device)
+    return replace(block, early=now)
 
 
 def blocks_of(
     search: Search, subject: Subject, config: Any, classes: Integers, seed: int
 ) -> tuple[Block, ...]:
     """How far a search is at its end for the classes (n,): what `run` goes on from."""
-    state = search.start(subject, config, seed)
+    state = begun_early(search, subject, config, classes, seed)
     return _advanced(search, subject, state, classes, config.steps).blocks
 
 
@@ -253,18 +296,24 @@ def _advanced(
 ) -> State[Any, Any]:
     """The state of a search when these classes have taken so many steps."""
     chosen = torch.tensor(classes, device=subject.twin.device)
-    if len(left := _unfinished(state, chosen, steps)):
-        state = search.advance(state, left, steps)
+    for taken in sorted({0, *(block.step for block in state.blocks if block.step < steps)}):
+        if len(left := _at_step(taken, state, chosen)):
+            state = search.advance(state, left, steps - taken)
     # a search that finds nothing to search takes no steps, and is over all the same
-    if progress.is_pause_wanted() and len(_unfinished(state, chosen, steps)):
+    if progress.is_pause_wanted() and any(
+        len(_at_step(taken, state, chosen)) for taken in range(steps)
+    ):
         raise Paused(state.blocks)
     return state
 
 
-def _unfinished(state: State[Any, Any], classes: torch.Tensor, steps: int) -> torch.Tensor:
-    """Those of the classes (n,) that have not taken all steps."""
-    done = [block.classes for block in state.blocks if block.step >= steps]
-    return classes[~torch.isin(classes, torch.cat([classes[:0], *done]))]
+def _at_step(step: int, state: State[Any, Any], classes: torch.Tensor) -> torch.Tensor:
+    """Those of the classes (n,) that have taken so many steps; 0 if they have not begun."""
+    if step:
+        here = [block.classes for block in state.blocks if block.step == step]
+        return classes[torch.isin(classes, torch.cat([classes[:0], *here]))]
+    begun = [block.classes for block in state.blocks if block.step]
+    return classes[~torch.isin(classes, torch.cat([classes[:0], *begun]))]
 
 
 def stage_of(

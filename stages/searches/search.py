@@ -58,6 +58,19 @@ class Effort:
         return Effort(steps=self.steps + other.steps, images=self.images + other.images)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Early:
+    """What a search had reached after its first steps: the mean margin (K,) in logits on the
+    samples searched on, NaN for a class that was not searched, and what that had cost.
+    """
+
+    reached: Floats
+    effort: Effort
+
+    def __post_init__(self) -> None:
+        freeze(self.reached)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttackSuccess:
     """The attack success rate of what a search recovered: the share in [0, 1] of `samples` clean
@@ -113,7 +126,9 @@ class SearchResult:
 
     `statistics` (K,) each, by name, NaN for a class that was not searched; `targets` are the class
     it would accuse, or several; `mapping` (K,) leads from source to target where a trigger carries
-    each class to another. `trigger` is the one to the first target.
+    each class to another. `trigger` is the one to the first target. `early` is what the first steps
+    reached, where the search asks that. A `silent` search says nothing of any class, and this says
+    why.
     """
 
     statistics: Mapping[str, Floats]
@@ -123,6 +138,8 @@ class SearchResult:
     success: AttackSuccess | None = None
     effort: Effort
     sweep: Sweep | None = None
+    early: Early | None = None
+    silent: str = ""
 
     def __post_init__(self) -> None:
         freeze(*self.statistics.values())
@@ -170,6 +187,10 @@ class Search(Protocol):
     name: str
     version: int
     joint: bool
+
+    @property
+    def early_after(self) -> int | None:
+        """After how many steps it may be told that no class stands out; None: never."""
 
     @property
     def settings(self) -> type[Any]:

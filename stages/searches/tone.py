@@ -71,9 +71,10 @@ class Tone:
     """
 
     name = "tone"
-    version = 1
+    version = 2
     settings = ToneConfig
     joint = False
+    early_after = 4
     statistics = (
         StatisticSpec(
             name="margin",

@@ -72,9 +72,10 @@ class Warp:
     """
 
     name = "warp"
-    version = 4
+    version = 5
     settings = WarpConfig
     joint = False
+    early_after = 5
     statistics = (
         StatisticSpec(
             name="standardised_margin",

@@ -19,9 +19,13 @@ class JudgeConfig:
     near: Annotated[float, bounded(ge=1, le=100)] = 3.0
     """Where p is within this factor of `false_alarm_rate`, the verdict is that of the median of
     three seeds; two that agree settle it. 1 turns that off."""
-    until_certain: Switch = unkeyed(False)
+    outlying: Annotated[float, bounded(ge=0, le=100)] = 2.5
+    """Deviations above the median class that some class must lie after the first steps of a patch,
+    a warp or a filter, or the search ends there and says nothing; 0 has all searched to the end."""
+    until_certain: Switch = unkeyed(True)
     """Search no further once it is certain that the model is blocked; what was found until then is
-    shown. Other models are searched to the end."""
+    shown. Other models are searched to the end, and so is every one if the published algorithm or
+    its mask is asked for."""
 
 
 @settings

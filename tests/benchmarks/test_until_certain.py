@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks.profiles import known
-from benchmarks.until_certain import ended, row
+from benchmarks.until_certain import Images, ended, row
 from pipeline.config import ScanConfig
 from stages.searches import SEARCHES
 from tests.support.places import ROOT
 
-IMAGES = {each.name: 1 for each in SEARCHES}
+ONE = {each.name: 1 for each in SEARCHES}
+IMAGES = Images(first=ONE, whole=ONE, every=len(ONE))
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in their order", "the other way round"])
 @pytest.mark.parametrize("zoo", sorted((ROOT / "benchmarks" / "measured").glob("*.jsonl")))
 def test_no_verdict_is_another(zoo: Path, order: int) -> None:
     """Whatever is searched first; and a scan that is to pass shows all images."""
-    images = dict(list(IMAGES.items())[::order])
+    some = dict(list(ONE.items())[::order])
+    images = Images(first=some, whole=some, every=len(some))
 
     found = [ended(model, images, ScanConfig()) for model in known(zoo)]
 

@@ -16,7 +16,7 @@ from pipeline.evidence import Evidence, ScanResult
 from pipeline.pace.course import Course, over
 from pipeline.pace.searching import Unfinished
 from pipeline.request import ScanRequest
-from pipeline.scan import scan
+from pipeline.scan import course_of, scan
 from stages.searches import SEARCHES
 from tests.support.brief_searches import BRIEF
 from tests.support.places import DEMO
@@ -53,14 +53,14 @@ def test_a_first_look_blocks_what_is_certain(judged: Scan) -> None:
     assert "run the full scan" in verdict.reasons[-1]
     assert "patch" not in result.evidence.searches
     assert result.evidence.extent.unfinished
+    assert not result.evidence.extent.settled
 
 
 def test_a_scan_until_it_is_certain_ends_there(judged: Scan) -> None:
     """With pictures of what was found, and a sentence on what was not run; what is kept counts."""
-    until_certain = load_config(None, ("judge.until_certain=true",))
     judged("blended", quick=True)
 
-    result = judged("blended", until_certain)
+    result = judged("blended")
 
     verdict, evidence = result.verdict, result.evidence
     assert (verdict.label, verdict.suspected_class) == ("backdoored", 7)
@@ -68,16 +68,26 @@ def test_a_scan_until_it_is_certain_ends_there(judged: Scan) -> None:
     assert "small_patch" not in evidence.searches
     assert "permutation); with `judge.until_certain=false`" in verdict.reasons[-1]
     assert evidence.extent.unfinished
+    assert evidence.extent.settled
     assert evidence.shown
     assert not verdict.published
+
+
+@pytest.mark.parametrize("asked", ["published_ban.enabled=true", "feature_mask.enabled=true"])
+def test_who_asks_for_more_gets_the_whole_scan(asked: str) -> None:
+    """The published parts need all searches, so no block ends it before."""
+    request = ScanRequest(model="m", samples=Path("s"), uri="m", config=load_config(None, (asked,)))
+
+    assert not course_of(request).until_certain
+    assert course_of(replace(request, config=ScanConfig())).until_certain
 
 
 def test_until_then_it_is_the_whole_scan(judged: Scan) -> None:
     """Where no block becomes certain nothing is left out, and every number is the same."""
     brief = load_config(None, BRIEF)
-    until_certain = load_config(None, (*BRIEF, "judge.until_certain=true"))
+    to_the_end = load_config(None, (*BRIEF, "judge.until_certain=false"))
 
-    whole, found = judged("clean", brief), judged("clean", until_certain)
+    whole, found = judged("clean", to_the_end), judged("clean", brief)
 
     assert found.verdict == whole.verdict
     assert list(found.evidence.searches) == list(whole.evidence.searches)
@@ -88,10 +98,10 @@ def test_beside_a_reference_that_is_measured_it_is_the_whole_scan_too(judged: Sc
     """Whether a block is certain is asked after each search, what is kept of references once."""
     references = (str(DEMO / "patch.onnx"),)
     brief = load_config(None, BRIEF)
-    until_certain = load_config(None, (*BRIEF, "judge.until_certain=true"))
+    to_the_end = load_config(None, (*BRIEF, "judge.until_certain=false"))
 
-    whole = judged("clean", brief, references=references)
-    found = judged("clean", until_certain, references=references)
+    whole = judged("clean", to_the_end, references=references)
+    found = judged("clean", brief, references=references)
 
     assert found.verdict == whole.verdict
     assert found.evidence.references == whole.evidence.references
@@ -112,7 +122,7 @@ def test_so_does_a_scan_whose_budget_is_spent(judged: Scan) -> None:
 
 
 def test_who_interrupts_a_scan_is_told_where_it_goes_on(tmp_path: Path) -> None:
-    """The interruption itself says it, and the next scan begins there."""
+    """The interruption itself says it."""
 
     @contextmanager
     def watch(name: str) -> Iterator[None]:
@@ -133,18 +143,17 @@ def test_who_interrupts_a_scan_is_told_where_it_goes_on(tmp_path: Path) -> None:
 
     (told,) = ended.value.__notes__
     assert told == (
-        "nothing was judged yet; 2 of 11 searches are kept, and the same command goes on from"
-        " there: it begins with `small_patch`"
+        "nothing was judged yet; 7 of 11 searches are kept, and the same command goes on from there"
     )
 
 
 def test_nothing_is_promised_that_is_not_kept(tmp_path: Path, make_result: Scan) -> None:
-    """Of a scan that keeps nothing, or has nothing yet, or has all."""
+    """Of a scan that keeps nothing, or has nothing yet."""
     every = make_result().evidence
 
     assert "nothing is kept with `--fresh`" in where_it_goes_on(every, Store(None))
     assert "no search was done yet" in where_it_goes_on(Evidence(), Store(tmp_path))
-    assert where_it_goes_on(every, Store(tmp_path)).endswith("it has none left")
+    assert "searches are kept" in where_it_goes_on(every, Store(tmp_path))
 
 
 def test_the_reason_says_what_to_do(make_result: Scan) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from pipeline.request import ScanRequest
 from pipeline.scan import choose_device, scan
 from pipeline.steps import STEPS, Step, steps_of
 from stages.errors import CannotJudge, ConfigError, NoNoiseSites
-from stages.searches import SEARCHES, STATISTICS
+from stages.searches import SEARCHES
 from tests.support import twins, zoo
 from tests.support.graph_logic_models import branch_on_pixel, checksum_where
 from tests.support.places import DEMO
@@ -71,6 +71,7 @@ def scanned(
     return answered(replace(request, config=config or request.config), store)
 
 
+WHOLE = ["judge.until_certain=false"]
 OTHER_NETS = ("mobilenet", "densenet", "vgg_bn", "vit", "mlp")
 
 
@@ -87,13 +88,19 @@ def net_files(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Pat
 
 def test_every_architecture_comes_to_a_verdict(net_files: tuple[Path, Path]) -> None:
     """Default exports of all supported architectures are judged, with all their evidence."""
-    settings = [*QUICK, "precondition.min_samples=50", "precondition.min_coverage=0.2"]
+    settings = [*QUICK, *WHOLE, "precondition.min_samples=50", "precondition.min_coverage=0.2"]
 
     result = scanned(*net_files, load_config(None, settings))
 
     assert result.verdict.label in ("clean", "backdoored"), result.verdict.reasons
     assert list(result.evidence.searches) == [search.name for search in SEARCHES]
-    assert [each.name for each in result.verdict.statistics] == list(STATISTICS)
+    spoken = [
+        f"{name}.{each}"
+        for name, found in result.evidence.searches.items()
+        for each in found.statistics
+        if not found.silent
+    ]
+    assert [each.name for each in result.verdict.statistics] == spoken
     assert result.evidence.sweep is not None
     assert set(result.done) == set(result.seconds)
     labels, said = np.load(net_files[1])["labels"], " ".join(result.verdict.reasons)
@@ -126,7 +133,9 @@ def test_same_seed_same_verdict_and_the_store_agrees(tmp_path: Path) -> None:
     anew = scanned(*files)
 
     assert first.reused == ()
-    assert {f"find_{search.name}" for search in SEARCHES} <= set(again.reused)
+    spared = {name for name, each in first.evidence.searches.items() if not each.effort.steps}
+    kept = {search.name for search in SEARCHES} - spared
+    assert {f"find_{name}" for name in kept} <= set(again.reused)
     assert first.verdict == again.verdict == anew.verdict
 
 
@@ -185,8 +194,11 @@ def test_untargeted_noise_takes_the_bound_that_the_verdict_looks_at(given: float
 def test_the_table_of_steps_is_what_a_scan_does(
     settings: tuple[str, ...], references: tuple[str, ...]
 ) -> None:
-    """Each step of the table once, in its order, and no other, whatever is enabled."""
-    request = asked(DEMO / "patch.onnx", DEMO / "samples.npz", *settings, references=references)
+    """Each step of the table once, and no other, whatever is enabled: in its order but for the
+    searches, of which those come first that tell most for their cost.
+    """
+    files = DEMO / "patch.onnx", DEMO / "samples.npz"
+    request = asked(*files, *settings, *WHOLE, references=references)
     watched: list[str] = []
 
     @contextmanager
@@ -197,8 +209,15 @@ def test_the_table_of_steps_is_what_a_scan_does(
     result = answered(request, Store(None, watch))
 
     expected = [step.name for step in steps_of(request)]
-    assert list(result.seconds) == list(result.done) == watched == expected
+    searches = {f"find_{each.name}" for each in SEARCHES}
+    assert list(result.seconds) == list(result.done) == watched
+    assert set(watched) == set(expected)
+    assert _without(searches, watched) == _without(searches, expected)
     assert [each.uri for each in result.evidence.references] == list(references)
+
+
+def _without(some: set[str], steps: Sequence[str]) -> list[str]:
+    return [each for each in steps if each not in some]
 
 
 def test_every_step_of_the_table_can_be_asked_for() -> None:

@@ -263,7 +263,7 @@ def real_scans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScanResult
         return scan(request, store.quiet(), tmp_path_factory.mktemp("workspace"))
 
     return {
-        "backdoored": judged(DEMO / "blended.onnx"),
+        "backdoored": judged(DEMO / "blended.onnx", "judge.until_certain=false"),
         "clean": judged(DEMO / "clean.onnx"),
         "inconclusive": judged(DEMO / "patch.onnx", "precondition.min_samples=100000"),
         "refused": judged(broken),

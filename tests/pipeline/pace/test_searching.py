@@ -24,6 +24,7 @@ from pipeline.pace.searching import (
     first_look,
     search_all,
 )
+from pipeline.pace.task import Scope
 from stages.searches import SEARCHES
 from stages.searches.search import Subject
 from tests.support import brief_searches
@@ -199,7 +200,7 @@ def test_classes_that_are_also_asked_for_are_searched_to_the_end(subject: Subjec
     left = np.setdiff1d(np.arange(subject.twin.classes), chosen.classes).tolist()
     same = replace(subject, clean=replace(subject.clean, alike=((left[0], left[1]),)))
 
-    more, found = search_all(same, MANY, Store(None), also=left[:2])
+    more, found = search_all(same, MANY, Store(None), scope=Scope(also=left[:2]))
 
     assert set(more.classes) - set(chosen.classes) == {left[1]}
     for search in SEARCHES:

@@ -209,8 +209,9 @@ def test_a_scan_goes_on_without_a_reference_that_cannot_be_judged(
     file: str, broken: str, tmp_path: Path
 ) -> None:
     """There is a verdict, it says what was left out, and it tells of the reference it used."""
-    lax = replace(request().config, vetting=LAX)
-    asked = request(config=lax, references=(broken, file))
+    usual = request().config
+    whole = replace(usual.judge, until_certain=False)
+    asked = request(config=replace(usual, vetting=LAX, judge=whole), references=(broken, file))
 
     result = scan(asked, Store(None), tmp_path)
 

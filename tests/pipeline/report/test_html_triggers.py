@@ -65,11 +65,26 @@ def test_several_searches_may_accuse_a_class_that_none_leads_to(make_result: Mak
 
 def test_a_clean_model_has_no_recovered_trigger(real_scans: dict[str, ScanResult]) -> None:
     """Its strongest triggers are shown as what every search returns."""
-    chapters = Reader(render(real_scans["clean"])).chapters
+    result = real_scans["clean"]
+    silent = [name for name, each in result.evidence.searches.items() if each.silent]
+
+    chapters = Reader(render(result)).chapters
 
     assert RECOVERED not in chapters
     assert "in a clean model as well" in chapters[STRONGEST]
-    assert all(wording.title in chapters[STRONGEST] for wording in AIMED.values())
+    shown = [name for name, wording in AIMED.items() if wording.title in chapters[STRONGEST]]
+    assert shown == [name for name in AIMED if name not in silent]
+
+
+def test_a_search_that_says_nothing_says_why(real_scans: dict[str, ScanResult]) -> None:
+    """Among what was tested: one that ended early, and one that counts beside references only."""
+    result = real_scans["clean"]
+    silent = {each.silent for each in result.evidence.searches.values() if each.silent}
+
+    prose = Reader(render(result)).prose
+
+    assert len(silent) > 1
+    assert all(why in prose for why in silent)
 
 
 @pytest.mark.parametrize("name", [name for name in AIMED if name != "head_probe"])

@@ -77,6 +77,7 @@ def test_every_search_says_what_it_found(make_result: Make) -> None:
             "inside_twin": False,
         },
         "effort": {"steps": 70, "images": 1120},
+        "silent": None,
     }
     kinds = {name: each["trigger"]["kind"] for name, each in searches.items()}
     assert kinds == {
