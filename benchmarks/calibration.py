@@ -132,9 +132,9 @@ def largest(
 ) -> tuple[Floats, Floats]:
     """The largest score of each clean model, or pair of them, and its number of classes."""
     cases = (
-        [(one.scanned, (other.profile,)) for one, other in pairs(models)]
+        [(one.profile, (other.profile,)) for one, other in pairs(models)]
         if referenced
-        else [(each.scanned, ()) for each in models]
+        else [(each.profile, ()) for each in models]
     )
     found = [scores(one, beside, calibration).max() for one, beside in cases]
     return np.array(found), np.array([one.classes for one, _ in cases], np.float32)

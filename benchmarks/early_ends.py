@@ -131,7 +131,8 @@ def table(file: Path, zoos: tuple[Path, ...]) -> None:
     """Print a row for each value of `judge.outlying`."""
     first = read(file)
     models = [each for zoo in zoos for each in known(zoo) if each.name in first]
-    models = [each for each in models if each.profile.classes >= 10]
+    few = ScanConfig().calibration.is_few
+    models = [each for each in models if not few(each.profile.classes)]
     names = ", ".join(_title(search) for search in ENDING)
     click.echo(
         f"| `judge.outlying` | clean: {names} end | backdoored: they end | clean models"

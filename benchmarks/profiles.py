@@ -65,7 +65,7 @@ class Known:
     @property
     def scanned(self) -> ClassProfile:
         """The profile as a scan of the model sees it, in which searches end early."""
-        few = self.profile.classes < ScanConfig().calibration.range.fewest_fitted
+        few = ScanConfig().calibration.is_few(self.profile.classes)
         return self.profile if few or not self.early else as_scanned(self.profile, self.early)
 
     @property

@@ -78,9 +78,9 @@ class Task:
 
     @property
     def _may_end(self) -> bool:
-        """Whether a search may end early: among few classes none can stand out from the others."""
-        fewest = self.config.calibration.range.fewest_fitted
-        return not self.scope.whole and self.subject.twin.classes >= fewest
+        """Whether a search may end early: of two or three classes none can stand out."""
+        few = self.config.calibration.is_few(self.subject.twin.classes)
+        return not self.scope.whole and not few
 
 
 def _early_stage(search: Search) -> Stage[[Subject, Any, Integers, int], Early]:

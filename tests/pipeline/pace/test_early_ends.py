@@ -154,9 +154,7 @@ def test_what_others_are_compared_with_is_searched_to_the_end(subject: Subject) 
     """Also by a model of few classes, in which none can stand out."""
     few = replace(
         ALL,
-        calibration=replace(
-            ALL.calibration, range=replace(ALL.calibration.range, fewest_fitted=11)
-        ),
+        calibration=replace(ALL.calibration, range=replace(ALL.calibration.range, few_classes=10)),
     )
 
     _, reference = search_all(subject, ALL, Store(None), scope=Scope(whole=True))
