@@ -32,7 +32,7 @@ class Part:
     classes: Integers
     step: int
     tensors: Mapping[str, Array]
-    early: Floats | None
+    early: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

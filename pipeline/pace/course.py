@@ -82,10 +82,6 @@ class Course:
         """So many more images are to be shown, or fewer where it is negative."""
         self._expected += images
 
-    def skip(self, images: int) -> None:
-        """So many images that were expected need not be shown."""
-        self._expected -= images
-
     def begin(self, estimate: Estimate) -> None:
         """The searches begin, and this is what is expected of them."""
         self.estimate = estimate

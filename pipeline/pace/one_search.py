@@ -59,7 +59,7 @@ def _searched(search: Search, task: Task, course: Course, images: int) -> Search
     early = early_of(search, state)
     if early and (end := task.end(early, search)):
         task.keep_end(early, search)
-        course.skip(images - first)
+        course.expect(first - images)
         found = end
     else:
         with course.showing(images - first):

@@ -84,9 +84,8 @@ def search_all(
             exact = works_of(subject, config, store, chosen, scope=scope)
             wanted = _wanted(exact, course)
             course.expect(_left(exact, wanted) - _left(works) + _looked(works))
-            done = [each for each in wanted if not scope.spares(each)]
-            parts = _handed_out(crew, done, subject, config, chosen.classes, store)
             task = Task(subject=subject, config=config, chosen=chosen, store=store, scope=scope)
+            parts = _handed_out(crew, wanted, task)
             for search in wanted:
                 left = _work_of(search, exact).left
                 found = search_one(search, task, course, left, parts.get(search.name))
@@ -176,23 +175,19 @@ def _chosen(
     return store.run(choice_of(SEARCHES, look), *arguments)
 
 
-def _handed_out(
-    crew: Crew | None,
-    searches: Sequence[Search],
-    subject: Subject,
-    config: ScanConfig,
-    classes: Integers,
-    store: Store,
-) -> dict[str, Parts]:
-    """The parts of each search that a crew has taken on, by its name; none of what is kept."""
+def _handed_out(crew: Crew | None, searches: Sequence[Search], task: Task) -> dict[str, Parts]:
+    """The parts of each search that a crew has taken on, by its name; none of what is known."""
     if crew is None:
         return {}
     parts = {}
     for search in searches:
-        settings = config.searches[search.name]
-        if store.kept(stage_of(search), subject, settings, classes, config.seed) is None:
-            begun = begun_blocks(search, store, subject, settings, classes, config.seed)
-            parts[search.name] = parts_of(crew, search, subject, config, classes, begun)
+        arguments = task.arguments(search)
+        if task.scope.spares(search) or task.kept_end(search) is not None:
+            continue
+        if task.store.kept(stage_of(search), *arguments) is None:
+            begun = begun_blocks(search, task.store, *arguments)
+            subject, _, classes, _ = arguments
+            parts[search.name] = parts_of(crew, search, subject, task.config, classes, begun)
     return parts
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +149,28 @@ def test_a_crew_changes_nothing(subject: Subject) -> None:
         _, found = search_all(subject, ALL, Store(None), crew=crew)
 
     assert equal(found, alone)
+
+
+class Counting(ThreadPoolExecutor):
+    """A crew that counts what it was given."""
+
+    given = 0
+
+    def submit(self, *work: Any, **options: Any) -> Future[Any]:
+        """Takes work on."""
+        self.given += 1
+        return super().submit(*work, **options)
+
+
+def test_nothing_is_handed_out_that_is_known(subject: Subject, tmp_path: Path) -> None:
+    """Neither what ended early before nor what is not searched at all."""
+    alone = Scope(alone=True)
+    search_all(subject, ALL, Store(tmp_path), scope=alone)
+
+    with Counting(2) as crew:
+        search_all(subject, ALL, Store(tmp_path), crew=crew, scope=alone)
+
+    assert crew.given == 0
 
 
 def test_what_others_are_compared_with_is_searched_to_the_end(subject: Subject) -> None:
