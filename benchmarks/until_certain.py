@@ -27,7 +27,7 @@ from pipeline.config import ScanConfig
 from pipeline.pace.estimate import works_of
 from pipeline.pace.searching import cheapest_first
 from pipeline.pace.task import Scope
-from stages.searches.blocks import Block
+from stages.searches.screen import effort_of_first_steps
 from stages.searches.search import Search, Subject
 from stages.types import Verdict
 from stages.verdict.decide import judge
@@ -98,8 +98,7 @@ def images_shown(config: ScanConfig) -> Images:
 
 def _first_steps(search: Search, subject: Subject, config: ScanConfig) -> int:
     state = search.start(subject, config.searches[search.name], config.seed)
-    block = Block(classes=subject.classes, step=search.early_after or 0, tensors={})
-    return search.effort(replace(state, blocks=(block,))).images
+    return effort_of_first_steps(search, state, subject.twin.classes).images
 
 
 def row(name: str, group: list[Ended]) -> str:

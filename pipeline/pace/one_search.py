@@ -14,9 +14,14 @@ from pipeline.pace.begun import begun_blocks, forget_blocks, keep_blocks
 from pipeline.pace.course import Course
 from pipeline.pace.crew import Parts
 from pipeline.pace.task import Task
-from stages.later import torch
 from stages.searches.blocks import Block
-from stages.searches.screen import Paused, begun_early, early_of, stage_of
+from stages.searches.screen import (
+    Paused,
+    begun_early,
+    early_of,
+    effort_of_first_steps,
+    stage_of,
+)
 from stages.searches.search import Search, SearchResult
 
 
@@ -40,8 +45,9 @@ def search_one(
             if parts:
                 with course.showing(images):
                     return task.said(store.untimed(stage_of(search, parts.joined()), *arguments))
-            if store.kept(stage_of(search), *arguments) is not None:
-                return task.said(store.untimed(stage_of(search), *arguments))
+            if (whole := store.kept(stage_of(search), *arguments)) is not None:
+                store.reused.append(stage_of(search).name)
+                return task.said(whole)
             return _searched(search, task, course, images)
         except Paused as paused:
             if paused.blocks:
@@ -75,9 +81,6 @@ def _images_of_first_steps(search: Search, task: Task, begun: tuple[Block, ...])
     if search.early_after is None:
         return 0
     state = search.start(subject, config, seed)
-    steps = min(search.early_after, config.steps)
-    first = Block(classes=torch.tensor(classes), step=steps, tensors={})
-    wanted, shown = (
-        search.effort(replace(state, blocks=blocks)).images for blocks in ((first,), begun)
-    )
-    return max(wanted - shown, 0)
+    wanted = effort_of_first_steps(search, state, len(classes))
+    shown = search.effort(replace(state, blocks=begun))
+    return max(wanted.images - shown.images, 0)

@@ -196,9 +196,15 @@ def early_of(search: Search, state: State[Any, Any]) -> Early | None:
     reached = state.early()
     if reached is None or search.early_after is None:
         return None
-    classes = torch.tensor(np.flatnonzero(~np.isnan(reached)))
-    first = Block(classes=classes, step=search.early_after, tensors={})
-    return Early(reached=reached, effort=search.effort(replace(state, blocks=(first,))))
+    searched = int((~np.isnan(reached)).sum())
+    return Early(reached=reached, effort=effort_of_first_steps(search, state, searched))
+
+
+def effort_of_first_steps(search: Search, state: State[Any, Any], classes: int) -> Effort:
+    """What the first steps of so many classes cost; nothing where the search asks nothing then."""
+    steps = min(search.early_after or 0, state.config.steps)
+    first = Block(classes=torch.arange(classes), step=steps, tensors={})
+    return search.effort(replace(state, blocks=(first,)))
 
 
 def _with_early(search: Search, state: State[Any, Any], block: Block) -> Block:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.pace.task import Scope
 from stages.searches import SEARCHES
 from stages.searches.search import Subject
 from tests.support import brief_searches
+from tests.support.clocks import Asked
 from tests.support.subjects import demo_subject
 
 LONGER = "patch.pattern_steps=5;small_patch.pattern_steps=4;tone.steps=6;warp.steps=7"
@@ -84,18 +84,6 @@ def test_one_that_goes_on_ends_as_if_it_had_not_been_asked(subject: Subject) -> 
 
     assert not any(each.silent for each in whole.values())
     assert equal(whole, asked)
-
-
-class Asked:
-    """A clock by which time is over after so many looks."""
-
-    def __init__(self, looks: int) -> None:
-        self.looks = count()
-        self.most = looks
-
-    def __call__(self) -> float:
-        """What it shows."""
-        return 1e6 if next(self.looks) > self.most else 0.0
 
 
 @pytest.mark.parametrize("screen", [False, True], ids=["few classes", "many classes"])

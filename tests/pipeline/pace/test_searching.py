@@ -6,7 +6,6 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -28,23 +27,12 @@ from pipeline.pace.task import Scope
 from stages.searches import SEARCHES
 from stages.searches.search import Subject
 from tests.support import brief_searches
+from tests.support.clocks import Asked
 from tests.support.subjects import demo_subject
 
 BRIEF = load_config(None, brief_searches.BRIEF)
 MANY = replace(BRIEF, screen=brief_searches.MANY)
 configs = pytest.mark.parametrize("config", [BRIEF, MANY], ids=["few classes", "many classes"])
-
-
-class Asked:
-    """A course whose time is over after so many looks at the clock."""
-
-    def __init__(self, looks: int) -> None:
-        self.looks = count()
-        self.most = looks
-
-    def __call__(self) -> float:
-        """What it shows."""
-        return 1e6 if next(self.looks) > self.most else 0.0
 
 
 @pytest.fixture
